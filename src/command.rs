@@ -1,0 +1,206 @@
+//! What a person may ask: `/nick ann` and [`Command`].
+//!
+//! Pure parsing; nothing is done here. The console and, later, the control socket call it.
+
+use std::fmt;
+
+use crate::text::{Line, LineError, Nick, NickError};
+use crate::time::WallTime;
+
+/// Which cast carries group messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CastChoice {
+    /// The best that reaches everybody, per segment.
+    #[default]
+    Auto,
+    /// Multicast and nothing else.
+    Multicast,
+    /// Broadcast and nothing else.
+    Broadcast,
+    /// One copy to each peer.
+    Unicast,
+}
+
+impl fmt::Display for CastChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+            Self::Unicast => "unicast",
+        })
+    }
+}
+
+impl std::str::FromStr for CastChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "multicast" => Ok(Self::Multicast),
+            "broadcast" => Ok(Self::Broadcast),
+            "unicast" => Ok(Self::Unicast),
+            _ => Err("a cast is one of: auto, multicast, broadcast, unicast".into()),
+        }
+    }
+}
+
+/// What the state machine is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Say these lines to the group, now by this clock. Lines that waited together come together.
+    Say {
+        /// One message each.
+        lines: Vec<Line>,
+        /// What the wall clock shows.
+        wall: WallTime,
+    },
+    /// Take another name.
+    Nick(Nick),
+    /// Carry group messages by this cast from now on.
+    Cast(CastChoice),
+    /// Nothing more will be said: wait for the confirmations, then leave.
+    EndOfInput,
+    /// Say bye and leave.
+    Quit,
+}
+
+/// What a typed line means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// An empty line.
+    Nothing,
+    /// A message to the group.
+    Say(Line),
+    /// `/help`.
+    Help,
+    /// `/who`.
+    Who,
+    /// `/stats`.
+    Stats,
+    /// `/cast` without a word: which one is it?
+    ShowCast,
+    /// For the state machine.
+    Command(Command),
+}
+
+/// Why a typed line means nothing. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandError {
+    /// There is no such command.
+    Unknown(Line),
+    /// The command needs a word behind it; holds its usage.
+    Usage(&'static str),
+    /// That is no name.
+    Nick(NickError),
+    /// That is no cast.
+    Cast(String),
+    /// That is no line.
+    Line(LineError),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(word) => {
+                write!(f, "unknown command {word}: /help lists them, and //text sends text that begins with a slash")
+            }
+            Self::Usage(usage) => write!(f, "usage: {usage}"),
+            Self::Nick(why) => why.fmt(f),
+            Self::Cast(why) => f.write_str(why),
+            Self::Line(why) => why.fmt(f),
+        }
+    }
+}
+
+/// What `/help` answers: usage and what it does, a pair a command.
+pub const HELP: &[(&str, &str)] = &[
+    ("/who", "who is here, where, and since when"),
+    ("/nick NAME", "take another name"),
+    ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
+    ("/stats", "counters: what was sent, heard, repaired, dropped"),
+    ("/help", "this list"),
+    ("/quit", "say bye and leave (also Ctrl-D)"),
+    ("//text", "send text that begins with a slash"),
+];
+
+/// Reads a line as it was typed, commands included.
+///
+/// # Errors
+/// A [`CommandError`] that says what to type instead; nothing is to be sent then.
+pub fn parse(text: &str) -> Result<Typed, CommandError> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.trim().is_empty() {
+        return Ok(Typed::Nothing);
+    }
+    if text == "!exit" {
+        return Ok(Typed::Command(Command::Quit));
+    }
+    let Some(rest) = text.strip_prefix('/') else { return say(text) };
+    if rest.starts_with('/') {
+        return say(rest);
+    }
+    let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    parse_command(word, rest.trim())
+}
+
+fn say(text: &str) -> Result<Typed, CommandError> {
+    Line::new(text).map(Typed::Say).map_err(CommandError::Line)
+}
+
+fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
+    match word {
+        "help" => Ok(Typed::Help),
+        "who" => Ok(Typed::Who),
+        "stats" => Ok(Typed::Stats),
+        "quit" => Ok(Typed::Command(Command::Quit)),
+        "nick" if rest.is_empty() => Err(CommandError::Usage("/nick NAME")),
+        "nick" => Nick::new(rest).map(|n| Typed::Command(Command::Nick(n))).map_err(CommandError::Nick),
+        "cast" if rest.is_empty() => Ok(Typed::ShowCast),
+        "cast" => rest.parse().map(|c| Typed::Command(Command::Cast(c))).map_err(CommandError::Cast),
+        _ => Err(CommandError::Unknown(Line::from_peer(&format!("/{word}")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Typed, CommandError> {
+        parse(text)
+    }
+
+    fn said(text: &str) -> Typed {
+        Typed::Say(Line::new(text).expect("short"))
+    }
+
+    #[test]
+    fn text_is_said_and_blank_lines_are_nothing() {
+        assert_eq!(read("hi there\n"), Ok(said("hi there")));
+        assert_eq!(read("  \r\n"), Ok(Typed::Nothing));
+    }
+
+    #[test]
+    fn two_slashes_send_one() {
+        assert_eq!(read("//etc"), Ok(said("/etc")));
+    }
+
+    #[test]
+    fn commands_with_and_without_words() {
+        assert_eq!(read("/quit"), Ok(Typed::Command(Command::Quit)));
+        assert_eq!(read("!exit"), Ok(Typed::Command(Command::Quit)));
+        assert_eq!(read("/cast broadcast"), Ok(Typed::Command(Command::Cast(CastChoice::Broadcast))));
+        assert_eq!(read("/cast"), Ok(Typed::ShowCast));
+        assert!(matches!(read("/nick ann"), Ok(Typed::Command(Command::Nick(_)))));
+        assert_eq!(read("/nick"), Err(CommandError::Usage("/nick NAME")));
+        assert!(matches!(read("/nick a b"), Err(CommandError::Nick(_))));
+        assert!(matches!(read("/cast x"), Err(CommandError::Cast(_))));
+    }
+
+    #[test]
+    fn an_unknown_command_is_refused_and_harmless() {
+        let Err(why) = read("/fly\x1b[m away") else { panic!("refused") };
+        assert!(why.to_string().starts_with("unknown command /fly\u{241B}[m:"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Every number the protocol uses, with how to choose it.
+//!
+//! Plain fields with defaults; nothing here is read from files. What a person chooses (nick, group,
+//! casts) stands first.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::command::CastChoice;
+use crate::text::Nick;
+
+/// The largest native datagram, in bytes: nothing is ever fragmented on an Ethernet or a tunnel.
+pub const DATAGRAM_MAX: usize = 1200;
+
+/// How a node behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the node calls itself.
+    pub nick: Nick,
+    /// The group; with its port it decides who is in one room.
+    pub group: SocketAddr,
+    /// Which cast carries group messages.
+    pub cast: CastChoice,
+    /// Peers to greet by unicast, as long as they are silent.
+    pub static_peers: Vec<SocketAddr>,
+    /// The key is used for this run only: peers must not remember it.
+    pub ephemeral: bool,
+    /// Lines come from a pipe: hold them back until somebody is there.
+    pub piped: bool,
+    /// Go on as a listener when nobody is there and when the input ends.
+    pub stay: bool,
+    /// How long to wait for peers, and for confirmations after the last progress.
+    pub wait: Duration,
+    /// How many past messages to show on joining. At most [`Config::history_max`].
+    pub history: usize,
+
+    /// Hellos at start, this long after it: seen within a second even where two are lost.
+    pub hello_at: [Duration; 3],
+    /// Time between hellos in a small group. Shorter finds peers sooner and costs more.
+    pub hello_every: Duration,
+    /// Hellos a second and cast that the whole group may send; the period grows with the group.
+    pub hello_rate: u32,
+    /// A peer is lost after this many of its own hello periods of silence. Below 3, two lost hellos look like a crash.
+    pub lost_after: u32,
+    /// Byes, this long after the decision to leave. The node is gone after the last.
+    pub bye_at: [Duration; 3],
+    /// How long piped lines wait after somebody joined for somebody else to join.
+    pub settle: Duration,
+
+    /// Repeats of an entry that not everybody has confirmed, after these times.
+    pub repeat_at: [Duration; 5],
+    /// How long a hole may be mere reordering before it is asked for.
+    pub reorder_grace: Duration,
+    /// The round trip through the group before it is measured, and the bounds of what is measured.
+    pub round_trip: Duration,
+    /// Least believed round trip.
+    pub round_trip_min: Duration,
+    /// Greatest believed round trip.
+    pub round_trip_max: Duration,
+    /// Backoff factor K of RFC 5401: 2 is right for groups up to 256 on a LAN.
+    pub backoff_factor: u32,
+    /// Confirmations are spread over this time for each peer online, so that they do not collide.
+    pub confirm_spread: Duration,
+    /// No confirmation waits longer than this.
+    pub confirm_max: Duration,
+    /// Entries heard after which a confirmation is sent at once.
+    pub confirm_burst: u32,
+    /// Shortest Trickle interval (RFC 6206) of the frontier hash.
+    pub trickle_min: Duration,
+    /// Longest Trickle interval.
+    pub trickle_max: Duration,
+    /// Trickle redundancy constant: this many equal hashes heard silence our own.
+    pub trickle_k: u32,
+    /// Repairs a second and node, in bytes. Chat must not drown in repairs.
+    pub repair_rate: u32,
+    /// Repair bytes that may go out at once.
+    pub repair_burst: u32,
+    /// Entries asked for at once from one log.
+    pub ask_max: u64,
+
+    /// Unconfirmed entries at which the author stops reading lines.
+    pub window_max: u32,
+    /// Unconfirmed entries to begin with; grows with each confirmation, halves with each request for repair.
+    pub window_start: u32,
+    /// Peers known at once. When full, the one silent longest and not online makes room, else the new one is not taken.
+    pub peers_max: usize,
+    /// Logs known at once. When full, the log of an author who is not online and was silent longest makes room.
+    pub logs_max: usize,
+    /// Entries kept in one log for repair and history; older ones are dropped and the floor is announced.
+    pub entries_max: usize,
+    /// Bytes kept in all logs together; the longest log is dropped from first.
+    pub store_max: usize,
+    /// Entries held beyond the first hole of one log; those farther ahead are not kept.
+    pub ahead_max: u64,
+    /// Most past messages that [`Config::history`] may ask for.
+    pub history_max: usize,
+}
+
+impl Config {
+    /// The defaults, for a node of this name in this group.
+    #[must_use]
+    pub const fn new(nick: Nick, group: SocketAddr) -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            nick,
+            group,
+            cast: CastChoice::Auto,
+            static_peers: Vec::new(),
+            ephemeral: false,
+            piped: false,
+            stay: false,
+            wait: Duration::from_secs(5),
+            history: 50,
+            hello_at: [ms(0), ms(100), ms(400)],
+            hello_every: ms(2000),
+            hello_rate: 2,
+            lost_after: 4,
+            bye_at: [ms(0), ms(40), ms(160)],
+            settle: ms(300),
+            repeat_at: [ms(30), ms(90), ms(210), ms(450), ms(930)],
+            reorder_grace: ms(4),
+            round_trip: ms(20),
+            round_trip_min: ms(10),
+            round_trip_max: ms(2000),
+            backoff_factor: 2,
+            confirm_spread: Duration::from_micros(1500),
+            confirm_max: ms(400),
+            confirm_burst: 16,
+            trickle_min: ms(100),
+            trickle_max: ms(3200),
+            trickle_k: 2,
+            repair_rate: 2_000_000,
+            repair_burst: 128 * 1024,
+            ask_max: 128,
+            window_max: 512,
+            window_start: 32,
+            peers_max: 256,
+            logs_max: 1024,
+            entries_max: 16_384,
+            store_max: 8 << 20,
+            ahead_max: 1024,
+            history_max: 10_240,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a person or a script is told: the mirror of [`crate::command`].
+//!
+//! Events hold only text that is safe to show and plain numbers; how they look is decided by
+//! whoever prints them.
+
+use std::net::SocketAddr;
+
+use crate::address::{Cast, SegmentId};
+use crate::id::PeerId;
+use crate::text::{Line, Nick};
+use crate::time::WallTime;
+
+/// A peer as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerName {
+    /// Who it is.
+    pub id: PeerId,
+    /// What it calls itself.
+    pub nick: Nick,
+    /// Whether somebody else here has the same nick, so that it must be shown with its suffix.
+    pub shared: bool,
+}
+
+impl PeerName {
+    /// The nick, or `nick~suffix` where two share it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.shared { format!("{}~{}", self.nick, self.id.suffix()) } else { self.nick.to_string() }
+    }
+}
+
+/// How a message got here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// On which segment.
+    pub segment: SegmentId,
+    /// By which cast.
+    pub cast: Cast,
+    /// From which address.
+    pub address: SocketAddr,
+}
+
+/// A message that somebody else said to the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its author.
+    pub from: PeerName,
+    /// The author's run.
+    pub boot: u64,
+    /// Its number: 1 for the first message of that run.
+    pub seq: u64,
+    /// What was said.
+    pub text: Line,
+    /// Said before this node joined.
+    pub history: bool,
+    /// When it was said, by the author's clock.
+    pub wall: WallTime,
+    /// How it got here.
+    pub arrival: Arrival,
+}
+
+/// How a run that had something to say ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everybody who was online confirmed everything, or there was nothing to say.
+    Complete,
+    /// Nobody was there to hear it.
+    Nobody,
+    /// Only some confirmed.
+    Partial,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A peer was met for the first time, or came back after it had left.
+    Joined(PeerName, SocketAddr),
+    /// A peer said bye.
+    Left(PeerName, SocketAddr),
+    /// A peer fell silent.
+    Lost(PeerName, SocketAddr),
+    /// A peer that was lost is heard again, or one that we knew was started anew.
+    Back(PeerName, SocketAddr),
+    /// A peer calls itself something else now; holds its old nick.
+    Renamed(PeerName, Nick),
+    /// Our own message has its number.
+    Sent {
+        /// Our run.
+        boot: u64,
+        /// Its number.
+        seq: u64,
+        /// What was said.
+        text: Line,
+    },
+    /// Somebody said something to the group.
+    Message(Message),
+    /// Text that is not in our protocol: `nc -u`, socat, a script.
+    Plain {
+        /// How it got here.
+        arrival: Arrival,
+        /// What was said.
+        text: Line,
+    },
+    /// How many of those online have confirmed our message.
+    Delivered {
+        /// Its number.
+        seq: u64,
+        /// Peers that have confirmed it.
+        confirmed: usize,
+        /// Peers that were to confirm it.
+        online: usize,
+    },
+    /// Messages that exist, or did, and that nobody here can give us.
+    Gap {
+        /// Their author.
+        from: PeerName,
+        /// How many messages.
+        count: u64,
+    },
+    /// An answer or a remark, for people only.
+    Notice(String),
+    /// Something is not as it should be.
+    Warning(String),
+    /// The bye is said; nothing more will come.
+    Done(Outcome),
+}

@@ -1,0 +1,75 @@
+//! Counters: what was sent, heard, repaired and dropped. One per reason and per bound.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+        /// What a node counted since it woke. Counters only grow.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Stats {
+            /// Every counter with its name, in the order they are declared.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams handed in, ours and strangers'.
+    heard,
+    /// Bytes of them.
+    heard_bytes,
+    /// Datagrams sent: a multicast counts once, unicast copies one each.
+    sent,
+    /// Bytes of them.
+    sent_bytes,
+    /// Datagrams sent by multicast or broadcast.
+    casts,
+    /// Our own datagrams, heard again.
+    echoes,
+    /// Datagrams of another group on our port.
+    other_group,
+    /// Datagrams of a protocol version we do not speak.
+    other_version,
+    /// Datagrams of a kind we do not know.
+    unknown_kind,
+    /// Datagrams that cannot be decoded.
+    malformed,
+    /// Datagrams whose signature is not their sender's.
+    forged,
+    /// Datagrams that were heard before, or come from an earlier run of their sender.
+    replayed,
+    /// Plain text datagrams.
+    plain,
+    /// Entries heard that we did not have.
+    entries,
+    /// Entries heard that we had.
+    duplicates,
+    /// Entries too far ahead of a hole to be held.
+    too_far_ahead,
+    /// Messages delivered to the person.
+    delivered,
+    /// Entries of ours cast again before anybody asked.
+    repeats,
+    /// Requests for repair sent.
+    nacks,
+    /// Requests for repair heard.
+    nacks_heard,
+    /// Entries sent because somebody asked.
+    repairs,
+    /// Repairs not sent for want of budget.
+    repairs_throttled,
+    /// Confirmations and frontiers sent.
+    frontiers,
+    /// Entries dropped from the store to make room.
+    forgotten,
+    /// Messages that nobody could give us.
+    lost,
+    /// Peers not taken because the table was full.
+    peers_refused,
+    /// Logs not taken because the table was full.
+    logs_refused,
+}
