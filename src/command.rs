@@ -56,6 +56,8 @@ pub enum Command {
         /// What the wall clock shows.
         wall: WallTime,
     },
+    /// A line waits to be said: from now on somebody should be there within the wait.
+    LineWaiting,
     /// Take another name.
     Nick(Nick),
     /// Carry group messages by this cast from now on.

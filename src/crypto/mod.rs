@@ -1,5 +1,7 @@
-//! Who signed what. The only floor that holds keys.
+//! Who signed what, and for which group. The only floor that holds keys.
 
+mod group;
 mod identity;
 
+pub use group::open_group_tag;
 pub use identity::{Identity, peer_id, verify};

@@ -1,16 +1,45 @@
-//! The state machine (skeleton).
+//! Where the parts meet: the state machine.
+//!
+//! [`Node`] takes datagrams apart, believes what is signed, routes it to the one part concerned,
+//! and signs and encodes what the parts post. It performs no I/O; `runtime` and the simulator
+//! drive it alike.
+//!
+//! # The contract
+//!
+//! 1. What comes out depends only on identity, configuration, seed, inputs and times.
+//! 2. `handle_*` cannot fail, block or panic, whatever the bytes. A refusal is an event or a counter.
+//! 3. After each `handle_*` the caller drains [`Node::poll_output`] to `None`.
+//! 4. Time never runs back: an earlier time counts as the latest one seen.
+//! 5. After `handle_timeout(now)`, [`Node::poll_timeout`] is later than `now`.
+//! 6. Every table and queue has a maximum, a stated policy when full, and a counter.
 
-use std::net::SocketAddr;
+mod check;
+mod inbound;
+mod outbound;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
-use crate::crypto::Identity;
-use crate::event::{Event, PeerName};
+use crate::crypto::{Identity, open_group_tag};
+use crate::event::{Event, Message, Outcome, PeerName};
 use crate::id::PeerId;
+use crate::protocol::log::Logs;
+use crate::protocol::membership::{Membership, Presence};
+use crate::protocol::session::{Session, View};
+use crate::protocol::{Believed, Context, News, Post, earlier};
+use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::time::Time;
+use crate::text::{Line, Nick};
+use crate::time::{Time, WallTime};
+use crate::wire::body::{ENTRY_TEXT, Entry};
+use crate::wire::{ENTRY_DOMAIN, encode_entry};
+use outbound::Outbound;
 
 /// What can happen to a node.
 #[derive(Debug)]
@@ -28,7 +57,8 @@ pub enum Input<'a> {
     },
     /// A segment came or went.
     Segment(SegmentChange),
-    /// Whoever reads our events keeps up (`true`), or is so far behind that nothing more should be delivered.
+    /// Whoever reads our events keeps up, or is so far behind that nothing more should be
+    /// delivered; what is not delivered is not confirmed, so that speakers slow down.
     Reader {
         /// Whether events are taken.
         ready: bool,
@@ -67,10 +97,8 @@ pub enum Output {
 pub struct PeerStatus {
     /// Its name.
     pub name: PeerName,
-    /// Where it was heard last.
-    pub address: SocketAddr,
-    /// On which segment.
-    pub segment: SegmentId,
+    /// Where it was heard last; `None` when its segment is gone.
+    pub place: Option<(SegmentId, SocketAddr)>,
     /// Heard within its time; else it is lost.
     pub online: bool,
     /// How long ago it joined.
@@ -81,37 +109,393 @@ pub struct PeerStatus {
     pub hears: u8,
 }
 
+/// How the run ends, once that is decided.
+#[derive(Debug)]
+struct Leaving {
+    since: Time,
+    byes: usize,
+    outcome: Outcome,
+}
+
 /// A node: the state machine.
-pub struct Node;
+#[derive(Debug)]
+pub struct Node {
+    identity: Identity,
+    config: Config,
+    group_tag: [u8; 8],
+    rng: Rng,
+    now: Time,
+    wake: Option<Time>,
+    membership: Membership,
+    logs: Logs,
+    session: Session,
+    leaving: Option<Leaving>,
+    gone: bool,
+    posts: VecDeque<Post>,
+    news: VecDeque<News>,
+    outbound: Outbound,
+    events: VecDeque<Event>,
+    stats: Stats,
+    /// Addresses whose unknown version was told.
+    versions_told: BTreeSet<IpAddr>,
+    alone_told: bool,
+}
+
+/// The world of a part, from fields that are not the part itself.
+macro_rules! context {
+    ($node:expr) => {
+        Context {
+            now: $node.now,
+            config: &$node.config,
+            me: $node.identity.id(),
+            rng: &mut $node.rng,
+            posts: &mut $node.posts,
+            news: &mut $node.news,
+            stats: &mut $node.stats,
+        }
+    };
+}
+
+/// What our hellos say of our log.
+macro_rules! standing {
+    ($node:expr) => {{
+        let hash = $node.logs.hash();
+        Standing { head: $node.logs.head(), hash, bases: $node.logs.bases() }
+    }};
+}
+
+use {context, standing};
+
+use crate::protocol::membership::Standing;
+
+/// Turns that one timeout may take: parts wake each other, but not for ever.
+const TURNS_MAX: u32 = 16;
 
 impl Node {
-    /// A node that wakes now.
+    /// A node that wakes now. `seed` decides every choice it makes at random.
     #[must_use]
-    pub fn new(_identity: Identity, _config: Config, _seed: [u8; 32], _now: Time) -> Self { Self }
+    pub fn new(identity: Identity, config: Config, seed: [u8; 32], now: Time) -> Self {
+        let mut words = seed.chunks_exact(8).map(|word| word.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)));
+        let folded = words.by_ref().fold(0, |all, word| all ^ word);
+        let (mut rng, mut posts, mut news) = (Rng::new(folded), VecDeque::new(), VecDeque::new());
+        let mut stats = Stats::default();
+        let me = identity.id();
+        let logs = {
+            let (rng, posts, news) = (&mut rng, &mut posts, &mut news);
+            let ctx = Context { now, config: &config, me, rng, posts, news, stats: &mut stats };
+            Logs::new(identity.log(), &ctx)
+        };
+        Self {
+            group_tag: open_group_tag(config.group),
+            membership: Membership::new(config.nick.clone(), now),
+            session: Session::new(now, &config),
+            logs,
+            rng,
+            now,
+            wake: Some(now),
+            leaving: None,
+            gone: false,
+            posts,
+            news,
+            outbound: Outbound::default(),
+            events: VecDeque::new(),
+            stats,
+            versions_told: BTreeSet::new(),
+            alone_told: false,
+            identity,
+            config,
+        }
+    }
+
     /// Something happened.
-    pub fn handle_input(&mut self, _now: Time, _input: Input<'_>) {}
-    /// Time passed.
-    pub fn handle_timeout(&mut self, _now: Time) {}
-    /// When to call [`Node::handle_timeout`] at the latest.
+    pub fn handle_input(&mut self, now: Time, input: Input<'_>) {
+        debug_assert!(self.is_drained(), "drain the outputs after each handle_*");
+        self.now = self.now.max(now);
+        if self.gone {
+            return;
+        }
+        match input {
+            Input::Datagram { segment, cast, from, bytes } => self.on_datagram(segment, cast, from, bytes),
+            Input::Segment(SegmentChange::Up(segment)) => self.membership.on_segment_up(segment, &context!(self)),
+            Input::Segment(SegmentChange::Down(id)) => self.membership.on_segment_down(id),
+            Input::Reader { ready } => self.logs.on_reader(ready, &mut context!(self)),
+            Input::Command(command) => self.on_command(command),
+        }
+        self.settle();
+        self.arm();
+        self.check();
+    }
+
+    /// Time passed. Calling early or twice does no harm.
+    pub fn handle_timeout(&mut self, now: Time) {
+        debug_assert!(self.is_drained(), "drain the outputs after each handle_*");
+        self.now = self.now.max(now);
+        for _ in 0..TURNS_MAX {
+            if self.gone || self.wake.is_none_or(|wake| wake > self.now) {
+                break;
+            }
+            self.turn();
+            self.arm();
+        }
+        // A part that cannot rest is to wait like everybody else.
+        self.wake = self.wake.map(|wake| wake.max(self.now + Duration::from_millis(1)));
+        self.check();
+    }
+
+    /// When to call [`Node::handle_timeout`] at the latest. May be early, never late.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Time> { None }
-    /// The next thing to do. For a `Send`, `buf` holds the bytes.
-    pub fn poll_output(&mut self, _buf: &mut Vec<u8>) -> Option<Output> { None }
+    pub const fn poll_timeout(&self) -> Option<Time> {
+        self.wake
+    }
+
+    /// The next thing to do. For a [`Output::Send`], `buf` then holds the bytes.
+    pub fn poll_output(&mut self, buf: &mut Vec<u8>) -> Option<Output> {
+        loop {
+            if let Some(send) = self.outbound.next(buf, &mut self.stats) {
+                return Some(send);
+            }
+            let Some(post) = self.posts.pop_front() else { break };
+            self.dispatch(post);
+        }
+        self.events.pop_front().map(Output::Event)
+    }
+
     /// While false, leave the next line in the pipe.
     #[must_use]
-    pub fn wants_line(&self) -> bool { true }
-    /// Everybody known, online and lost, by name.
-    pub fn peers(&self) -> impl Iterator<Item = PeerStatus> { std::iter::empty() }
+    pub fn wants_line(&self) -> bool {
+        self.leaving.is_none() && self.session.is_open() && self.logs.has_room()
+    }
+
+    /// Everybody known and not gone, online or lost, by id.
+    pub fn peers(&self) -> impl Iterator<Item = PeerStatus> {
+        let here = self.membership.peers().filter(|(_, peer)| peer.presence != Presence::Left);
+        here.map(|(id, peer)| {
+            let place = peer.best_path();
+            let path = place.and_then(|(segment, _)| peer.paths.get(&segment));
+            PeerStatus {
+                name: self.name_of(id, &peer.nick),
+                place,
+                online: peer.presence == Presence::Online,
+                joined: self.now.since(peer.joined_at),
+                heard: self.now.since(peer.heard_at),
+                hears: path.map_or(0, |path| path.hears_us()),
+            }
+        })
+    }
+
     /// The counters.
     #[must_use]
-    pub fn stats(&self) -> &Stats { unreachable!("skeleton") }
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Bytes of entries kept for repair and history, and how many entries.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        self.logs.kept()
+    }
+
     /// Our own name, as others see it.
     #[must_use]
-    pub fn name(&self) -> PeerName { unreachable!("skeleton") }
-    /// Who we are.
+    pub fn name(&self) -> PeerName {
+        self.name_of(self.identity.id(), self.membership.nick())
+    }
+
+    /// Who we are, in which run.
     #[must_use]
-    pub fn id(&self) -> PeerId { unreachable!("skeleton") }
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Which cast carries group messages.
     #[must_use]
-    pub fn cast(&self) -> CastChoice { CastChoice::Auto }
+    pub const fn cast(&self) -> CastChoice {
+        self.config.cast
+    }
+
+    fn is_drained(&self) -> bool {
+        self.posts.is_empty() && self.events.is_empty() && self.outbound.is_empty()
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Say { lines, wall } => self.say(&lines, wall),
+            Command::LineWaiting => self.session.on_line_waiting(self.now),
+            Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
+            Command::Cast(cast) => self.config.cast = cast,
+            Command::EndOfInput => self.session.on_end(self.now),
+            Command::Quit => self.leave(Outcome::Complete),
+        }
+    }
+
+    fn say(&mut self, lines: &[Line], wall: WallTime) {
+        if self.leaving.is_some() || lines.is_empty() {
+            return;
+        }
+        self.session.on_said();
+        let drafts = self.logs.draft(lines, &mut context!(self));
+        let entries = drafts.into_iter().map(|draft| {
+            let entry = Entry {
+                author: (*self.identity.public()).into(),
+                boot: self.identity.boot(),
+                seq: draft.seq,
+                wall_ms: wall.0,
+                nick: self.membership.nick().as_str(),
+                first: draft.first,
+                count: draft.count,
+                kind: ENTRY_TEXT,
+                body: draft.body.as_slice().into(),
+            };
+            let raw = encode_entry(&entry, |bytes| self.identity.sign(ENTRY_DOMAIN, bytes));
+            Believed { log: self.identity.log(), seq: draft.seq, raw }
+        });
+        let entries = entries.collect();
+        self.logs.on_said(entries, &mut context!(self));
+        if !self.config.piped && !self.alone_told && self.membership.online().next().is_none() {
+            self.alone_told = true;
+            self.events.push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
+        }
+    }
+
+    /// One look at everything that time can move.
+    fn turn(&mut self) {
+        self.membership.on_timeout(standing!(self), &mut context!(self));
+        self.settle();
+        self.logs.on_timeout(&mut context!(self));
+        self.ask_unplaced();
+        self.settle();
+        self.leave_on_time();
+    }
+
+    fn ask_unplaced(&mut self) {
+        for id in self.logs.unplaced_since(self.now).collect::<Vec<_>>() {
+            self.membership.ask(id, standing!(self), &mut context!(self));
+        }
+    }
+
+    /// What the parts told, to where it belongs; then whether the run has ended.
+    fn settle(&mut self) {
+        while let Some(news) = self.news.pop_front() {
+            self.relate(news);
+        }
+        let view = self.view();
+        if self.leaving.is_none() && let Some(outcome) = self.session.step(self.now, &view, &self.config) {
+            self.logs.give_up(&mut context!(self));
+            while let Some(news) = self.news.pop_front() {
+                self.relate(news);
+            }
+            self.leave(outcome);
+        }
+    }
+
+    /// News for the person, and for the parts that must know as well.
+    fn relate(&mut self, news: News) {
+        let event = match news {
+            News::Joined(id) => {
+                self.bring_online(id);
+                self.peer_event(id, Event::Joined)
+            }
+            News::Back(id) => {
+                self.logs.on_gone(id, &mut context!(self));
+                self.bring_online(id);
+                self.peer_event(id, Event::Back)
+            }
+            News::Left(id) => {
+                self.logs.on_gone(id, &mut context!(self));
+                self.peer_event(id, Event::Left)
+            }
+            News::Lost(id) => {
+                self.logs.on_gone(id, &mut context!(self));
+                self.peer_event(id, Event::Lost)
+            }
+            News::Renamed(id, was) => {
+                self.membership.peer(id).map(|peer| Event::Renamed(self.name_of(id, &peer.nick), was))
+            }
+            News::Sent { seq, text } => Some(Event::Sent { boot: self.identity.boot(), seq, text }),
+            News::Delivered { seq, confirmed, online } => Some(Event::Delivered { seq, confirmed, online }),
+            News::Gap { log, nick, count } => {
+                let known = self.membership.peer(log.author).map(|peer| peer.nick.clone());
+                let nick = nick.or(known).unwrap_or_else(|| Nick::from_any(""));
+                Some(Event::Gap { from: self.name_of(log.author, &nick), count })
+            }
+            News::Said(said) => Some(Event::Message(Message {
+                from: self.name_of(said.log.author, &said.nick),
+                boot: said.log.boot,
+                seq: said.seq,
+                text: said.text,
+                history: said.history,
+                wall: said.wall,
+                arrival: said.arrival,
+            })),
+        };
+        self.events.extend(event);
+    }
+
+    fn bring_online(&mut self, id: PeerId) {
+        if let Some(boot) = self.membership.peer(id).map(|peer| peer.boot) {
+            self.logs.on_online(id, boot, &mut context!(self));
+        }
+    }
+
+    fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
+        let peer = self.membership.peer(id)?;
+        Some(event(self.name_of(id, &peer.nick), peer.last_address()))
+    }
+
+    fn name_of(&self, id: PeerId, nick: &Nick) -> PeerName {
+        PeerName { id, nick: nick.clone(), shared: self.membership.is_shared(id, nick, self.identity.id()) }
+    }
+
+    fn view(&self) -> View {
+        View {
+            online: self.membership.online().count(),
+            last_joined: self.membership.last_joined(),
+            said: self.logs.tally(),
+            progress_at: self.logs.progress_at(),
+        }
+    }
+
+    fn leave(&mut self, outcome: Outcome) {
+        if self.leaving.is_none() {
+            self.leaving = Some(Leaving { since: self.now, byes: 0, outcome });
+            self.leave_on_time();
+        }
+    }
+
+    /// Says the byes that are due; after the last, or at once if nobody is there, we are gone.
+    fn leave_on_time(&mut self) {
+        let alone = self.membership.online().next().is_none();
+        let Some(leaving) = self.leaving.as_mut() else { return };
+        if leaving.bye_at(&self.config) > Some(self.now) {
+            return;
+        }
+        leaving.byes += 1;
+        let (byes, outcome) = (leaving.byes, leaving.outcome);
+        self.membership.say_bye(&mut context!(self));
+        if alone || byes == self.config.bye_at.len() {
+            self.gone = true;
+            self.events.push_back(Event::Done(outcome));
+        }
+    }
+
+    /// Sets the time to wake at.
+    fn arm(&mut self) {
+        if self.gone {
+            self.wake = None;
+            return;
+        }
+        let parts = earlier(self.membership.wake_at(), self.logs.wake_at());
+        let session = match &self.leaving {
+            Some(leaving) => leaving.bye_at(&self.config),
+            None => self.session.wake_at(&self.view(), &self.config),
+        };
+        self.wake = earlier(parts, session);
+    }
+}
+
+impl Leaving {
+    /// When the next bye is due.
+    fn bye_at(&self, config: &Config) -> Option<Time> {
+        config.bye_at.get(self.byes).map(|&after| self.since + after)
+    }
 }

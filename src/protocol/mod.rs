@@ -1,1 +1,158 @@
-//! The protocol.
+//! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said,
+//! [`reach`] which cast gets where, [`session`] when a run has said everything.
+//!
+//! Parts do not know each other. They are handed a [`Context`], post typed messages and never
+//! bytes, and tell [`News`]; `node` carries both to where they belong.
+
+pub mod log;
+pub mod membership;
+pub mod reach;
+pub mod session;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::address::{Cast, SegmentId};
+use crate::config::Config;
+use crate::event::Arrival;
+use crate::id::{LogId, PeerId};
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::text::{Line, Nick};
+use crate::time::{Time, WallTime};
+use crate::wire::Message;
+
+/// What a part is handed while it works: its whole world.
+pub struct Context<'a> {
+    /// Now.
+    pub now: Time,
+    /// What the person and we have chosen.
+    pub config: &'a Config,
+    /// Who we are.
+    pub me: PeerId,
+    /// For jitter and choice.
+    pub rng: &'a mut Rng,
+    /// Messages to go out.
+    pub posts: &'a mut VecDeque<Post>,
+    /// What is to be told.
+    pub news: &'a mut VecDeque<News>,
+    /// The counters.
+    pub stats: &'a mut Stats,
+}
+
+/// A message on its way out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Post {
+    /// For whom.
+    pub to: To,
+    /// What.
+    pub message: Message,
+}
+
+/// For whom a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Everybody, by the casts that reach them.
+    Group,
+    /// Everybody who might be on a segment, by one cast.
+    Segment(SegmentId, Cast),
+    /// One peer, where it was heard last.
+    Peer(PeerId),
+    /// One address.
+    Address(SegmentId, SocketAddr),
+}
+
+/// What a part has to tell. `node` puts names to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A peer was met, or came back after it had left.
+    Joined(PeerId),
+    /// A peer said bye.
+    Left(PeerId),
+    /// A peer fell silent.
+    Lost(PeerId),
+    /// A peer is heard again, or runs anew.
+    Back(PeerId),
+    /// A peer calls itself something else; holds its old nick.
+    Renamed(PeerId, Nick),
+    /// Our own message has its number.
+    Sent {
+        /// Its number.
+        seq: u64,
+        /// What was said.
+        text: Line,
+    },
+    /// Somebody said something.
+    Said(Said),
+    /// How many have confirmed our message.
+    Delivered {
+        /// Its number.
+        seq: u64,
+        /// Peers that confirmed it.
+        confirmed: usize,
+        /// Peers that were to.
+        online: usize,
+    },
+    /// Messages that nobody can give us.
+    Gap {
+        /// In which log.
+        log: LogId,
+        /// What its author is called, where that is known.
+        nick: Option<Nick>,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A message that somebody said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// In which log.
+    pub log: LogId,
+    /// What its author called itself then.
+    pub nick: Nick,
+    /// Its number in that log.
+    pub seq: u64,
+    /// When, by the author's clock.
+    pub wall: WallTime,
+    /// What.
+    pub text: Line,
+    /// Before we joined.
+    pub history: bool,
+    /// How it got here.
+    pub arrival: Arrival,
+}
+
+/// An entry as it is handed from `node` to [`log`]: its signature was checked, or is our own.
+#[derive(Clone, Debug)]
+pub struct Believed {
+    /// In which log.
+    pub log: LogId,
+    /// Its number there.
+    pub seq: u64,
+    /// It with its signature, as it stands on the wire.
+    pub raw: Arc<[u8]>,
+}
+
+/// An entry before it is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Its number in our log.
+    pub seq: u64,
+    /// The number of its first message.
+    pub first: u64,
+    /// How many messages it completes.
+    pub count: u32,
+    /// Its body, encoded.
+    pub body: Vec<u8>,
+}
+
+/// The earlier of a time and one that may not be set.
+#[must_use]
+pub fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

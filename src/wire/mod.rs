@@ -1,1 +1,227 @@
-//! Bytes.
+//! Bytes and typed messages: what a datagram says, without deciding anything.
+//!
+//! A *native* datagram is a fixed header by hand ([`header`]) and a body in CBOR with numbered
+//! keys ([`body`]); anything else is *plain* text from a stranger. Fields that are not known are
+//! skipped, kinds that are not known are refused by name so that they can be counted. No enum is
+//! ever encoded: kinds are numbers, mapped here.
+//!
+//! ```text
+//!  0      4    5     6      8          16                48      56       64        len-64
+//!  | magic | ver | kind | flags | group tag | sender key 32 | boot 8 | counter 8 | body | signature 64 |
+//!  |<------------- every native datagram -->|<----------------- signed kinds -------------------------->|
+//! ```
+//!
+//! Entries carry their own signatures and stand directly behind the first 16 bytes.
+
+pub mod body;
+pub mod dump;
+pub mod header;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::id::PublicKey;
+use body::{Entry, Frontier, Hello, Nack};
+use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
+
+/// The version of the protocol. A datagram of another version is told to the person, not read.
+pub const VERSION: u8 = 1;
+
+/// What was signed: bytes signed as a datagram are never valid as an entry, nor the other way.
+pub const DATAGRAM_DOMAIN: &[u8] = b"udpnode datagram 1\0";
+
+/// See [`DATAGRAM_DOMAIN`].
+pub const ENTRY_DOMAIN: &[u8] = b"udpnode entry 1\0";
+
+/// What stands before the body and behind it, in a signed datagram.
+pub const SIGNED_OVERHEAD: usize = HEADER_LEN + SENDER_LEN + SIGNATURE_LEN;
+
+/// Why bytes are no datagram of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// It does not begin with the magic: text from a stranger.
+    Plain,
+    /// It is of another version.
+    Version(u8),
+    /// It is of a kind that this version does not know.
+    Kind(u8),
+    /// It is cut off, too long, or its body is not what its kind demands.
+    Malformed,
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain => f.write_str("plain text"),
+            Self::Version(version) => write!(f, "protocol version {version}"),
+            Self::Kind(kind) => write!(f, "unknown kind {kind}"),
+            Self::Malformed => f.write_str("malformed"),
+        }
+    }
+}
+
+/// The kinds of datagrams, as they are numbered on the wire.
+pub mod kind {
+    /// I am here, this is what I hear.
+    pub const HELLO: u8 = 1;
+    /// I leave.
+    pub const BYE: u8 = 2;
+    /// Entries of logs.
+    pub const ENTRIES: u8 = 3;
+    /// How far I have each log.
+    pub const FRONTIER: u8 = 4;
+    /// These entries I lack.
+    pub const NACK: u8 = 5;
+}
+
+/// What one datagram says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// I am here, this is what I hear.
+    Hello(Hello),
+    /// I leave.
+    Bye,
+    /// Signed entries, each as it stands on the wire.
+    Entries(Vec<Arc<[u8]>>),
+    /// How far I have each log.
+    Frontier(Frontier),
+    /// These entries I lack.
+    Nack(Nack),
+}
+
+/// A native datagram, taken apart but not yet believed.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Who claims to have sent it, with what is needed to check that; `None` for entries.
+    pub signed: Option<Signed<'a>>,
+    body: &'a [u8],
+}
+
+/// A claim of authorship over a datagram.
+#[derive(Debug)]
+pub struct Signed<'a> {
+    /// Who claims it.
+    pub sender: Sender,
+    /// The bytes that were signed, as received.
+    pub bytes: &'a [u8],
+    /// The signature over [`DATAGRAM_DOMAIN`] and them.
+    pub signature: &'a [u8; SIGNATURE_LEN],
+}
+
+impl<'a> Datagram<'a> {
+    /// Takes a datagram apart. Reads no body yet.
+    ///
+    /// # Errors
+    /// A [`WireError`]; the bytes may be anything.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let (header, rest) = Header::parse(bytes)?;
+        match header.kind {
+            kind::ENTRIES => Ok(Self { header, signed: None, body: rest }),
+            kind::HELLO | kind::BYE | kind::FRONTIER | kind::NACK => {
+                let (sender, rest) = Sender::parse(rest).ok_or(WireError::Malformed)?;
+                let (body, signature) = rest.split_last_chunk().ok_or(WireError::Malformed)?;
+                let bytes = &bytes[..bytes.len() - SIGNATURE_LEN];
+                Ok(Self { header, signed: Some(Signed { sender, bytes, signature }), body })
+            }
+            unknown => Err(WireError::Kind(unknown)),
+        }
+    }
+
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] where it is not what the kind demands, trailing bytes included.
+    pub fn message(&self) -> Result<Message, WireError> {
+        match self.header.kind {
+            kind::HELLO => body::decode(self.body).map(Message::Hello),
+            kind::BYE if self.body.is_empty() => Ok(Message::Bye),
+            kind::FRONTIER => body::decode(self.body).map(Message::Frontier),
+            kind::NACK => body::decode(self.body).map(Message::Nack),
+            kind::ENTRIES => body::split_entries(self.body)
+                .map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect())),
+            _ => Err(WireError::Malformed),
+        }
+    }
+
+    /// The signed entries in the body, as they stand there.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] where this is no datagram of entries.
+    pub fn entries(&self) -> Result<Vec<&'a [u8]>, WireError> {
+        if self.header.kind == kind::ENTRIES { body::split_entries(self.body) } else { Err(WireError::Malformed) }
+    }
+}
+
+/// Writes a message as a datagram into `out`, which is emptied first.
+///
+/// `sign` is called for the kinds that are signed by their sender, with the bytes to sign.
+pub fn encode(
+    out: &mut Vec<u8>,
+    group_tag: [u8; 8],
+    sender: &Sender,
+    message: &Message,
+    sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_LEN],
+) {
+    out.clear();
+    let kind = match message {
+        Message::Hello(_) => kind::HELLO,
+        Message::Bye => kind::BYE,
+        Message::Entries(_) => kind::ENTRIES,
+        Message::Frontier(_) => kind::FRONTIER,
+        Message::Nack(_) => kind::NACK,
+    };
+    Header { kind, group_tag }.write(out);
+    if let Message::Entries(entries) = message {
+        body::join_entries(out, entries);
+        return;
+    }
+    sender.write(out);
+    match message {
+        Message::Hello(hello) => body::encode(out, hello),
+        Message::Frontier(frontier) => body::encode(out, frontier),
+        Message::Nack(nack) => body::encode(out, nack),
+        Message::Bye | Message::Entries(_) => {}
+    }
+    let signature = sign(out);
+    out.extend_from_slice(&signature);
+}
+
+/// An entry with its proof, as it stands on the wire.
+#[derive(Debug)]
+pub struct SignedEntry<'a> {
+    /// What it says.
+    pub entry: Entry<'a>,
+    /// The bytes that were signed, as received.
+    pub bytes: &'a [u8],
+    /// The signature over [`ENTRY_DOMAIN`] and them.
+    pub signature: &'a [u8; SIGNATURE_LEN],
+}
+
+impl SignedEntry<'_> {
+    /// The author's key, which is also the one to check the signature with.
+    #[must_use]
+    pub fn author(&self) -> &PublicKey {
+        &self.entry.author
+    }
+}
+
+/// Reads one signed entry as [`Datagram::entries`] hands them out.
+///
+/// # Errors
+/// [`WireError::Malformed`].
+pub fn parse_entry(raw: &[u8]) -> Result<SignedEntry<'_>, WireError> {
+    let (bytes, signature) = body::split_signed(raw)?;
+    let entry = body::decode(bytes)?;
+    Ok(SignedEntry { entry, bytes, signature })
+}
+
+/// Writes and signs one entry.
+#[must_use]
+pub fn encode_entry(entry: &Entry<'_>, sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_LEN]) -> Arc<[u8]> {
+    let mut bytes = Vec::new();
+    body::encode(&mut bytes, entry);
+    let signature = sign(&bytes);
+    Arc::from(body::join_signed(&bytes, &signature))
+}

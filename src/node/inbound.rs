@@ -1,0 +1,148 @@
+//! From bytes to the part concerned: what is believed, and why not.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Context, Node, Standing, context, standing};
+use crate::address::{Cast, SegmentId};
+use crate::crypto::{peer_id, verify};
+use crate::event::{Arrival, Event};
+use crate::id::{LogId, PeerId};
+use crate::protocol::Believed;
+use crate::protocol::log::Wants;
+use crate::protocol::membership::{Admission, Origin};
+use crate::wire::body::{Hello, bytes as wire_id};
+use crate::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, Signed, WireError, parse_entry};
+
+/// Addresses whose unknown version is remembered as told. When full, no further one is told.
+const VERSIONS_TOLD_MAX: usize = 64;
+
+impl Node {
+    pub(super) fn on_datagram(&mut self, segment: SegmentId, cast: Cast, from: SocketAddr, bytes: &[u8]) {
+        self.stats.heard += 1;
+        self.stats.heard_bytes += bytes.len() as u64;
+        let datagram = match Datagram::parse(bytes) {
+            Ok(datagram) => datagram,
+            Err(why) => return self.on_unreadable(why, from),
+        };
+        if datagram.header.group_tag != self.group_tag {
+            self.stats.other_group += 1;
+            return;
+        }
+        let arrival = Arrival { segment, cast, address: from };
+        match &datagram.signed {
+            Some(signed) => self.on_signed(&datagram, signed, arrival),
+            None => self.on_entries(&datagram, arrival),
+        }
+    }
+
+    fn on_unreadable(&mut self, why: WireError, from: SocketAddr) {
+        match why {
+            WireError::Plain => self.stats.plain += 1,
+            WireError::Kind(_) => self.stats.unknown_kind += 1,
+            WireError::Malformed => self.stats.malformed += 1,
+            WireError::Version(version) => {
+                self.stats.other_version += 1;
+                if self.versions_told.len() < VERSIONS_TOLD_MAX && self.versions_told.insert(from.ip()) {
+                    let text = format!("{} speaks protocol version {version}, we speak {}", from.ip(), crate::wire::VERSION);
+                    self.events.push_back(Event::Warning(text));
+                }
+            }
+        }
+    }
+
+    fn on_signed(&mut self, datagram: &Datagram<'_>, signed: &Signed<'_>, arrival: Arrival) {
+        let sender = &signed.sender;
+        if sender.key == *self.identity.public() {
+            self.stats.echoes += 1;
+            return;
+        }
+        let Ok(message) = datagram.message() else {
+            self.stats.malformed += 1;
+            return;
+        };
+        if !verify(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
+            self.stats.forged += 1;
+            return;
+        }
+        let origin = Origin {
+            id: peer_id(&sender.key),
+            boot: sender.boot,
+            counter: sender.counter,
+            segment: arrival.segment,
+            cast: arrival.cast,
+            address: arrival.address,
+        };
+        let known = self.membership.on_authentic(&origin, &mut context!(self));
+        self.settle();
+        if known == Admission::Stale {
+            self.stats.replayed += 1;
+            return;
+        }
+        match (message, known) {
+            (Message::Hello(hello), _) => self.on_hello(&origin, known, &hello),
+            (Message::Bye, Admission::Fresh) => {
+                self.membership.on_bye(origin.id, &mut context!(self));
+            }
+            (Message::Frontier(frontier), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.logs.on_frontier(origin.id, &frontier, &mut context!(self));
+            }
+            (Message::Nack(nack), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.logs.on_nack(origin.id, &nack, &mut context!(self));
+            }
+            (Message::Frontier(_) | Message::Nack(_), Admission::Stranger) => self.ask_stranger(arrival),
+            _ => {}
+        }
+    }
+
+    fn on_hello(&mut self, origin: &Origin, known: Admission, hello: &Hello) {
+        self.membership.on_hello(origin, known, hello, &mut context!(self));
+        self.settle();
+        if !self.membership.is_online(origin.id) {
+            return;
+        }
+        let me = wire_id(self.identity.id());
+        let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
+        let log = LogId { author: origin.id, boot: origin.boot };
+        self.logs.on_hello(log, hello.head, base, hello.hash, &mut context!(self));
+    }
+
+    fn ask_stranger(&mut self, arrival: Arrival) {
+        self.membership.on_stranger(arrival.segment, arrival.address, standing!(self), &mut context!(self));
+    }
+
+    fn on_entries(&mut self, datagram: &Datagram<'_>, arrival: Arrival) {
+        let Ok(entries) = datagram.entries() else {
+            self.stats.malformed += 1;
+            return;
+        };
+        for raw in entries {
+            self.on_entry(raw, arrival);
+        }
+    }
+
+    fn on_entry(&mut self, raw: &[u8], arrival: Arrival) {
+        let Ok(signed) = parse_entry(raw) else {
+            self.stats.malformed += 1;
+            return;
+        };
+        let author: PeerId = peer_id(signed.author());
+        let (log, seq) = (LogId { author, boot: signed.entry.boot }, signed.entry.seq);
+        let wants = self.logs.wants(log, seq, &context!(self));
+        match wants {
+            Wants::Own => self.stats.echoes += 1,
+            Wants::Duplicate => self.logs.on_duplicate(log, &mut context!(self)),
+            Wants::New | Wants::TooFar if !verify(signed.author(), ENTRY_DOMAIN, signed.bytes, signed.signature) => {
+                self.stats.forged += 1;
+                return;
+            }
+            Wants::TooFar => self.logs.on_too_far(log, seq, &mut context!(self)),
+            Wants::New => {
+                self.logs.on_entry(Believed { log, seq, raw: Arc::from(raw) }, arrival, &mut context!(self));
+            }
+        }
+        if author != self.identity.id() && self.membership.peer(author).is_none() {
+            self.ask_stranger(arrival);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! From a post to datagrams: who gets it, by which cast, and the bytes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::{Node, Output};
+use crate::address::{Cast, SegmentId};
+use crate::config::DATAGRAM_MAX;
+use crate::protocol::membership::Peer;
+use crate::protocol::reach::{Listener, plan};
+use crate::protocol::{Post, To};
+use crate::stats::Stats;
+use crate::wire::header::Sender;
+use crate::wire::{DATAGRAM_DOMAIN, Message, encode};
+
+/// One datagram and where it still has to go.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    bytes: Vec<u8>,
+    targets: Vec<(SegmentId, Cast, SocketAddr)>,
+    /// Our signed datagrams so far.
+    counter: u64,
+}
+
+impl Outbound {
+    pub(super) fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The next copy to send; its bytes go into `buf`.
+    pub(super) fn next(&mut self, buf: &mut Vec<u8>, stats: &mut Stats) -> Option<Output> {
+        let (segment, cast, to) = self.targets.pop()?;
+        buf.clear();
+        buf.extend_from_slice(&self.bytes);
+        stats.sent += 1;
+        stats.sent_bytes += buf.len() as u64;
+        stats.casts += u64::from(cast != Cast::Unicast);
+        Some(Output::Send { segment, cast, to })
+    }
+}
+
+impl Node {
+    /// Signs and encodes a message, for all whom it concerns.
+    pub(super) fn dispatch(&mut self, post: Post) {
+        debug_assert!(self.outbound.is_empty(), "one datagram at a time");
+        let targets = self.targets(&post.to);
+        if targets.is_empty() {
+            return;
+        }
+        self.outbound.targets = targets;
+        if !matches!(post.message, Message::Entries(_)) {
+            self.outbound.counter += 1;
+        }
+        let (key, boot) = (*self.identity.public(), self.identity.boot());
+        let sender = Sender { key, boot, counter: self.outbound.counter };
+        let sign = |bytes: &[u8]| self.identity.sign(DATAGRAM_DOMAIN, bytes);
+        encode(&mut self.outbound.bytes, self.group_tag, &sender, &post.message, sign);
+        let len = self.outbound.bytes.len();
+        debug_assert!(len <= DATAGRAM_MAX, "{len} bytes: {:?}", post.message);
+    }
+
+    fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
+        match to {
+            To::Group => self.group_targets(),
+            To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
+            To::Address(segment, address) => vec![(*segment, Cast::Unicast, *address)],
+            To::Peer(id) => {
+                let path = self.membership.peer(*id).and_then(Peer::best_path);
+                path.map(|(segment, address)| (segment, Cast::Unicast, address)).into_iter().collect()
+            }
+        }
+    }
+
+    fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
+        let segment = self.membership.segments().find(|segment| segment.id == id)?;
+        let address = match cast {
+            Cast::Unicast => None,
+            Cast::Broadcast => segment.broadcast,
+            Cast::Multicast => segment.group,
+        };
+        address.map(|address| (id, cast, address))
+    }
+
+    /// Everybody, each on the one segment where it is reached best.
+    fn group_targets(&self) -> Vec<(SegmentId, Cast, SocketAddr)> {
+        let mut listeners: BTreeMap<SegmentId, Vec<Listener>> = BTreeMap::new();
+        let mut nobody_known = true;
+        for (_, peer) in self.membership.online() {
+            nobody_known = false;
+            let Some((segment, address)) = peer.best_path() else { continue };
+            let hears = peer.paths.get(&segment).map_or(0, |path| path.hears_us());
+            listeners.entry(segment).or_default().push(Listener { address, hears });
+        }
+        let mut targets = Vec::new();
+        for segment in self.membership.segments() {
+            let here = listeners.get(&segment.id).map_or(&[][..], Vec::as_slice);
+            let plan = plan(self.config.cast, segment, here, nobody_known);
+            targets.extend(plan.copies.iter().map(|&address| (segment.id, Cast::Unicast, address)));
+            targets.extend(plan.cast.and_then(|cast| self.cast_target(segment.id, cast)));
+        }
+        targets
+    }
+}

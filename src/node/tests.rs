@@ -1,0 +1,221 @@
+//! The contract, a test a sentence, and what a single node does without a network.
+
+use super::*;
+use crate::wire::dump::dump;
+
+fn at(ms: u64) -> Time {
+    Time::from_micros(ms * 1000)
+}
+
+fn config() -> Config {
+    Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"))
+}
+
+fn node(secret: u8, config: Config) -> Node {
+    Node::new(Identity::new(&[secret; 32], 1), config, [secret; 32], Time::ZERO)
+}
+
+fn segment(last: u8) -> Segment {
+    Segment {
+        id: SegmentId(1),
+        name: "eth0".into(),
+        address: SocketAddr::from(([10, 0, 0, last], 5000 + u16::from(last))),
+        broadcast: Some("10.0.0.255:5255".parse().expect("an address")),
+        group: Some("239.192.7.7:5007".parse().expect("an address")),
+    }
+}
+
+/// Everything a node wants done now: datagrams as text, and events.
+fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Vec<Event>) {
+    let (mut sent, mut told, mut buf) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(output) = node.poll_output(&mut buf) {
+        match output {
+            Output::Send { .. } => sent.push(buf.clone()),
+            Output::Event(event) => told.push(event),
+        }
+    }
+    (sent, told)
+}
+
+fn up(node: &mut Node, last: u8) {
+    node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment(last))));
+    drain(node);
+}
+
+fn hear(node: &mut Node, now: Time, from: u8, bytes: &[u8]) -> (Vec<Vec<u8>>, Vec<Event>) {
+    let from = SocketAddr::from(([10, 0, 0, from], 5000 + u16::from(from)));
+    node.handle_input(now, Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, bytes });
+    drain(node)
+}
+
+fn command(node: &mut Node, now: Time, command: Command) -> (Vec<Vec<u8>>, Vec<Event>) {
+    node.handle_input(now, Input::Command(command));
+    drain(node)
+}
+
+fn say(text: &str) -> Command {
+    Command::Say { lines: vec![Line::new(text).expect("short")], wall: WallTime(1) }
+}
+
+/// Two nodes that have met.
+fn pair() -> (Node, Node) {
+    let (mut ann, mut bob) = (node(1, config()), node(2, config()));
+    up(&mut ann, 1);
+    up(&mut bob, 2);
+    for now in (0..1000).map(at) {
+        for (one, other, last) in [(0, 1, 1), (1, 0, 2)].map(|(a, b, last)| (a, b, last)) {
+            let nodes = [&mut ann, &mut bob];
+            let [a, b] = nodes;
+            let (from, to) = if one == 0 { (a, b) } else { (b, a) };
+            debug_assert_ne!(one, other);
+            from.handle_timeout(now);
+            for bytes in drain(from).0 {
+                hear(to, now, last, &bytes);
+            }
+        }
+    }
+    (ann, bob)
+}
+
+#[test]
+fn contract_1_what_comes_out_depends_only_on_what_goes_in() {
+    let run = || {
+        let mut node = node(1, config());
+        up(&mut node, 1);
+        let mut sent = Vec::new();
+        for now in (0..10_000).step_by(10).map(at) {
+            node.handle_timeout(now);
+            sent.extend(drain(&mut node).0);
+        }
+        sent
+    };
+    assert!(!run().is_empty());
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn contract_2_no_bytes_are_refused_with_more_than_a_counter() {
+    let mut node = node(1, config());
+    up(&mut node, 1);
+    for len in 0..200 {
+        let bytes: Vec<u8> = crate::wire::header::MAGIC.into_iter().chain((0..len).map(|n: u8| n.wrapping_mul(7))).collect();
+        hear(&mut node, at(1), 9, &bytes);
+        hear(&mut node, at(1), 9, &bytes[4..]);
+    }
+    assert_eq!(node.stats().heard, 400);
+}
+
+#[test]
+fn contract_3_outputs_are_drained_to_none() {
+    let mut node = node(1, config());
+    up(&mut node, 1);
+    node.handle_timeout(at(0));
+    let (sent, _) = drain(&mut node);
+    assert_eq!(sent.len(), 2, "a hello by multicast and one by broadcast");
+    assert!(node.poll_output(&mut Vec::new()).is_none());
+}
+
+#[test]
+fn contract_4_time_never_runs_back() {
+    let mut node = node(1, config());
+    up(&mut node, 1);
+    node.handle_timeout(at(5000));
+    drain(&mut node);
+    let wake = node.poll_timeout();
+    node.handle_timeout(at(1));
+    assert!(drain(&mut node).0.is_empty());
+    assert_eq!(node.poll_timeout(), wake);
+}
+
+#[test]
+fn contract_5_the_next_timeout_is_later_than_this_one() {
+    let (mut ann, _) = pair();
+    command(&mut ann, at(1000), say("unheard from now on"));
+    for _ in 0..1000 {
+        let now = ann.poll_timeout().expect("it runs");
+        ann.handle_timeout(now);
+        drain(&mut ann);
+        assert!(ann.poll_timeout().is_none_or(|next| next > now));
+    }
+}
+
+#[test]
+fn contract_6_the_table_of_peers_has_a_maximum_and_a_counter() {
+    let config = Config { peers_max: 4, ..config() };
+    let mut node = node(1, config.clone());
+    up(&mut node, 1);
+    for secret in 2..12 {
+        let mut other = self::node(secret, config.clone());
+        up(&mut other, secret);
+        other.handle_timeout(at(0));
+        for bytes in drain(&mut other).0 {
+            hear(&mut node, at(1), secret, &bytes);
+        }
+    }
+    assert_eq!(node.peers().count(), 4);
+    assert!(node.stats().peers_refused >= 6);
+}
+
+#[test]
+fn the_key_of_another_does_not_sign_for_it() {
+    let (mut ann, mut bob) = pair();
+    let (sent, _) = command(&mut bob, at(1000), Command::Quit);
+    let mut forged = sent[0].clone();
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    assert_eq!(hear(&mut ann, at(1001), 2, &forged).1, []);
+    assert_eq!(ann.stats().forged, 1);
+    assert!(matches!(hear(&mut ann, at(1001), 2, &sent[0]).1[..], [Event::Left(..)]));
+    assert_eq!(hear(&mut ann, at(1002), 2, &sent[0]).1, [], "a bye is not taken twice");
+    assert_eq!(ann.stats().replayed, 1);
+}
+
+#[test]
+fn a_stranger_that_is_heard_is_asked_for_its_hello() {
+    let (_, mut bob) = pair();
+    let mut late = node(3, config());
+    up(&mut late, 3);
+    late.handle_timeout(at(0));
+    drain(&mut late);
+    let (sent, _) = command(&mut bob, at(1000), say("hi"));
+    let (asked, told) = hear(&mut late, at(1000), 2, &sent[0]);
+    assert_eq!(told, [], "held until it is known whether it is history");
+    assert!(asked.iter().any(|bytes| dump(bytes).contains(" asks")), "{:?}", asked.iter().map(|b| dump(b)).collect::<Vec<_>>());
+}
+
+#[test]
+fn two_of_one_name_are_told_apart() {
+    let mut ann = node(1, config());
+    up(&mut ann, 1);
+    let mut other = node(2, config());
+    up(&mut other, 2);
+    other.handle_timeout(at(0));
+    let (sent, _) = drain(&mut other);
+    let (_, told) = hear(&mut ann, at(1), 2, &sent[0]);
+    let [Event::Joined(name, _)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(name.label(), format!("ann~{}", other.identity().id().suffix()));
+}
+
+#[test]
+fn who_quits_alone_is_gone_at_once() {
+    let mut node = node(1, config());
+    up(&mut node, 1);
+    let (sent, told) = command(&mut node, at(1), Command::Quit);
+    assert_eq!(told, [Event::Done(Outcome::Complete)]);
+    assert_eq!(sent.len(), 2, "a bye by each cast, for whom we have not heard");
+    assert_eq!(node.poll_timeout(), None);
+}
+
+#[test]
+fn who_quits_in_company_says_bye_three_times() {
+    let (mut ann, _) = pair();
+    let (mut sent, mut told) = command(&mut ann, at(1000), Command::Quit);
+    while let Some(now) = ann.poll_timeout() {
+        ann.handle_timeout(now);
+        let more = drain(&mut ann);
+        sent.extend(more.0);
+        told.extend(more.1);
+    }
+    let byes = sent.iter().filter(|bytes| dump(bytes).ends_with(" bye")).count();
+    assert_eq!((byes, told), (6, vec![Event::Done(Outcome::Complete)]));
+}

@@ -1,0 +1,528 @@
+//! What was said: one log per author and run, replicated among all.
+//!
+//! Sending is appending and casting. How far a node has each log is its *frontier*; frontiers are
+//! the confirmations, and where two differ somebody lacks something and asks whoever holds it.
+//! Knows peers only as names that are online or not; casts, names and signatures are `node`'s.
+//!
+//! ```text
+//!   ann                    bob                 cleo
+//!    |-- entry 7 (cast) --->|          x        |
+//!    |<-- frontier ann:8 ---|                   |
+//!    |-- entry 8 (cast) --->|------------------>|  8 without 7: a hole
+//!    |<-- nack ann 7..8 (cast) -----------------|
+//!    |-- entry 7 (cast) --->|------------------>|
+//!    |<-- frontier ann:9 ---|-------------------|  delivered 2/2
+//! ```
+
+mod author;
+mod converge;
+mod exchange;
+mod repair;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::event::Arrival;
+use crate::id::{LogId, PeerId};
+use crate::protocol::session::Tally;
+use crate::protocol::{Believed, Context, Draft, News, Post, Said, To, earlier};
+use crate::text::Line;
+use crate::time::Time;
+use crate::wire::Message;
+use author::Author;
+use converge::{Confirmations, Trickle};
+use repair::{Budget, RoundTrip};
+use store::{Claim, Held, Log};
+
+/// How long after meeting the first peer what is learnt still counts as joining, at least ...
+const JOINING_MIN: Duration = Duration::from_millis(700);
+/// How long greetings may take before they are asked for.
+const PLACING_PATIENCE: Duration = Duration::from_millis(150);
+/// ... while history still comes, with no pause longer than this, ...
+const JOINING_IDLE_MAX: Duration = Duration::from_millis(1500);
+/// ... and at most.
+const JOINING_MAX: Duration = Duration::from_secs(30);
+
+/// All logs, and the means to make them equal everywhere.
+#[derive(Debug)]
+pub struct Logs {
+    own: LogId,
+    logs: BTreeMap<LogId, Log>,
+    author: Author,
+    /// Who is online, and in which run.
+    online: BTreeMap<PeerId, u64>,
+    confirmations: Confirmations,
+    trickle: Trickle,
+    round_trip: RoundTrip,
+    budget: Budget,
+    /// When to tell our whole frontier, because somebody's differs.
+    frontier_at: Option<Time>,
+    /// When something new came last: frontiers differ while entries are under way.
+    busy_at: Time,
+    repeat: Option<Repeat>,
+    /// When some log asks for what it lacks. Early, never late.
+    ask_at: Option<Time>,
+    joining: Joining,
+    reader_ready: bool,
+    bytes: usize,
+    hash: Option<u64>,
+}
+
+/// Our latest entry, to be cast again until all have it.
+#[derive(Debug)]
+struct Repeat {
+    seq: u64,
+    said_at: Time,
+    step: usize,
+    at: Time,
+}
+
+/// Whether what we learn was said before we joined.
+#[derive(Debug)]
+enum Joining {
+    /// Nobody was met yet.
+    Alone,
+    /// Somebody was met; history is gathered, to be told in order.
+    Since {
+        met_at: Time,
+        look_at: Time,
+        gathered: Vec<Said>,
+    },
+    /// Everything that comes now is news.
+    Done,
+}
+
+impl Logs {
+    /// No log but an empty one of our own.
+    #[must_use]
+    pub fn new(own: LogId, ctx: &Context<'_>) -> Self {
+        Self {
+            own,
+            logs: BTreeMap::from([(own, Log::new(ctx.now, Some(0)))]),
+            author: Author::new(ctx.config, ctx.now),
+            online: BTreeMap::new(),
+            confirmations: Confirmations::default(),
+            trickle: Trickle::default(),
+            round_trip: RoundTrip::new(ctx.config),
+            budget: Budget::new(ctx.config, ctx.now),
+            frontier_at: None,
+            busy_at: ctx.now,
+            repeat: None,
+            ask_at: None,
+            joining: Joining::Alone,
+            reader_ready: true,
+            bytes: 0,
+            hash: None,
+        }
+    }
+
+    /// Our next entry.
+    #[must_use]
+    pub const fn head(&self) -> u64 {
+        self.author.head()
+    }
+
+    /// For each peer online, our first entry that was said after it joined.
+    #[must_use]
+    pub const fn bases(&self) -> &BTreeMap<PeerId, u64> {
+        self.author.bases()
+    }
+
+    /// How what we said fared.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.author.tally()
+    }
+
+    /// When a confirmation came last.
+    #[must_use]
+    pub const fn progress_at(&self) -> Time {
+        self.author.progress_at
+    }
+
+    /// Whether more may be said now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.author.has_room()
+    }
+
+    /// Bytes kept, and entries.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        (self.bytes, self.logs.values().map(|log| log.held.len()).sum())
+    }
+
+    /// A peer joined or came back, in this run of its.
+    pub fn on_online(&mut self, peer: PeerId, boot: u64, ctx: &mut Context<'_>) {
+        self.online.insert(peer, boot);
+        self.author.on_online(peer);
+        if matches!(self.joining, Joining::Alone) {
+            self.joining = Joining::Since { met_at: ctx.now, look_at: ctx.now + JOINING_STEP, gathered: Vec::new() };
+        }
+        self.trickle.reset(ctx.now, ctx.rng, ctx.config);
+    }
+
+    /// A peer left or was lost.
+    pub fn on_gone(&mut self, peer: PeerId, ctx: &mut Context<'_>) {
+        self.online.remove(&peer);
+        self.author.on_gone(peer, ctx.news);
+        for log in self.logs.values_mut() {
+            log.holders.remove(&peer);
+        }
+        if self.online.is_empty() {
+            self.trickle.stop();
+            self.repeat = None;
+        }
+    }
+
+    /// A peer's hello: how far its own log goes, and from which entry on it counts us as a listener.
+    pub fn on_hello(&mut self, log: LogId, head: u64, base: Option<u64>, hash: u64, ctx: &mut Context<'_>) {
+        let joining = self.is_joining();
+        if self.open_log(log, ctx) {
+            let entry = self.logs.get_mut(&log).expect("opened");
+            entry.heard_at = ctx.now;
+            entry.note_claim(log.author, Claim { next: head, floor: 1 });
+            if entry.history_until.is_none() {
+                entry.history_until = if joining { base } else { Some(0) };
+            }
+            self.deliver(log, ctx);
+            self.look_for_holes(log, ctx);
+        }
+        self.compare(hash, false, ctx);
+    }
+
+    /// Lines to say: what is to be signed. The drafts must come back through [`Logs::on_said`].
+    pub fn draft(&mut self, lines: &[Line], ctx: &mut Context<'_>) -> Vec<Draft> {
+        let mut number = self.author.head_message();
+        let drafts = self.author.draft(lines);
+        for text in lines {
+            ctx.news.push_back(News::Sent { seq: number, text: text.clone() });
+            number += 1;
+        }
+        drafts
+    }
+
+    /// Our own entries, signed: kept, and cast.
+    pub fn on_said(&mut self, entries: Vec<Believed>, ctx: &mut Context<'_>) {
+        let Some(last) = entries.last().map(|entry| entry.seq) else { return };
+        for entry in entries {
+            ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&entry.raw)]) });
+            self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None });
+        }
+        let own = self.own;
+        let log = self.logs.get_mut(&own).expect("our own log");
+        (log.known, log.heard_at) = (last + 1, ctx.now);
+        self.deliver(own, ctx);
+        self.repeat_from(last, ctx);
+        self.make_room(ctx);
+    }
+
+    fn repeat_from(&mut self, seq: u64, ctx: &mut Context<'_>) {
+        if self.online.is_empty() {
+            return;
+        }
+        let first = ctx.rng.jitter(ctx.config.repeat_at[0]).max(self.confirm_span(ctx) + self.round_trip.get());
+        self.repeat = Some(Repeat { seq, said_at: ctx.now, step: 0, at: ctx.now + first });
+    }
+
+    /// By when everybody who has an entry has confirmed it.
+    fn confirm_span(&self, ctx: &Context<'_>) -> Duration {
+        let online = u32::try_from(self.online.len()).unwrap_or(u32::MAX);
+        (ctx.config.confirm_spread * online).min(ctx.config.confirm_max)
+    }
+
+    /// Whether an entry is one we could use: checked before its signature is, which costs more.
+    #[must_use]
+    pub fn wants(&self, id: LogId, seq: u64, ctx: &Context<'_>) -> Wants {
+        if id == self.own {
+            return Wants::Own;
+        }
+        let Some(log) = self.logs.get(&id) else {
+            return if seq == 0 || seq > ctx.config.ahead_max { Wants::TooFar } else { Wants::New };
+        };
+        if seq < log.next || log.held.contains_key(&seq) {
+            Wants::Duplicate
+        } else if seq >= log.next + ctx.config.ahead_max {
+            Wants::TooFar
+        } else {
+            Wants::New
+        }
+    }
+
+    /// An entry that was here already: its author may not know that we have it.
+    pub fn on_duplicate(&mut self, id: LogId, ctx: &mut Context<'_>) {
+        ctx.stats.duplicates += 1;
+        if self.online.contains_key(&id.author) {
+            self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
+        }
+    }
+
+    /// An entry so far ahead that it is not kept: yet it tells how far the log goes.
+    pub fn on_too_far(&mut self, id: LogId, seq: u64, ctx: &mut Context<'_>) {
+        ctx.stats.too_far_ahead += 1;
+        if self.open_log(id, ctx) {
+            let log = self.logs.get_mut(&id).expect("opened");
+            log.known = log.known.max(seq.saturating_add(1));
+            self.look_for_holes(id, ctx);
+        }
+    }
+
+    /// An entry that [`Logs::wants`] called new, its signature checked.
+    pub fn on_entry(&mut self, entry: Believed, arrival: Arrival, ctx: &mut Context<'_>) {
+        if !self.open_log(entry.log, ctx) {
+            return;
+        }
+        ctx.stats.entries += 1;
+        self.busy_at = ctx.now;
+        let (id, seq) = (entry.log, entry.seq);
+        self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None });
+        let log = self.logs.get_mut(&id).expect("opened");
+        log.heard_at = ctx.now;
+        log.known = log.known.max(seq + 1);
+        if let Some(sent_at) = log.ask.sent_at.filter(|_| log.ask.round == 1 && seq < log.ask.until) {
+            self.round_trip.sample(ctx.now.since(sent_at), ctx.config);
+        }
+        self.deliver(id, ctx);
+        self.look_for_holes(id, ctx);
+        self.make_room(ctx);
+    }
+
+    /// Whoever reads our events keeps up, or does not: then nothing is delivered nor confirmed.
+    pub fn on_reader(&mut self, ready: bool, ctx: &mut Context<'_>) {
+        self.reader_ready = ready;
+        if ready {
+            self.deliver_all(ctx);
+        }
+    }
+
+    /// Gives up waiting for confirmations.
+    pub fn give_up(&mut self, ctx: &mut Context<'_>) {
+        self.author.give_up(ctx.news);
+        self.repeat = None;
+    }
+
+    /// The log is there, or is now; false if there is no room for it.
+    fn open_log(&mut self, id: LogId, ctx: &mut Context<'_>) -> bool {
+        if self.logs.contains_key(&id) {
+            return true;
+        }
+        if self.logs.len() >= ctx.config.logs_max && !self.forget_a_log() {
+            ctx.stats.logs_refused += 1;
+            return false;
+        }
+        let history_until = if self.is_joining() { None } else { Some(0) };
+        self.logs.insert(id, Log::new(ctx.now, history_until));
+        true
+    }
+
+    /// Drops the log that was silent longest, of an author who is not in that run now.
+    fn forget_a_log(&mut self) -> bool {
+        let idle = |id: &LogId| *id != self.own && self.online.get(&id.author) != Some(&id.boot);
+        let oldest = self.logs.iter().filter(|(id, _)| idle(id)).min_by_key(|(_, log)| log.heard_at);
+        let Some(id) = oldest.map(|(&id, _)| id) else { return false };
+        self.bytes -= self.logs.remove(&id).map_or(0, |log| log.bytes());
+        self.hash = None;
+        true
+    }
+
+    fn keep(&mut self, id: LogId, seq: u64, held: Held) {
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        self.bytes += held.raw.len();
+        if let Some(old) = log.held.insert(seq, held) {
+            self.bytes -= old.raw.len();
+        }
+    }
+
+    /// Drops the oldest entries where there are too many: what is delivered first.
+    fn make_room(&mut self, ctx: &mut Context<'_>) {
+        let unconfirmed = self.author.oldest_awaited();
+        while self.bytes > ctx.config.store_max || self.logs.values().any(|l| l.held.len() > ctx.config.entries_max) {
+            let droppable = |(id, log): &(&LogId, &Log)| {
+                let below = if **id == self.own { unconfirmed } else { log.next };
+                log.held.keys().next().is_some_and(|&first| first < below)
+            };
+            let longest = self.logs.iter().filter(droppable).max_by_key(|(_, log)| log.held.len());
+            let Some(id) = longest.map(|(&id, _)| id) else { return };
+            if let Some((_, held)) = self.logs.get_mut(&id).and_then(|log| log.held.pop_first()) {
+                self.bytes -= held.raw.len();
+                ctx.stats.forgotten += 1;
+            }
+        }
+    }
+
+    fn is_joining(&self) -> bool {
+        !matches!(self.joining, Joining::Done)
+    }
+
+    /// Delivers what is due of one log, as far as the person takes it.
+    fn deliver(&mut self, id: LogId, ctx: &mut Context<'_>) {
+        let is_joining = self.is_joining();
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        // While joining, a log is held until it is known where in it we joined, and behind that
+        // point until all history is told in order.
+        let until = match log.history_until {
+            None => 0,
+            Some(until) if is_joining && until > 1 => until,
+            Some(_) => u64::MAX,
+        };
+        let (before, mut news) = (log.next, Vec::new());
+        while self.reader_ready && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {}
+        if log.next != before {
+            self.hash = None;
+            if id != self.own {
+                self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
+            }
+        }
+        for news in news {
+            self.tell(news, ctx);
+        }
+    }
+
+    /// Tells at once, or keeps history until it is complete.
+    fn tell(&mut self, news: News, ctx: &mut Context<'_>) {
+        match (&mut self.joining, news) {
+            (Joining::Since { gathered, .. }, News::Said(said)) if said.history => {
+                gathered.push(said);
+                // Not sorted for each line, and never many more than will be shown.
+                if gathered.len() > 2 * ctx.config.history + 64 {
+                    latest(gathered, ctx.config.history);
+                }
+            }
+            (_, news) => ctx.news.push_back(news),
+        }
+    }
+
+    fn deliver_all(&mut self, ctx: &mut Context<'_>) {
+        for id in self.logs.keys().copied().collect::<Vec<_>>() {
+            self.deliver(id, ctx);
+        }
+    }
+
+    /// When the joining is over, history is told in the order it was said, and the rest goes on.
+    fn end_joining(&mut self, ctx: &mut Context<'_>) {
+        let Joining::Since { met_at, look_at, .. } = &mut self.joining else { return };
+        if *look_at > ctx.now {
+            return;
+        }
+        *look_at = ctx.now + JOINING_STEP;
+        let (age, idle) = (ctx.now.since(*met_at), ctx.now.since(self.busy_at.max(*met_at)));
+        let waits = age < JOINING_MAX && idle < JOINING_IDLE_MAX;
+        if age < JOINING_MIN || waits && (self.unplaced().next().is_some() || !self.is_complete()) {
+            return;
+        }
+        // Authors who are not here any more: whatever they said is history.
+        for log in self.logs.values_mut() {
+            log.history_until = log.history_until.or(Some(log.known));
+        }
+        self.deliver_all(ctx);
+        if let Joining::Since { mut gathered, .. } = std::mem::replace(&mut self.joining, Joining::Done) {
+            latest(&mut gathered, ctx.config.history);
+            ctx.news.extend(gathered.into_iter().map(News::Said));
+        }
+        self.deliver_all(ctx);
+    }
+
+    /// Asserts what must always hold.
+    pub fn check(&self, config: &Config) {
+        assert!(self.logs.len() <= config.logs_max, "the table of logs is bounded");
+        for (id, log) in &self.logs {
+            assert!(log.next <= log.known, "{id:?}: what is delivered is known");
+            assert!(log.floor() <= log.next, "{id:?}: the floor is below");
+            let wakes = log.ask.at.is_none_or(|at| self.ask_at.is_some_and(|wake| wake <= at));
+            assert!(wakes, "{id:?}: its wake-up is not forgotten");
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.logs.values().all(Log::is_complete)
+    }
+
+    /// Peers online of whom we still do not know from which entry on they count us as a listener:
+    /// their hellos to us were lost.
+    pub fn unplaced_since(&self, now: Time) -> impl Iterator<Item = PeerId> {
+        let patient = matches!(&self.joining, Joining::Since { met_at, .. } if now.since(*met_at) >= PLACING_PATIENCE);
+        self.unplaced().filter(move |_| patient)
+    }
+
+    fn unplaced(&self) -> impl Iterator<Item = PeerId> {
+        let placed = |id: LogId| self.logs.get(&id).is_some_and(|log| log.history_until.is_some());
+        let joining = self.is_joining();
+        let online = self.online.iter().map(|(&author, &boot)| LogId { author, boot });
+        online.filter(move |&id| joining && !placed(id)).map(|id| id.author)
+    }
+
+    /// When [`Logs::on_timeout`] has something to do.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Time> {
+        let look_at = match &self.joining {
+            Joining::Since { look_at, .. } => Some(*look_at),
+            Joining::Alone | Joining::Done => None,
+        };
+        let repeat_at = self.repeat.as_ref().map(|repeat| repeat.at);
+        let mut wake = earlier(self.confirmations.wake_at(), self.trickle.wake_at());
+        wake = earlier(wake, earlier(self.frontier_at, self.ask_at));
+        earlier(wake, earlier(repeat_at, look_at))
+    }
+
+    /// Time passed: confirms, compares, repeats and asks.
+    pub fn on_timeout(&mut self, ctx: &mut Context<'_>) {
+        self.end_joining(ctx);
+        self.confirm_due(ctx);
+        self.repeat_due(ctx);
+        if self.ask_at.is_some_and(|at| at <= ctx.now) {
+            self.ask_due(ctx);
+        }
+        if self.trickle.on_timeout(ctx.now, ctx.rng, ctx.config) {
+            self.tell_hash(ctx);
+        }
+        if self.frontier_at.is_some_and(|at| at <= ctx.now) {
+            self.frontier_at = None;
+            self.tell_frontier(To::Group, ctx);
+        }
+    }
+
+    /// Casts our latest entry again, unless everybody has it.
+    fn repeat_due(&mut self, ctx: &mut Context<'_>) {
+        let Some(repeat) = self.repeat.as_mut().filter(|repeat| repeat.at <= ctx.now) else { return };
+        let seq = repeat.seq;
+        repeat.step += 1;
+        let next = ctx.config.repeat_at.get(repeat.step).map(|&after| repeat.said_at + ctx.rng.jitter(after));
+        match next {
+            Some(at) => repeat.at = at.max(ctx.now + Duration::from_millis(1)),
+            None => self.repeat = None,
+        }
+        if self.author.is_settled(seq) {
+            self.repeat = None;
+            return;
+        }
+        let Some(held) = self.logs.get(&self.own).and_then(|log| log.held.get(&seq)) else { return };
+        ctx.stats.repeats += 1;
+        ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&held.raw)]) });
+    }
+}
+
+/// While joining and history still comes, it is looked after this often.
+const JOINING_STEP: Duration = Duration::from_millis(50);
+
+/// Keeps the last `count` by the clocks of their authors, in order.
+fn latest(gathered: &mut Vec<Said>, count: usize) {
+    gathered.sort_by_key(|said| (said.wall, said.log, said.seq));
+    let surplus = gathered.len().saturating_sub(count);
+    gathered.drain(..surplus);
+}
+
+/// What to do with an entry that was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Check its signature and hand it in.
+    New,
+    /// It is here.
+    Duplicate,
+    /// It is too far ahead to be kept.
+    TooFar,
+    /// We said it ourselves.
+    Own,
+}

@@ -1,0 +1,256 @@
+//! Our own log: what we say, who has confirmed it, and how much may be under way.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::config::{Config, DATAGRAM_MAX};
+use crate::id::PeerId;
+use crate::protocol::session::Tally;
+use crate::protocol::{Draft, News};
+use crate::text::Line;
+use crate::time::Time;
+use crate::wire::body::{self, Text};
+use crate::wire::header::HEADER_LEN;
+
+/// What stands around the body of an entry at most: signature and lengths 72, fields 85, a nick of
+/// 48 characters 195, the array around it 3.
+const ENTRY_OVERHEAD: usize = 355;
+
+/// The longest body of an entry: with it an entry still fits a datagram alone.
+const BODY_MAX: usize = DATAGRAM_MAX - HEADER_LEN - ENTRY_OVERHEAD;
+
+/// What stands around one line in a body.
+const LINE_OVERHEAD: usize = 3;
+
+/// What stands around all lines of a body.
+const BODY_OVERHEAD: usize = 14;
+
+/// Somebody online who is to have what we say.
+#[derive(Clone, Copy, Debug)]
+struct Listener {
+    /// The first entry said after it joined: it owes no confirmation for those before.
+    base: u64,
+    /// The first entry it has not confirmed.
+    next: u64,
+}
+
+/// An entry that somebody has not confirmed.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    seq: u64,
+    first: u64,
+    count: u32,
+    audience: usize,
+}
+
+/// The author's side of our own log.
+#[derive(Debug)]
+pub(super) struct Author {
+    next: u64,
+    next_message: u64,
+    listeners: BTreeMap<PeerId, Listener>,
+    bases: BTreeMap<PeerId, u64>,
+    awaited: VecDeque<Awaited>,
+    tally: Tally,
+    /// Entries that may be under way: grows with what is confirmed, halves when repair is asked for.
+    window: u32,
+    confirmed_in_window: u32,
+    halved_at: Option<Time>,
+    pub(super) progress_at: Time,
+}
+
+impl Author {
+    pub(super) const fn new(config: &Config, now: Time) -> Self {
+        Self {
+            next: 1,
+            next_message: 1,
+            listeners: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            awaited: VecDeque::new(),
+            tally: Tally { entries: 0, open: 0, partial: 0, unheard: 0 },
+            window: config.window_start,
+            confirmed_in_window: 0,
+            halved_at: None,
+            progress_at: now,
+        }
+    }
+
+    /// Our next entry.
+    pub(super) const fn head(&self) -> u64 {
+        self.next
+    }
+
+    /// The number of our next message.
+    pub(super) const fn head_message(&self) -> u64 {
+        self.next_message
+    }
+
+    /// Our oldest entry that somebody has not confirmed; our next one if all have all.
+    pub(super) fn oldest_awaited(&self) -> u64 {
+        self.awaited.front().map_or(self.next, |awaited| awaited.seq)
+    }
+
+    /// For each peer online, our first entry that was said after it joined.
+    pub(super) const fn bases(&self) -> &BTreeMap<PeerId, u64> {
+        &self.bases
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        Tally { open: self.awaited.len() as u64, ..self.tally }
+    }
+
+    /// Whether more may be said now.
+    pub(super) fn has_room(&self) -> bool {
+        self.next - self.oldest_awaited() < u64::from(self.window)
+    }
+
+    pub(super) fn on_online(&mut self, peer: PeerId) {
+        self.listeners.insert(peer, Listener { base: self.next, next: 0 });
+        self.bases.insert(peer, self.next);
+    }
+
+    pub(super) fn on_gone(&mut self, peer: PeerId, news: &mut VecDeque<News>) {
+        self.listeners.remove(&peer);
+        self.bases.remove(&peer);
+        self.settle(news);
+    }
+
+    /// Cuts lines into entries: many short lines into one, a long one into many.
+    pub(super) fn draft(&mut self, lines: &[Line]) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        let mut rest = lines;
+        while let Some(line) = rest.first() {
+            if line.as_str().len() + LINE_OVERHEAD + BODY_OVERHEAD > BODY_MAX {
+                self.draft_parts(line, &mut drafts);
+                rest = &rest[1..];
+            } else {
+                let taken = self.draft_lines(rest, &mut drafts);
+                rest = &rest[taken..];
+            }
+        }
+        drafts
+    }
+
+    fn draft_lines(&mut self, lines: &[Line], drafts: &mut Vec<Draft>) -> usize {
+        let (mut size, mut taken) = (BODY_OVERHEAD, Vec::new());
+        for line in lines {
+            size += line.as_str().len() + LINE_OVERHEAD;
+            if size > BODY_MAX {
+                break;
+            }
+            taken.push(line.as_str().to_owned());
+        }
+        let count = taken.len();
+        let text = Text { lines: taken, part: None, parts: None };
+        drafts.push(self.entry(&text, u32::try_from(count).unwrap_or(u32::MAX)));
+        count
+    }
+
+    fn draft_parts(&mut self, line: &Line, drafts: &mut Vec<Draft>) {
+        let chunks = chunks(line.as_str(), BODY_MAX - BODY_OVERHEAD - LINE_OVERHEAD);
+        let parts = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
+        for (part, chunk) in (0..).zip(chunks) {
+            let text = Text { lines: vec![chunk.to_owned()], part: Some(part), parts: Some(parts) };
+            drafts.push(self.entry(&text, u32::from(part + 1 == parts)));
+        }
+    }
+
+    fn entry(&mut self, text: &Text, count: u32) -> Draft {
+        let mut bytes = Vec::new();
+        body::encode(&mut bytes, text);
+        debug_assert!(bytes.len() <= BODY_MAX, "{} bytes of body", bytes.len());
+        let draft = Draft { seq: self.next, first: self.next_message, count, body: bytes };
+        let audience = self.listeners.len();
+        self.tally.entries += 1;
+        if audience == 0 {
+            self.tally.unheard += 1;
+        } else {
+            self.awaited.push_back(Awaited { seq: draft.seq, first: draft.first, count, audience });
+        }
+        self.next += 1;
+        self.next_message += u64::from(count);
+        draft
+    }
+
+    /// A peer says that it has everything below `next`.
+    pub(super) fn on_confirm(&mut self, peer: PeerId, next: u64, now: Time, config: &Config, news: &mut VecDeque<News>) {
+        let Some(listener) = self.listeners.get_mut(&peer) else { return };
+        let next = next.min(self.next);
+        if next <= listener.next {
+            return;
+        }
+        listener.next = next;
+        self.progress_at = now;
+        let before = self.awaited.len();
+        self.settle(news);
+        self.open_window(before - self.awaited.len(), config);
+    }
+
+    /// Half as much again for each window confirmed.
+    fn open_window(&mut self, confirmed: usize, config: &Config) {
+        self.confirmed_in_window += u32::try_from(confirmed).unwrap_or(u32::MAX);
+        if self.confirmed_in_window >= self.window {
+            self.confirmed_in_window = 0;
+            self.window = (self.window + self.window / 2 + 1).min(config.window_max);
+        }
+    }
+
+    /// Somebody lacks what we said a moment ago: half the window, but once a round trip.
+    pub(super) fn on_asked(&mut self, now: Time, round_trip: std::time::Duration) {
+        if self.halved_at.is_none_or(|at| now.since(at) > round_trip * 2) {
+            self.halved_at = Some(now);
+            self.window = (self.window / 2).max(WINDOW_MIN);
+            self.confirmed_in_window = 0;
+        }
+    }
+
+    /// Whether everybody who was there has confirmed `seq`.
+    pub(super) fn is_settled(&self, seq: u64) -> bool {
+        self.awaited.back().is_none_or(|awaited| awaited.seq < seq)
+            || self.listeners.values().all(|l| l.base > seq || l.next > seq)
+    }
+
+    /// Tells of everything that nobody's confirmation is awaited for any more.
+    fn settle(&mut self, news: &mut VecDeque<News>) {
+        while let Some(&awaited) = self.awaited.front() {
+            let audience = || self.listeners.values().filter(|listener| listener.base <= awaited.seq);
+            if audience().any(|listener| listener.next <= awaited.seq) {
+                return;
+            }
+            let confirmed = audience().count();
+            self.awaited.pop_front();
+            self.close(&awaited, confirmed, news);
+        }
+    }
+
+    /// Gives up waiting: tells what was confirmed so far.
+    pub(super) fn give_up(&mut self, news: &mut VecDeque<News>) {
+        for awaited in std::mem::take(&mut self.awaited) {
+            let has = |listener: &&Listener| listener.base <= awaited.seq && listener.next > awaited.seq;
+            let confirmed = self.listeners.values().filter(has).count();
+            self.close(&awaited, confirmed, news);
+        }
+    }
+
+    fn close(&mut self, awaited: &Awaited, confirmed: usize, news: &mut VecDeque<News>) {
+        if confirmed < awaited.audience {
+            self.tally.partial += 1;
+        }
+        let numbers = awaited.first..awaited.first + u64::from(awaited.count);
+        news.extend(numbers.map(|seq| News::Delivered { seq, confirmed, online: awaited.audience }));
+    }
+}
+
+/// The window never closes further than this: one lost datagram must not stop the talk.
+const WINDOW_MIN: u32 = 8;
+
+/// Cuts text into pieces of at most `max` bytes, between characters.
+fn chunks(text: &str, max: usize) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while !rest.is_empty() {
+        let at = rest.floor_char_boundary(max);
+        let (piece, behind) = rest.split_at(at);
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
+}

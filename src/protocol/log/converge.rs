@@ -1,0 +1,145 @@
+//! When to tell how far we are: confirmations, and the quiet comparison of frontiers.
+//!
+//! The hash of the frontier goes out under Trickle (RFC 6206): often after a difference was seen,
+//! hardly ever while all agree, and not at all if enough others have just said the same.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::id::LogId;
+use crate::protocol::earlier;
+use crate::rng::Rng;
+use crate::time::Time;
+
+/// The Trickle timer over the frontier hash.
+#[derive(Debug, Default)]
+pub(super) struct Trickle {
+    interval: Duration,
+    ends_at: Option<Time>,
+    fires_at: Option<Time>,
+    equal_heard: u32,
+}
+
+impl Trickle {
+    /// Begins with the shortest interval: somebody is new, or differs.
+    pub(super) fn reset(&mut self, now: Time, rng: &mut Rng, config: &Config) {
+        if self.interval > config.trickle_min || self.ends_at.is_none() {
+            self.begin(config.trickle_min, now, rng);
+        }
+    }
+
+    /// Nobody is there to compare with.
+    pub(super) fn stop(&mut self) {
+        *self = Self::default();
+    }
+
+    fn begin(&mut self, interval: Duration, now: Time, rng: &mut Rng) {
+        self.interval = interval;
+        self.ends_at = Some(now + interval);
+        self.fires_at = Some(now + interval / 2 + rng.within(interval / 2));
+        self.equal_heard = 0;
+    }
+
+    /// Somebody said the same.
+    pub(super) const fn on_equal(&mut self) {
+        self.equal_heard += 1;
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Time> {
+        earlier(self.fires_at, self.ends_at)
+    }
+
+    /// Whether our hash is to go out now.
+    pub(super) fn on_timeout(&mut self, now: Time, rng: &mut Rng, config: &Config) -> bool {
+        let mut tell = false;
+        if self.fires_at.is_some_and(|at| at <= now) {
+            self.fires_at = None;
+            tell = self.equal_heard < config.trickle_k;
+        }
+        if self.ends_at.is_some_and(|at| at <= now) {
+            let doubled = (self.interval * 2).min(config.trickle_max);
+            self.begin(doubled, now, rng);
+        }
+        tell
+    }
+}
+
+/// What is to be confirmed, and when.
+#[derive(Debug, Default)]
+pub(super) struct Confirmations {
+    /// Logs of which entries came.
+    pub(super) logs: BTreeSet<LogId>,
+    at: Option<Time>,
+    entries: u32,
+}
+
+impl Confirmations {
+    /// An entry of `log` came: confirm it soon, at a moment of our own among `online` peers; at
+    /// once after a burst.
+    pub(super) fn note(&mut self, log: LogId, now: Time, online: usize, rng: &mut Rng, config: &Config) {
+        self.logs.insert(log);
+        self.entries += 1;
+        let spread = config.confirm_spread * u32::try_from(online).unwrap_or(u32::MAX);
+        let soon = now + Duration::from_millis(1) + rng.within(spread.min(config.confirm_max));
+        self.at = Some(self.at.unwrap_or(soon));
+        if self.entries >= config.confirm_burst {
+            self.at = Some(now);
+        }
+    }
+
+    pub(super) const fn wake_at(&self) -> Option<Time> {
+        self.at
+    }
+
+    /// The logs to confirm now.
+    pub(super) fn take_due(&mut self, now: Time) -> Option<BTreeSet<LogId>> {
+        self.at.filter(|&at| at <= now)?;
+        Some(std::mem::take(self).logs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Nick;
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    #[test]
+    fn trickle_slows_down_while_all_agree_and_speeds_up_when_they_do_not() {
+        let config = Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"));
+        let (mut trickle, mut rng) = (Trickle::default(), Rng::new(1));
+        assert_eq!(trickle.wake_at(), None);
+        trickle.reset(at(0), &mut rng, &config);
+        let (mut told, mut now) = (0, at(0));
+        while now < at(60_000) {
+            now = trickle.wake_at().expect("it runs");
+            told += u32::from(trickle.on_timeout(now, &mut rng, &config));
+        }
+        // 100 + 200 + ... + 3200 ms, then one each 3.2 s.
+        assert!((20..=26).contains(&told), "{told}");
+        trickle.reset(now, &mut rng, &config);
+        assert!(trickle.wake_at().is_some_and(|at| at.since(now) <= config.trickle_min));
+        trickle.on_equal();
+        trickle.on_equal();
+        now = trickle.wake_at().expect("it runs");
+        assert!(!trickle.on_timeout(now, &mut rng, &config), "two others said it");
+    }
+
+    #[test]
+    fn a_burst_is_confirmed_at_once() {
+        let config = Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"));
+        let (mut due, mut rng) = (Confirmations::default(), Rng::new(1));
+        let log = LogId { author: crate::id::PeerId([1; 16]), boot: 1 };
+        due.note(log, at(5), 100, &mut rng, &config);
+        assert!(due.wake_at() > Some(at(5)) && due.take_due(at(5)).is_none());
+        for _ in 0..config.confirm_burst {
+            due.note(log, at(5), 100, &mut rng, &config);
+        }
+        assert_eq!(due.take_due(at(5)).map(|logs| logs.len()), Some(1));
+        assert_eq!(due.wake_at(), None);
+    }
+}

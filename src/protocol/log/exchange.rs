@@ -1,0 +1,347 @@
+//! What nodes tell each other about logs: frontiers, requests and repairs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::repair::{answering, weight};
+use super::store::{Ask, Claim, Log};
+use super::Logs;
+use crate::config::DATAGRAM_MAX;
+use crate::id::{LogId, PeerId};
+use crate::protocol::{Context, Post, To, earlier};
+use crate::wire::body::{self, Frontier, Hole, Nack, Progress};
+use crate::wire::header::HEADER_LEN;
+use crate::wire::{Message, SIGNED_OVERHEAD};
+
+/// Room for the logs of a frontier in one datagram.
+const LOGS_LEN_MAX: usize = DATAGRAM_MAX - SIGNED_OVERHEAD - 24;
+/// Ranges asked for in one datagram: as many as fit whatever their numbers.
+const HOLES_MAX: usize = 22;
+/// Room for entries in one datagram.
+const ENTRIES_LEN_MAX: usize = DATAGRAM_MAX - HEADER_LEN - 3;
+/// Entries lacking in one log at which one holder is asked instead of everybody.
+const FAR_BEHIND: u64 = 32;
+/// Rounds without an answer after which claims of others are not believed any more.
+const ROUNDS_MAX: u32 = 24;
+/// Rounds after which what no holder claims to have is given up.
+const ROUNDS_PATIENT: u32 = 4;
+/// While entries came this recently, frontiers differ because of them: nothing is wrong.
+const BUSY_FOR: Duration = Duration::from_millis(100);
+
+impl Logs {
+    /// The hash of our frontier: equal where two nodes have the same of every log.
+    pub fn hash(&mut self) -> u64 {
+        if let Some(hash) = self.hash {
+            return hash;
+        }
+        let mut hasher = blake3::Hasher::new();
+        for (id, log) in self.logs.iter().filter(|(_, log)| log.next > 1) {
+            hasher.update(&id.author.0);
+            hasher.update(&id.boot.to_be_bytes());
+            hasher.update(&log.next.to_be_bytes());
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        let hash = u64::from_be_bytes(first);
+        self.hash = Some(hash);
+        hash
+    }
+
+    /// Somebody's hash: equal calms us down; another one, while nothing is under way, is looked into.
+    pub(super) fn compare(&mut self, hash: u64, told_all: bool, ctx: &mut Context<'_>) {
+        if hash == self.hash() {
+            self.trickle.on_equal();
+            if told_all {
+                self.frontier_at = None;
+            }
+            return;
+        }
+        self.trickle.reset(ctx.now, ctx.rng, ctx.config);
+        if ctx.now.since(self.busy_at) >= BUSY_FOR && self.frontier_at.is_none() {
+            self.frontier_at = Some(ctx.now + ctx.rng.within(ctx.config.trickle_min));
+        }
+    }
+
+    /// A frontier of a peer that is online.
+    pub fn on_frontier(&mut self, from: PeerId, frontier: &Frontier, ctx: &mut Context<'_>) {
+        for progress in &frontier.logs {
+            let id = progress.log();
+            if id == self.own {
+                self.author.on_confirm(from, progress.next, ctx.now, ctx.config, ctx.news);
+            } else if (progress.next > 1 || self.logs.contains_key(&id)) && self.open_log(id, ctx) {
+                self.on_progress(from, progress, ctx);
+            }
+        }
+        // A part of a frontier says nothing by its hash unless all is equal.
+        if frontier.logs.is_empty() || frontier.whole == Some(true) || frontier.hash == self.hash() {
+            self.compare(frontier.hash, frontier.whole == Some(true), ctx);
+        }
+    }
+
+    fn on_progress(&mut self, from: PeerId, progress: &Progress, ctx: &mut Context<'_>) {
+        let id = progress.log();
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        let floor = progress.floor.min(progress.next);
+        log.note_claim(from, Claim { next: progress.next, floor });
+        // The author itself does not have them any more: nobody gives them for certain.
+        if from == id.author && floor > log.next {
+            let given = log.holders.values().any(|claim| claim.floor < floor && claim.next > log.next);
+            if !given {
+                log.skip_to(floor);
+                self.hash = None;
+                self.deliver(id, ctx);
+            }
+        }
+        self.look_for_holes(id, ctx);
+    }
+
+    /// Arms the timer of a log that lacks something, and disarms that of one that does not.
+    pub(super) fn look_for_holes(&mut self, id: LogId, ctx: &mut Context<'_>) {
+        let group = self.online.len();
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        if id == self.own || log.is_complete() {
+            log.ask = Ask::default();
+            return;
+        }
+        let answered = log.ask.sent_at.is_some() && log.first_missing().is_some_and(|seq| seq >= log.ask.until);
+        if answered {
+            // All that was asked for is here: go on with the rest at once.
+            log.ask = Ask { at: Some(ctx.now), ..Ask::default() };
+        } else if log.ask.at.is_none() {
+            let wait = ctx.config.reorder_grace + self.round_trip.backoff(group, ctx.rng, ctx.config);
+            log.ask.at = Some(ctx.now + wait);
+        }
+        self.ask_at = earlier(self.ask_at, log.ask.at);
+    }
+
+    /// Asks for what is due, one datagram for each who is asked.
+    pub(super) fn ask_due(&mut self, ctx: &mut Context<'_>) {
+        let mut requests: BTreeMap<(Option<PeerId>, u8), Vec<Hole>> = BTreeMap::new();
+        let ids: Vec<_> = self.logs.iter().filter(|(_, log)| log.ask.at.is_some()).map(|(&id, _)| id).collect();
+        self.ask_at = None;
+        for id in ids {
+            if let Some((asked, round, holes)) = self.ask_for(id, ctx) {
+                requests.entry((asked, round)).or_default().extend(holes);
+            }
+        }
+        for ((asked, round), holes) in requests {
+            for holes in holes.chunks(HOLES_MAX) {
+                ctx.stats.nacks += 1;
+                let nack = Nack { asked: asked.map(body::bytes), round, holes: holes.to_vec() };
+                let to = asked.map_or(To::Group, To::Peer);
+                ctx.posts.push_back(Post { to, message: Message::Nack(nack) });
+            }
+        }
+    }
+
+    /// What one log asks for now, and whom; arms its next round.
+    fn ask_for(&mut self, id: LogId, ctx: &mut Context<'_>) -> Option<(Option<PeerId>, u8, Vec<Hole>)> {
+        let (group, online) = (self.online.len(), &self.online);
+        let log = self.logs.get_mut(&id)?;
+        let at = log.ask.at?;
+        if at > ctx.now || online.is_empty() {
+            // With nobody there, the first to come back starts it again.
+            log.ask.at = if online.is_empty() { None } else { Some(at) };
+            self.ask_at = earlier(self.ask_at, log.ask.at);
+            return None;
+        }
+        if log.ask.round >= ROUNDS_PATIENT && let Some(to) = unclaimed(log, online) {
+            log.skip_to(to);
+            log.ask = Ask::default();
+            self.hash = None;
+            self.deliver(id, ctx);
+            self.look_for_holes(id, ctx);
+            return None;
+        }
+        if log.ask.round >= ROUNDS_MAX {
+            log.forget_claims();
+            return None;
+        }
+        let holes = log.missing(ctx.config.ask_max, HOLES_MAX);
+        let Some(&(_, until)) = holes.last() else {
+            log.ask = Ask::default();
+            return None;
+        };
+        let far = log.lacks(FAR_BEHIND + 1) > FAR_BEHIND;
+        let asked = if far { holder(id, log, online) } else { None };
+        let round = u8::try_from(log.ask.round).unwrap_or(u8::MAX);
+        let pause = self.round_trip.pause(log.ask.round, ctx.config);
+        let again = ctx.now + pause + self.round_trip.backoff(group, ctx.rng, ctx.config);
+        log.ask = Ask { at: Some(again), round: log.ask.round + 1, sent_at: Some(ctx.now), until };
+        self.ask_at = earlier(self.ask_at, Some(again));
+        Some((asked, round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
+    }
+
+    /// A request of a peer that is online: repairs what is ours to repair, and does not ask for
+    /// the same itself.
+    pub fn on_nack(&mut self, from: PeerId, nack: &Nack, ctx: &mut Context<'_>) {
+        ctx.stats.nacks_heard += 1;
+        let asked = nack.asked.as_ref().map(|id| PeerId(**id));
+        if asked.is_some_and(|asked| asked != ctx.me) {
+            return;
+        }
+        let mut repairs = Vec::new();
+        for hole in &nack.holes {
+            if asked.is_none() {
+                self.hold_back(hole, ctx);
+            }
+            if hole.log() == self.own {
+                self.author.on_asked(ctx.now, self.round_trip.get());
+            }
+            self.collect_repairs(from, nack.round, asked.is_some(), hole, &mut repairs, ctx);
+        }
+        let to = if asked.is_some() || self.online.len() <= 1 { To::Peer(from) } else { To::Group };
+        post_entries(&to, repairs, ctx);
+    }
+
+    /// Somebody else asks for what we lack as well: the answer will come to us too.
+    fn hold_back(&mut self, hole: &Hole, ctx: &mut Context<'_>) {
+        let group = self.online.len();
+        let Some(log) = self.logs.get_mut(&hole.log()).filter(|log| log.ask.at.is_some()) else { return };
+        if log.first_missing().is_some_and(|seq| (hole.from..hole.to).contains(&seq)) {
+            let pause = self.round_trip.pause(log.ask.round, ctx.config);
+            let later = ctx.now + pause + self.round_trip.backoff(group, ctx.rng, ctx.config);
+            log.ask.at = log.ask.at.max(Some(later));
+        }
+    }
+
+    /// The entries of a hole that we are to send, within the budget.
+    fn collect_repairs(
+        &mut self,
+        from: PeerId,
+        round: u8,
+        asked: bool,
+        hole: &Hole,
+        repairs: &mut Vec<Arc<[u8]>>,
+        ctx: &mut Context<'_>,
+    ) {
+        let id = hole.log();
+        let Some(log) = self.logs.get_mut(&id).filter(|_| hole.from < hole.to) else { return };
+        if log.floor() > hole.from && (asked || id == self.own) {
+            // What lies below our floor cannot be given: say so, so that nobody asks in vain.
+            let told = vec![Progress::new(id, log.next, log.floor())];
+            let frontier = Frontier { hash: 0, logs: told, whole: None };
+            ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
+        }
+        let author_online = self.online.contains_key(&id.author) || id == self.own;
+        let quiet = self.round_trip.get() * if asked { 1 } else { 2 };
+        let others: Vec<_> = self.online.keys().copied().filter(|&p| p != from && p != id.author).collect();
+        let room = usize::try_from(ctx.config.ask_max).unwrap_or(usize::MAX);
+        for (&seq, held) in log.held.range_mut(hole.from..hole.to) {
+            if repairs.len() >= room {
+                return;
+            }
+            let ours = asked || id == self.own || {
+                let mine = weight(ctx.me, id, seq);
+                others.iter().filter(|&&p| weight(p, id, seq) < mine).count() < answering(round, author_online)
+            };
+            if !ours || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
+                continue;
+            }
+            if !self.budget.take(held.raw.len(), ctx.now, ctx.config) {
+                ctx.stats.repairs_throttled += 1;
+                return;
+            }
+            held.repaired_at = Some(ctx.now);
+            repairs.push(Arc::clone(&held.raw));
+        }
+    }
+
+    /// Confirms what came: to its author alone, or to everybody where there are several.
+    pub(super) fn confirm_due(&mut self, ctx: &mut Context<'_>) {
+        let Some(due) = self.confirmations.take_due(ctx.now) else { return };
+        let here = |id: &LogId| self.online.get(&id.author) == Some(&id.boot);
+        let due: Vec<_> = due.into_iter().filter(here).collect();
+        let to = match due.as_slice() {
+            [] => return,
+            [one] => To::Peer(one.author),
+            _ => To::Group,
+        };
+        let logs = due.iter().filter_map(|id| self.progress_of(*id)).collect();
+        self.post_frontier(&to, logs, None, ctx);
+    }
+
+    fn progress_of(&self, id: LogId) -> Option<Progress> {
+        self.logs.get(&id).map(|log| Progress::new(id, log.next, log.floor()))
+    }
+
+    /// Tells our hash alone.
+    pub(super) fn tell_hash(&mut self, ctx: &mut Context<'_>) {
+        let message = Message::Frontier(Frontier { hash: self.hash(), ..Frontier::default() });
+        ctx.stats.frontiers += 1;
+        ctx.posts.push_back(Post { to: To::Group, message });
+    }
+
+    /// Tells our whole frontier.
+    pub(super) fn tell_frontier(&mut self, to: To, ctx: &mut Context<'_>) {
+        let told = self.logs.iter().filter(|(_, log)| log.next > 1);
+        let logs = told.map(|(&id, log)| Progress::new(id, log.next, log.floor())).collect();
+        self.post_frontier(&to, logs, Some(true), ctx);
+    }
+
+    fn post_frontier(&mut self, to: &To, logs: Vec<Progress>, whole: Option<bool>, ctx: &mut Context<'_>) {
+        let hash = self.hash();
+        let (mut page, mut len) = (Vec::new(), 0);
+        let mut pages = Vec::new();
+        for progress in logs {
+            let more = body::encoded_len(&progress);
+            if len + more > LOGS_LEN_MAX {
+                pages.push(std::mem::take(&mut page));
+                len = 0;
+            }
+            page.push(progress);
+            len += more;
+        }
+        pages.push(page);
+        for logs in pages {
+            ctx.stats.frontiers += 1;
+            let message = Message::Frontier(Frontier { hash, logs, whole });
+            ctx.posts.push_back(Post { to: to.clone(), message });
+        }
+    }
+}
+
+/// Posts entries, as many to a datagram as fit.
+fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
+    let (mut bundle, mut len) = (Vec::new(), 0);
+    for raw in entries {
+        ctx.stats.repairs += 1;
+        if len + raw.len() > ENTRIES_LEN_MAX {
+            ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(std::mem::take(&mut bundle)) });
+            len = 0;
+        }
+        len += raw.len();
+        bundle.push(raw);
+    }
+    if !bundle.is_empty() {
+        ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(bundle) });
+    }
+}
+
+/// Who is to be asked for much of a log: its author, if it is there and was not asked in vain
+/// twice; else in turn those who claim to have it.
+fn holder(id: LogId, log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<PeerId> {
+    if online.get(&id.author) == Some(&id.boot) && log.ask.round < 2 {
+        return Some(id.author);
+    }
+    let claims = log.holders.iter().filter(|(peer, claim)| online.contains_key(peer) && claim.next > log.next);
+    let mut able: Vec<_> = claims.map(|(&peer, _)| (weight(peer, id, log.next), peer)).collect();
+    able.sort_unstable();
+    let turn = log.ask.round as usize;
+    able.get(turn.checked_rem(able.len())?).map(|&(_, peer)| peer)
+}
+
+/// The first entry behind our next that somebody online claims to have, if nobody claims our next.
+fn unclaimed(log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<u64> {
+    let claims = || log.holders.iter().filter(|(peer, claim)| online.contains_key(peer) && claim.next > log.next);
+    if claims().any(|(_, claim)| claim.floor <= log.next) {
+        return None;
+    }
+    let claimed = claims().map(|(_, claim)| claim.floor).min();
+    let held = log.held.range(log.next + 1..).next().map(|(&seq, _)| seq);
+    match (claimed, held) {
+        (Some(floor), Some(held)) => Some(floor.min(held)),
+        (floor, held) => floor.or(held.filter(|_| log.ask.round >= ROUNDS_MAX)),
+    }
+}

@@ -1,0 +1,138 @@
+//! Arithmetic of repair: when to ask, who answers, how much may go out.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::id::{LogId, PeerId};
+use crate::rng::Rng;
+use crate::time::Time;
+
+/// Rounds after which asking slows down.
+const PATIENT_ROUNDS: u32 = 5;
+
+/// No pause between two rounds is longer than this.
+const PAUSE_MAX: Duration = Duration::from_millis(3200);
+
+/// The round trip through the group, as measured from a request to its repair.
+#[derive(Debug)]
+pub(super) struct RoundTrip(Duration);
+
+impl RoundTrip {
+    pub(super) const fn new(config: &Config) -> Self {
+        Self(config.round_trip)
+    }
+
+    pub(super) const fn get(&self) -> Duration {
+        self.0
+    }
+
+    /// A repair came this long after it was asked for: moves an eighth of the way (RFC 6298, 2.3).
+    pub(super) fn sample(&mut self, took: Duration, config: &Config) {
+        let took = took.clamp(config.round_trip_min, config.round_trip_max);
+        self.0 = (self.0 * 7 + took) / 8;
+    }
+
+    /// The pause after a request before the next: a hold-off of (K + 2) round trips, doubled after
+    /// some rounds.
+    pub(super) fn pause(&self, round: u32, config: &Config) -> Duration {
+        let doublings = round.saturating_sub(PATIENT_ROUNDS).min(10);
+        let hold_off = self.0 * (config.backoff_factor + 2);
+        (hold_off * 2u32.pow(doublings)).min(PAUSE_MAX)
+    }
+
+    /// A random wait before asking, so that of many who lack the same mostly one asks: truncated
+    /// exponential over K round trips (RFC 5401, section 4.2). With one other there is no crowd.
+    pub(super) fn backoff(&self, group: usize, rng: &mut Rng, config: &Config) -> Duration {
+        if group <= 2 {
+            return Duration::ZERO;
+        }
+        let span = (self.0 * config.backoff_factor).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "groups are small")]
+        let lambda = (group as f64).ln() + 1.0;
+        let x = rng.unit() * lambda / span + lambda / (span * (lambda.exp() - 1.0));
+        let wait = span / lambda * (x * (lambda.exp() - 1.0) * (span / lambda)).ln();
+        Duration::from_secs_f64(wait.clamp(0.0, span))
+    }
+}
+
+/// How many bytes may go out for repair now.
+#[derive(Debug)]
+pub(super) struct Budget {
+    tokens: u64,
+    filled_at: Time,
+}
+
+impl Budget {
+    pub(super) const fn new(config: &Config, now: Time) -> Self {
+        Self { tokens: config.repair_burst as u64, filled_at: now }
+    }
+
+    /// Takes `bytes` from the budget. False, and nothing taken, if it does not hold them.
+    pub(super) fn take(&mut self, bytes: usize, now: Time, config: &Config) -> bool {
+        let micros = now.since(self.filled_at).as_micros() as u64;
+        let gained = micros.saturating_mul(u64::from(config.repair_rate)) / 1_000_000;
+        if gained > 0 {
+            self.tokens = (self.tokens + gained).min(u64::from(config.repair_burst));
+            self.filled_at = now;
+        }
+        let Some(left) = self.tokens.checked_sub(bytes as u64) else { return false };
+        self.tokens = left;
+        true
+    }
+}
+
+/// How many holders other than the author answer in a round: none in the first while the author is
+/// there, then twice as many each time.
+pub(super) const fn answering(round: u8, author_online: bool) -> usize {
+    let doubling = if round < 8 { 1usize << round } else { 256 };
+    if author_online { doubling - 1 } else { doubling }
+}
+
+/// The weight of a holder for one entry: those with the lowest answer first. Everybody computes
+/// the same order without a word (rendezvous hashing).
+pub(super) fn weight(holder: PeerId, log: LogId, seq: u64) -> u64 {
+    let fold = |id: PeerId| {
+        let bits = u128::from_be_bytes(id.0);
+        (bits >> 64) as u64 ^ bits as u64
+    };
+    Rng::new(fold(holder) ^ fold(log.author).rotate_left(17) ^ log.boot ^ seq.wrapping_mul(0x9E37_79B9)).next_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Nick;
+
+    fn config() -> Config {
+        Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"))
+    }
+
+    #[test]
+    fn backoff_stays_in_its_span_and_most_wait_long_in_a_crowd() {
+        let (config, mut rng) = (config(), Rng::new(3));
+        let round_trip = RoundTrip::new(&config);
+        let span = config.round_trip * config.backoff_factor;
+        let waits: Vec<_> = (0..1000).map(|_| round_trip.backoff(256, &mut rng, &config)).collect();
+        assert!(waits.iter().all(|wait| *wait <= span));
+        let early = waits.iter().filter(|wait| **wait < span / 4).count();
+        assert!(early < 50, "{early} of 1000 ask in the first quarter");
+        assert_eq!(round_trip.backoff(2, &mut rng, &config), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_budget_refuses_beyond_its_burst_and_refills() {
+        let config = config();
+        let mut budget = Budget::new(&config, Time::ZERO);
+        assert!(budget.take(config.repair_burst as usize, Time::ZERO, &config));
+        assert!(!budget.take(1, Time::ZERO, &config));
+        let later = Time::ZERO + Duration::from_millis(1);
+        assert!(budget.take(config.repair_rate as usize / 1000, later, &config));
+        assert!(!budget.take(1, later, &config));
+    }
+
+    #[test]
+    fn each_round_more_holders_answer() {
+        assert_eq!([0, 1, 2, 3].map(|round| answering(round, true)), [0, 1, 3, 7]);
+        assert_eq!([0, 1, 2].map(|round| answering(round, false)), [1, 2, 4]);
+    }
+}

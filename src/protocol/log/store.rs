@@ -1,0 +1,229 @@
+//! One log as far as this node has it: entries in order, holes, and what is delivered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::event::Arrival;
+use crate::id::{LogId, PeerId};
+use crate::protocol::{News, Said};
+use crate::stats::Stats;
+use crate::text::{LINE_MAX, Line, Nick};
+use crate::time::{Time, WallTime};
+use crate::wire::body::{self, ENTRY_TEXT, Entry, Text};
+use crate::wire::parse_entry;
+
+/// Parts that a long message may have: enough for [`LINE_MAX`] bytes of three-byte pictures.
+const PARTS_MAX: u16 = 512;
+
+/// Peers remembered per log as holding it. When full, no further one is remembered.
+const HOLDERS_MAX: usize = 8;
+
+/// An entry that is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// As it stands on the wire, with its signature.
+    pub(super) raw: Arc<[u8]>,
+    /// How it got here; our own entries did not.
+    pub(super) arrival: Option<Arrival>,
+    /// When it was last sent because somebody asked.
+    pub(super) repaired_at: Option<Time>,
+}
+
+/// When and what to ask for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ask {
+    /// When to ask; nothing is lacking if there is no such time.
+    pub(super) at: Option<Time>,
+    /// How often the same was asked for.
+    pub(super) round: u32,
+    /// When it was asked for last.
+    pub(super) sent_at: Option<Time>,
+    /// Up to which entry it was asked for.
+    pub(super) until: u64,
+}
+
+/// What a peer says it holds of a log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) next: u64,
+    pub(super) floor: u64,
+}
+
+/// A long message that has not all its parts.
+#[derive(Clone, Debug)]
+struct Assembly {
+    next_part: u16,
+    text: String,
+}
+
+/// One log.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) held: BTreeMap<u64, Held>,
+    /// The first entry that is not delivered.
+    pub(super) next: u64,
+    /// One past the last entry known to exist.
+    pub(super) known: u64,
+    /// Entries below were said before we joined; `None` while that is not known.
+    pub(super) history_until: Option<u64>,
+    pub(super) ask: Ask,
+    pub(super) holders: BTreeMap<PeerId, Claim>,
+    pub(super) heard_at: Time,
+    next_message: u64,
+    nick: Option<Nick>,
+    assembly: Option<Assembly>,
+}
+
+impl Log {
+    pub(super) const fn new(now: Time, history_until: Option<u64>) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            next: 1,
+            known: 1,
+            history_until,
+            ask: Ask { at: None, round: 0, sent_at: None, until: 0 },
+            holders: BTreeMap::new(),
+            heard_at: now,
+            next_message: 1,
+            nick: None,
+            assembly: None,
+        }
+    }
+
+    /// The first entry that this node can give.
+    pub(super) fn floor(&self) -> u64 {
+        self.held.keys().next().map_or(self.next, |&first| first.min(self.next))
+    }
+
+    /// Bytes of all entries kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.held.values().map(|held| held.raw.len()).sum()
+    }
+
+    /// Whether everything known to exist is here.
+    pub(super) fn is_complete(&self) -> bool {
+        self.first_missing().is_none()
+    }
+
+    /// The first entry that is known to exist and is not here.
+    pub(super) fn first_missing(&self) -> Option<u64> {
+        let mut expected = self.next;
+        for &seq in self.held.range(self.next..).map(|(seq, _)| seq) {
+            if seq != expected {
+                break;
+            }
+            expected += 1;
+        }
+        (expected < self.known).then_some(expected)
+    }
+
+    /// What is known to exist and is not here: ranges up to but not including their ends, with at
+    /// most `entries` entries and `ranges` ranges.
+    pub(super) fn missing(&self, entries: u64, ranges: usize) -> Vec<(u64, u64)> {
+        let mut holes = Vec::new();
+        let (mut from, mut left) = (self.next, entries);
+        let ends = self.held.range(self.next..).map(|(&seq, _)| seq).chain([self.known]);
+        for end in ends {
+            if end > from && left > 0 && holes.len() < ranges {
+                let to = end.min(from + left);
+                holes.push((from, to));
+                left -= to - from;
+            }
+            from = end + 1;
+        }
+        holes
+    }
+
+    /// How many entries are known to exist and are not here. Counts no farther than `limit`.
+    pub(super) fn lacks(&self, limit: u64) -> u64 {
+        self.missing(limit, usize::MAX).iter().map(|(from, to)| to - from).sum()
+    }
+
+    /// A peer says how far it has this log.
+    pub(super) fn note_claim(&mut self, peer: PeerId, claim: Claim) {
+        if self.holders.len() < HOLDERS_MAX || self.holders.contains_key(&peer) {
+            let told = self.holders.entry(peer).or_insert(claim);
+            (told.next, told.floor) = (told.next.max(claim.next), told.floor.max(claim.floor));
+        }
+        self.known = self.known.max(claim.next);
+    }
+
+    /// Nobody gives what was claimed: believe only what is here.
+    pub(super) fn forget_claims(&mut self) {
+        self.holders.clear();
+        let last = self.held.keys().next_back().map_or(0, |&last| last + 1);
+        self.known = self.next.max(last);
+        self.ask = Ask::default();
+    }
+
+    /// Goes on behind entries that nobody can give; the next entry tells how many messages that were.
+    pub(super) fn skip_to(&mut self, seq: u64) {
+        self.next = self.next.max(seq);
+        self.known = self.known.max(self.next);
+        self.assembly = None;
+    }
+
+    /// Delivers the next entry if it is here. False if it is not.
+    pub(super) fn deliver_next(&mut self, id: LogId, news: &mut impl Extend<News>, stats: &mut Stats) -> bool {
+        let Some(held) = self.held.get(&self.next) else { return false };
+        let (raw, arrival) = (Arc::clone(&held.raw), held.arrival);
+        let history = self.history_until.is_some_and(|until| self.next < until);
+        self.next += 1;
+        let Ok(signed) = parse_entry(&raw) else { return true };
+        let entry = &signed.entry;
+        let nick = Nick::from_any(entry.nick);
+        self.nick = Some(nick.clone());
+        if entry.first > self.next_message {
+            let count = entry.first - self.next_message;
+            stats.lost += count;
+            news.extend([News::Gap { log: id, nick: self.nick.clone(), count }]);
+        } else if entry.first < self.next_message {
+            // A number that was given twice: our author numbers from 1 without holes.
+            stats.malformed += 1;
+            return true;
+        }
+        self.next_message = entry.first.saturating_add(u64::from(entry.count));
+        let lines = self.lines(entry);
+        let Some(arrival) = arrival else { return true };
+        stats.delivered += lines.len() as u64;
+        news.extend((entry.first..).zip(lines).map(|(seq, text)| {
+            let (nick, wall) = (nick.clone(), WallTime(entry.wall_ms));
+            News::Said(Said { log: id, nick, seq, wall, text, history, arrival })
+        }));
+        true
+    }
+
+    /// The messages that are completed in an entry. What is not text of ours is none.
+    fn lines(&mut self, entry: &Entry<'_>) -> Vec<Line> {
+        if entry.kind != ENTRY_TEXT {
+            return Vec::new();
+        }
+        let Ok(text) = body::decode::<Text>(entry.body) else { return Vec::new() };
+        match (text.part, text.parts) {
+            (Some(part), Some(parts)) => self.assemble(part, parts, &text).into_iter().collect(),
+            _ if text.lines.len() as u64 == u64::from(entry.count) => {
+                text.lines.iter().map(|line| Line::from_peer(line)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn assemble(&mut self, part: u16, parts: u16, text: &Text) -> Option<Line> {
+        let chunk = text.lines.first()?;
+        let mut assembly = match self.assembly.take() {
+            _ if part == 0 => Assembly { next_part: 0, text: String::new() },
+            Some(assembly) if assembly.next_part == part => assembly,
+            _ => return None,
+        };
+        if parts > PARTS_MAX || part >= parts || assembly.text.len() + chunk.len() > 3 * LINE_MAX {
+            return None;
+        }
+        assembly.text.push_str(chunk);
+        assembly.next_part += 1;
+        if assembly.next_part == parts {
+            return Some(Line::from_peer(&assembly.text));
+        }
+        self.assembly = Some(assembly);
+        None
+    }
+}

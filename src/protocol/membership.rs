@@ -1,0 +1,493 @@
+//! Who is there: hellos, byes, and what silence means.
+//!
+//! Keeps the table of peers and where each was heard. Knows nothing of logs and of text; `node`
+//! hands it every hello, bye and sign of life whose signature was checked.
+//!
+//! ```text
+//!   ann                         bob
+//!    |-- hello x3, all casts ---->|  joined
+//!    |<-- hello (unicast) --------|  greets the newcomer back, spread over the group
+//!    |-- hello every period ----->|
+//!    |-- bye x3 ----------------->|  left
+//! ```
+
+mod peer;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::address::{Cast, Segment, SegmentId};
+use crate::id::PeerId;
+use crate::protocol::{Context, News, Post, To, earlier};
+use crate::text::Nick;
+use crate::time::Time;
+use crate::wire::Message;
+use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, Heard, Hello};
+
+pub use peer::{Path, Peer, Presence};
+
+/// Peers told in one hello: as many as a datagram takes.
+const HEARD_MAX: usize = 28;
+
+/// Strangers asked for their hello that are remembered, so that none is asked too often. When
+/// full, nobody more is asked until the oldest is forgotten.
+const ASKED_MAX: usize = 64;
+
+/// No address is asked for its hello more often than this.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// Who sent an authentic datagram, and how it got here.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Who.
+    pub id: PeerId,
+    /// In which run.
+    pub boot: u64,
+    /// As which datagram of that run.
+    pub counter: u64,
+    /// On which segment.
+    pub segment: SegmentId,
+    /// By which cast.
+    pub cast: Cast,
+    /// From which address.
+    pub address: SocketAddr,
+}
+
+/// What our own hellos say about our log; `node` asks the log for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The next entry of our log.
+    pub head: u64,
+    /// The hash of our frontier.
+    pub hash: u64,
+    /// For each peer online, our first entry that was said after it joined.
+    pub bases: &'a BTreeMap<PeerId, u64>,
+}
+
+/// What an authentic datagram turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// From a peer we know, heard for the first time.
+    Fresh,
+    /// Heard before, or from an earlier run.
+    Stale,
+    /// From somebody whose hello we have not heard.
+    Stranger,
+}
+
+/// The table of peers, and our own greeting.
+#[derive(Debug)]
+pub struct Membership {
+    nick: Nick,
+    peers: BTreeMap<PeerId, Peer>,
+    segments: BTreeMap<SegmentId, Segment>,
+    /// Hellos of the start that are still to come.
+    starting: usize,
+    started: Time,
+    hello_at: Option<Time>,
+    /// Peers to be greeted by unicast, and when.
+    greet: BTreeMap<PeerId, Time>,
+    asked: BTreeMap<SocketAddr, Time>,
+    /// Where the next hello goes on telling whom we hear.
+    told_up_to: Option<PeerId>,
+    /// When the table must be looked through for the silent. Early, never late.
+    sweep_at: Option<Time>,
+    last_joined: Option<Time>,
+    silent: bool,
+}
+
+impl Membership {
+    /// A table without anybody in it.
+    #[must_use]
+    pub fn new(nick: Nick, now: Time) -> Self {
+        Self {
+            nick,
+            peers: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            starting: 0,
+            started: now,
+            hello_at: Some(now),
+            greet: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            told_up_to: None,
+            sweep_at: None,
+            last_joined: None,
+            silent: false,
+        }
+    }
+
+    /// What we call ourselves.
+    #[must_use]
+    pub const fn nick(&self) -> &Nick {
+        &self.nick
+    }
+
+    /// Takes another name, and tells it at once.
+    pub fn rename(&mut self, nick: Nick, ctx: &Context<'_>) {
+        self.nick = nick;
+        self.hello_at = Some(ctx.now);
+    }
+
+    /// Everybody known, by id.
+    pub fn peers(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
+        self.peers.iter().map(|(&id, peer)| (id, peer))
+    }
+
+    /// One peer.
+    #[must_use]
+    pub fn peer(&self, id: PeerId) -> Option<&Peer> {
+        self.peers.get(&id)
+    }
+
+    /// Those who are online.
+    pub fn online(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
+        self.peers().filter(|(_, peer)| peer.presence == Presence::Online)
+    }
+
+    /// Whether `id` runs its run `boot` and is online.
+    #[must_use]
+    pub fn is_online(&self, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.presence == Presence::Online)
+    }
+
+    /// When somebody joined last.
+    #[must_use]
+    pub const fn last_joined(&self) -> Option<Time> {
+        self.last_joined
+    }
+
+    /// Whether anybody but `id` bears this nick.
+    #[must_use]
+    pub fn is_shared(&self, id: PeerId, nick: &Nick, me: PeerId) -> bool {
+        let ours = id != me && self.nick == *nick;
+        ours || self.peers.iter().any(|(&other, peer)| other != id && peer.nick == *nick)
+    }
+
+    /// The segments there are.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.values()
+    }
+
+    /// A segment is there: greet those on it.
+    pub fn on_segment_up(&mut self, segment: Segment, ctx: &Context<'_>) {
+        self.segments.insert(segment.id, segment);
+        self.start_greeting(ctx.now);
+    }
+
+    /// A segment is gone, and every path over it.
+    pub fn on_segment_down(&mut self, segment: SegmentId) {
+        self.segments.remove(&segment);
+        for peer in self.peers.values_mut() {
+            peer.paths.remove(&segment);
+        }
+    }
+
+    fn start_greeting(&mut self, now: Time) {
+        (self.started, self.starting, self.hello_at) = (now, 0, Some(now));
+    }
+
+    /// An authentic datagram of somebody else: is it new, and does its sender live?
+    pub fn on_authentic(&mut self, origin: &Origin, ctx: &mut Context<'_>) -> Admission {
+        let Some(peer) = self.peers.get_mut(&origin.id) else {
+            return Admission::Stranger;
+        };
+        if origin.boot > peer.boot {
+            return Admission::Stranger;
+        }
+        if origin.boot < peer.boot || !peer.window.take(origin.counter) {
+            return Admission::Stale;
+        }
+        peer.note_path(origin, ctx.now);
+        if peer.presence == Presence::Lost {
+            peer.presence = Presence::Online;
+            peer.joined_at = ctx.now;
+            self.last_joined = Some(ctx.now);
+            ctx.news.push_back(News::Back(origin.id));
+        }
+        Admission::Fresh
+    }
+
+    /// Somebody whom we do not know is there: ask for a hello, but not too often.
+    pub fn on_stranger(&mut self, segment: SegmentId, address: SocketAddr, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        self.asked.retain(|_, at| ctx.now.since(*at) < ASK_AGAIN_AFTER);
+        if self.asked.contains_key(&address) || self.asked.len() >= ASKED_MAX || self.silent {
+            return;
+        }
+        self.asked.insert(address, ctx.now);
+        self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
+    }
+
+    /// A peer is online but told us too little: ask for its hello.
+    pub fn ask(&mut self, id: PeerId, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        if let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) {
+            self.on_stranger(segment, address, standing, ctx);
+        }
+    }
+
+    /// A hello. `known` is what [`Membership::on_authentic`] said of it.
+    ///
+    /// Returns whether the peer is new here, in this run of its or after an absence.
+    pub fn on_hello(&mut self, origin: &Origin, known: Admission, hello: &Hello, ctx: &mut Context<'_>) -> bool {
+        let nick = Nick::from_any(&hello.nick);
+        let new = match known {
+            Admission::Stale => return false,
+            Admission::Stranger => {
+                if !self.take_in(origin, nick.clone(), ctx) {
+                    return false;
+                }
+                true
+            }
+            Admission::Fresh => self.welcome_back(origin.id, ctx),
+        };
+        let Some(peer) = self.peers.get_mut(&origin.id) else { return false };
+        if peer.nick != nick {
+            let was = std::mem::replace(&mut peer.nick, nick);
+            ctx.news.push_back(News::Renamed(origin.id, was));
+        }
+        peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
+        peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
+        let me = body::bytes(ctx.me);
+        if let Some(heard) = hello.heard.iter().find(|heard| heard.id == me) {
+            peer.note_hears_us(origin.segment, heard.casts);
+        }
+        if new || hello.flags & FLAG_ASKS != 0 {
+            self.greet_soon(origin.id, ctx);
+        }
+        self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
+        new
+    }
+
+    /// A stranger's first hello, or the first of a new run. False if there is no room for it.
+    fn take_in(&mut self, origin: &Origin, nick: Nick, ctx: &mut Context<'_>) -> bool {
+        let before = self.peers.get(&origin.id).map(|peer| peer.presence);
+        if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room() {
+            ctx.stats.peers_refused += 1;
+            return false;
+        }
+        let mut peer = Peer::new(nick, origin, ctx.now, ctx.config.hello_every);
+        peer.window.take(origin.counter);
+        peer.note_path(origin, ctx.now);
+        if let Some(old) = self.peers.insert(origin.id, peer)
+            && let Some(peer) = self.peers.get_mut(&origin.id)
+        {
+            let nick = std::mem::replace(&mut peer.nick, old.nick);
+            if peer.nick != nick {
+                let was = std::mem::replace(&mut peer.nick, nick);
+                ctx.news.push_back(News::Renamed(origin.id, was));
+            }
+        }
+        self.last_joined = Some(ctx.now);
+        ctx.news.push_back(match before {
+            None | Some(Presence::Left) => News::Joined(origin.id),
+            Some(Presence::Online | Presence::Lost) => News::Back(origin.id),
+        });
+        true
+    }
+
+    /// A known peer says hello: is it back after a bye? (A lost one is back with any datagram.)
+    fn welcome_back(&mut self, id: PeerId, ctx: &mut Context<'_>) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        if peer.presence == Presence::Left {
+            // A hello that overtook the bye of the same run: gone is gone.
+            return false;
+        }
+        // Back from being lost a moment ago, in `on_authentic`.
+        peer.joined_at == ctx.now
+    }
+
+    /// Drops the peer that is not online and was silent longest. False if all are online.
+    fn make_room(&mut self) -> bool {
+        let gone = self.peers.iter().filter(|(_, peer)| peer.presence != Presence::Online);
+        let Some(id) = gone.min_by_key(|(_, peer)| peer.heard_at).map(|(&id, _)| id) else { return false };
+        self.peers.remove(&id);
+        true
+    }
+
+    /// Greets a peer by unicast, at a moment that spreads the greetings of the whole group.
+    fn greet_soon(&mut self, id: PeerId, ctx: &mut Context<'_>) {
+        let spread = GREETING_SPREAD * u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+        let at = ctx.now + ctx.rng.within(spread.min(GREETING_MAX));
+        let when = self.greet.entry(id).or_insert(at);
+        *when = at.min(*when);
+    }
+
+    /// A bye of a peer that is known.
+    pub fn on_bye(&mut self, id: PeerId, ctx: &mut Context<'_>) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        if peer.presence == Presence::Left {
+            return false;
+        }
+        peer.presence = Presence::Left;
+        self.greet.remove(&id);
+        ctx.news.push_back(News::Left(id));
+        true
+    }
+
+    /// Says bye to everybody, and no more hellos.
+    pub fn say_bye(&mut self, ctx: &mut Context<'_>) {
+        self.silent = true;
+        for segment in self.segments.keys() {
+            for cast in [Cast::Multicast, Cast::Broadcast] {
+                ctx.posts.push_back(Post { to: To::Segment(*segment, cast), message: Message::Bye });
+            }
+        }
+        let afar = self.online().filter(|(_, peer)| peer.is_afar(ctx.now)).map(|(id, _)| To::Peer(id));
+        ctx.posts.extend(afar.map(|to| Post { to, message: Message::Bye }));
+    }
+
+    /// When [`Membership::on_timeout`] has something to do.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Time> {
+        if self.silent {
+            return None;
+        }
+        let greet = self.greet.values().min().copied();
+        earlier(earlier(self.hello_at, greet), self.sweep_at)
+    }
+
+    /// Time passed: says hello, greets back, and finds the silent.
+    pub fn on_timeout(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        if self.silent {
+            return;
+        }
+        if self.hello_at.is_some_and(|at| at <= ctx.now) {
+            self.say_hello(standing, ctx);
+        }
+        self.greet_due(standing, ctx);
+        if self.sweep_at.is_some_and(|at| at <= ctx.now) {
+            self.sweep(ctx);
+        }
+    }
+
+    fn say_hello(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        for segment in self.segments.keys().copied().collect::<Vec<_>>() {
+            let hello = Message::Hello(self.hello(segment, None, 0, standing, ctx));
+            for cast in [Cast::Multicast, Cast::Broadcast] {
+                ctx.posts.push_back(Post { to: To::Segment(segment, cast), message: hello.clone() });
+            }
+        }
+        self.greet_afar(standing, ctx);
+        self.told_up_to = self.next_told();
+        self.starting += 1;
+        let next = match ctx.config.hello_at.get(self.starting) {
+            Some(&after) => self.started + after,
+            None => ctx.now + ctx.rng.jitter(self.period(ctx)),
+        };
+        self.hello_at = Some(next.max(ctx.now + Duration::from_millis(1)));
+    }
+
+    /// Hellos by unicast: to static peers that are silent, and to those whom no cast reaches.
+    fn greet_afar(&self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        for &address in &ctx.config.static_peers {
+            let here = |segment: &&Segment| segment.address.is_ipv4() == address.is_ipv4();
+            let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
+            if let Some(segment) = self.segments.values().find(here).filter(|_| !known).map(|s| s.id) {
+                self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
+            }
+        }
+        let now = ctx.now;
+        for (id, peer) in self.online() {
+            for (&segment, path) in peer.paths.iter().filter(|(_, path)| path.only_unicast(now, peer.every)) {
+                self.post_hello(segment, path.address, Some(id), 0, standing, ctx);
+            }
+        }
+    }
+
+    fn greet_due(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        let due: Vec<_> = self.greet.iter().filter(|(_, at)| **at <= ctx.now).map(|(&id, _)| id).collect();
+        for id in due {
+            self.greet.remove(&id);
+            let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
+            self.post_hello(segment, address, Some(id), 0, standing, ctx);
+        }
+    }
+
+    /// Says hello to one address, telling first whether whoever is there is heard.
+    fn post_hello(
+        &self,
+        segment: SegmentId,
+        address: SocketAddr,
+        whom: Option<PeerId>,
+        flags: u8,
+        standing: Standing<'_>,
+        ctx: &mut Context<'_>,
+    ) {
+        let hello = self.hello(segment, whom, flags, standing, ctx);
+        ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
+    }
+
+    /// Our hello for one segment.
+    fn hello(
+        &self,
+        segment: SegmentId,
+        whom: Option<PeerId>,
+        flags: u8,
+        standing: Standing<'_>,
+        ctx: &Context<'_>,
+    ) -> Hello {
+        let ephemeral = if ctx.config.ephemeral { FLAG_EPHEMERAL } else { 0 };
+        let every = self.period(ctx).as_millis();
+        Hello {
+            nick: self.nick.as_str().into(),
+            flags: flags | ephemeral,
+            every_ms: u32::try_from(every).unwrap_or(u32::MAX),
+            head: standing.head,
+            hash: standing.hash,
+            heard: self.heard_on(segment, whom, standing, ctx.now),
+        }
+    }
+
+    /// Those heard on a segment: first `whom`, then from behind the one told last.
+    fn heard_on(&self, segment: SegmentId, whom: Option<PeerId>, standing: Standing<'_>, now: Time) -> Vec<Heard> {
+        let (behind, before): (Vec<_>, Vec<_>) = self.online().partition(|(id, _)| Some(*id) > self.told_up_to);
+        let first = whom.and_then(|id| self.peers.get(&id).map(|peer| (id, peer)));
+        let others = behind.into_iter().chain(before).filter(|(id, _)| Some(*id) != whom);
+        let heard = first.into_iter().chain(others).filter_map(|(id, peer)| {
+            let casts = peer.paths.get(&segment)?.heard_casts(now, peer.every);
+            let base = standing.bases.get(&id).copied().unwrap_or(standing.head);
+            (casts != 0).then(|| Heard { id: body::bytes(id), casts, base })
+        });
+        heard.take(HEARD_MAX).collect()
+    }
+
+    /// The last peer that a full hello tells, from where it begins now.
+    fn next_told(&self) -> Option<PeerId> {
+        let behind = self.online().filter(|(id, _)| Some(*id) > self.told_up_to).map(|(id, _)| id);
+        let told: Vec<_> = behind.take(HEARD_MAX).collect();
+        if told.len() < HEARD_MAX { None } else { told.last().copied() }
+    }
+
+    /// Time between our hellos: grows with the group, so that the group as a whole stays quiet.
+    fn period(&self, ctx: &Context<'_>) -> Duration {
+        let group = u32::try_from(self.online().count()).unwrap_or(u32::MAX).saturating_add(1);
+        ctx.config.hello_every.max(Duration::from_secs(1) * group / ctx.config.hello_rate)
+    }
+
+    /// When a peer that stays silent is lost.
+    fn silence_deadline(&self, id: PeerId, ctx: &Context<'_>) -> Option<Time> {
+        let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
+        Some(peer.heard_at + peer.every * ctx.config.lost_after)
+    }
+
+    fn sweep(&mut self, ctx: &mut Context<'_>) {
+        let online: Vec<_> = self.online().map(|(id, _)| id).collect();
+        self.sweep_at = None;
+        for id in online {
+            let Some(deadline) = self.silence_deadline(id, ctx) else { continue };
+            if deadline > ctx.now {
+                self.sweep_at = earlier(self.sweep_at, Some(deadline));
+            } else if let Some(peer) = self.peers.get_mut(&id) {
+                peer.presence = Presence::Lost;
+                ctx.news.push_back(News::Lost(id));
+            }
+        }
+    }
+}
+
+/// Greetings to a newcomer are spread over this time for each peer known, ...
+const GREETING_SPREAD: Duration = Duration::from_millis(2);
+/// ... but no longer than this: all see each other within a second.
+const GREETING_MAX: Duration = Duration::from_millis(500);
+/// No peer is believed to say hello less often than this.
+const SILENCE_MAX: Duration = Duration::from_secs(300);

@@ -1,0 +1,279 @@
+//! One struct per kind: CBOR maps with numbered keys.
+//!
+//! Optional fields may come and go between versions; the others are for ever. Sizes are bounded by
+//! the datagram, and minicbor allocates nothing because a length claims it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use minicbor::bytes::{ByteArray, ByteSlice};
+use minicbor::{CborLen, Decode, Decoder, Encode, Encoder};
+
+use crate::id::{LogId, PeerId};
+use crate::wire::WireError;
+use crate::wire::header::SIGNATURE_LEN;
+
+/// The sender's key is for this run only.
+pub const FLAG_EPHEMERAL: u8 = 1;
+/// The sender has not heard our hello: greet it by unicast.
+pub const FLAG_ASKS: u8 = 2;
+
+/// I am here, this is what I hear. Says its casts relative to the segment it is sent on.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Hello {
+    /// What the sender calls itself. A claim.
+    #[n(0)]
+    pub nick: String,
+    /// `FLAG_*`.
+    #[n(1)]
+    pub flags: u8,
+    /// Milliseconds until its next hello, on average.
+    #[n(2)]
+    pub every_ms: u32,
+    /// The sender's own log: its next number.
+    #[n(3)]
+    pub head: u64,
+    /// Hash of the sender's frontier.
+    #[n(4)]
+    pub hash: u64,
+    /// Some of the peers it hears on this segment, in turn.
+    #[n(5)]
+    pub heard: Vec<Heard>,
+}
+
+/// A peer that is heard, and by which casts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(array)]
+pub struct Heard {
+    /// Who is heard.
+    #[n(0)]
+    pub id: ByteArray<16>,
+    /// Casts, as bits: unicast 1, broadcast 2, multicast 4.
+    #[n(1)]
+    pub casts: u8,
+    /// The first entry in the log of who says this that was said after the peer was met: what lies
+    /// before is history to it, what follows it is to confirm.
+    #[n(2)]
+    pub base: u64,
+}
+
+/// How far I have each log. Without logs it is but a hash to compare.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Frontier {
+    /// Hash over the whole frontier, of which the logs below may be a part.
+    #[n(0)]
+    pub hash: u64,
+    /// Some logs.
+    #[n(1)]
+    pub logs: Vec<Progress>,
+    /// Every log is told, in this datagram or one beside it.
+    #[n(2)]
+    pub whole: Option<bool>,
+}
+
+/// How far I have one log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(array)]
+pub struct Progress {
+    /// Its author.
+    #[n(0)]
+    pub author: ByteArray<16>,
+    /// The author's run.
+    #[n(1)]
+    pub boot: u64,
+    /// The first entry I have not delivered: it and all that follow are not confirmed.
+    #[n(2)]
+    pub next: u64,
+    /// The first entry I can give.
+    #[n(3)]
+    pub floor: u64,
+}
+
+impl Progress {
+    /// How far a node has `log`.
+    #[must_use]
+    pub fn new(log: LogId, next: u64, floor: u64) -> Self {
+        Self { author: bytes(log.author), boot: log.boot, next, floor }
+    }
+
+    /// Which log this is about.
+    #[must_use]
+    pub fn log(&self) -> LogId {
+        LogId { author: PeerId(*self.author), boot: self.boot }
+    }
+}
+
+/// These entries I lack.
+#[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Nack {
+    /// Who is asked; everybody if nobody is named.
+    #[n(0)]
+    pub asked: Option<ByteArray<16>>,
+    /// How often these were asked for before: the more often, the more holders answer.
+    #[n(1)]
+    pub round: u8,
+    /// What is lacking.
+    #[n(2)]
+    pub holes: Vec<Hole>,
+}
+
+/// Entries of one log, from `from` up to but not including `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(array)]
+pub struct Hole {
+    /// The author.
+    #[n(0)]
+    pub author: ByteArray<16>,
+    /// The author's run.
+    #[n(1)]
+    pub boot: u64,
+    /// The first that is lacking.
+    #[n(2)]
+    pub from: u64,
+    /// The first that is not.
+    #[n(3)]
+    pub to: u64,
+}
+
+impl Hole {
+    /// A hole in `log`.
+    #[must_use]
+    pub fn new(log: LogId, from: u64, to: u64) -> Self {
+        Self { author: bytes(log.author), boot: log.boot, from, to }
+    }
+
+    /// Which log it is in.
+    #[must_use]
+    pub fn log(&self) -> LogId {
+        LogId { author: PeerId(*self.author), boot: self.boot }
+    }
+}
+
+/// An entry is text.
+pub const ENTRY_TEXT: u8 = 1;
+
+/// One entry of a log, without its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Entry<'a> {
+    /// The author's public key.
+    #[n(0)]
+    pub author: ByteArray<32>,
+    /// The author's run.
+    #[n(1)]
+    pub boot: u64,
+    /// Its number in the log, from 1.
+    #[n(2)]
+    pub seq: u64,
+    /// When it was said, by the author's clock: milliseconds since 1970.
+    #[n(3)]
+    pub wall_ms: u64,
+    /// The author's nick when it was said: the reader may never have met the author.
+    #[b(4)]
+    pub nick: &'a str,
+    /// The number of the first message that is completed in this entry or after it, from 1.
+    #[n(5)]
+    pub first: u64,
+    /// How many messages are completed in this entry.
+    #[n(6)]
+    pub count: u32,
+    /// What `body` is: [`ENTRY_TEXT`].
+    #[n(7)]
+    pub kind: u8,
+    /// The content.
+    #[b(8)]
+    pub body: &'a ByteSlice,
+}
+
+/// The content of a text entry: lines, or one part of a line longer than a datagram.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Text {
+    /// A message each; or one part.
+    #[n(0)]
+    pub lines: Vec<String>,
+    /// Which part this is, from 0.
+    #[n(1)]
+    pub part: Option<u16>,
+    /// How many parts there are.
+    #[n(2)]
+    pub parts: Option<u16>,
+}
+
+/// An id as it stands on the wire.
+#[must_use]
+pub fn bytes(id: PeerId) -> ByteArray<16> {
+    ByteArray::from(id.0)
+}
+
+/// Appends `value`. Writing into memory cannot fail.
+pub fn encode<T: Encode<()>>(out: &mut Vec<u8>, value: &T) {
+    let done: Result<(), minicbor::encode::Error<Infallible>> = minicbor::encode(value, out);
+    debug_assert!(done.is_ok(), "a body of ours encodes");
+}
+
+/// Reads a value and nothing behind it.
+///
+/// # Errors
+/// [`WireError::Malformed`], trailing bytes included.
+pub fn decode<'a, T: Decode<'a, ()>>(bytes: &'a [u8]) -> Result<T, WireError> {
+    let mut decoder = Decoder::new(bytes);
+    let value = decoder.decode().map_err(|_| WireError::Malformed)?;
+    if decoder.position() == bytes.len() { Ok(value) } else { Err(WireError::Malformed) }
+}
+
+/// Length of `value` when written.
+#[must_use]
+pub fn encoded_len<T: CborLen<()>>(value: &T) -> usize {
+    minicbor::len(value)
+}
+
+/// Appends a body that holds signed entries as they are: an array of them.
+pub(crate) fn join_entries(out: &mut Vec<u8>, entries: &[Arc<[u8]>]) {
+    let done = Encoder::new(&mut *out).array(entries.len() as u64).is_ok();
+    debug_assert!(done, "memory takes everything");
+    for entry in entries {
+        out.extend_from_slice(entry);
+    }
+}
+
+/// Takes such a body apart, without reading the entries themselves.
+pub(crate) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, WireError> {
+    let malformed = |_| WireError::Malformed;
+    let mut decoder = Decoder::new(body);
+    let count = decoder.array().map_err(malformed)?.ok_or(WireError::Malformed)?;
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let from = decoder.position();
+        decoder.skip().map_err(malformed)?;
+        entries.push(&body[from..decoder.position()]);
+    }
+    if decoder.position() == body.len() { Ok(entries) } else { Err(WireError::Malformed) }
+}
+
+/// A signed entry: an array of two byte strings, what was signed and the signature.
+pub(crate) fn join_signed(bytes: &[u8], signature: &[u8; SIGNATURE_LEN]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + SIGNATURE_LEN + 6);
+    let mut encoder = Encoder::new(&mut out);
+    let done = encoder.array(2).and_then(|e| e.bytes(bytes)).and_then(|e| e.bytes(signature)).is_ok();
+    debug_assert!(done, "memory takes everything");
+    out
+}
+
+/// Takes a signed entry apart.
+pub(crate) fn split_signed(raw: &[u8]) -> Result<(&[u8], &[u8; SIGNATURE_LEN]), WireError> {
+    let malformed = |_| WireError::Malformed;
+    let mut decoder = Decoder::new(raw);
+    if decoder.array().map_err(malformed)? != Some(2) {
+        return Err(WireError::Malformed);
+    }
+    let bytes = decoder.bytes().map_err(malformed)?;
+    let signature = decoder.bytes().map_err(malformed)?;
+    if decoder.position() != raw.len() {
+        return Err(WireError::Malformed);
+    }
+    Ok((bytes, signature.try_into().map_err(|_| WireError::Malformed)?))
+}

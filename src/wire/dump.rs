@@ -1,0 +1,115 @@
+//! Any bytes as one line of text: our tcpdump, for traces, tests and the curious.
+
+use std::fmt::Write;
+
+use crate::id::PublicKey;
+use crate::text::Line;
+use crate::wire::body::{ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, Frontier, Hello, Nack, Text, decode};
+use crate::wire::{Datagram, Message, WireError, parse_entry};
+
+/// Longest text shown of a line or of a plain datagram, in characters.
+const TEXT_MAX: usize = 60;
+
+/// One line that says what a datagram says. Believes nothing: signatures are not checked.
+#[must_use]
+pub fn dump(bytes: &[u8]) -> String {
+    let datagram = match Datagram::parse(bytes) {
+        Ok(datagram) => datagram,
+        Err(WireError::Plain) => return format!("plain {} bytes {:?}", bytes.len(), clip(&String::from_utf8_lossy(bytes))),
+        Err(why) => return format!("{why}, {} bytes", bytes.len()),
+    };
+    let mut line = format!("v1 group={}", hex(&datagram.header.group_tag));
+    if let Some(signed) = &datagram.signed {
+        let sender = &signed.sender;
+        put(&mut line, format_args!(" from={} boot={} #{}", key(&sender.key), sender.boot, sender.counter));
+    }
+    match datagram.message() {
+        Ok(Message::Hello(hello)) => dump_hello(&mut line, &hello),
+        Ok(Message::Bye) => line.push_str(" bye"),
+        Ok(Message::Entries(entries)) => entries.iter().for_each(|raw| dump_entry(&mut line, raw)),
+        Ok(Message::Frontier(frontier)) => dump_frontier(&mut line, &frontier),
+        Ok(Message::Nack(nack)) => dump_nack(&mut line, &nack),
+        Err(why) => put(&mut line, format_args!(" kind={} {why}", datagram.header.kind)),
+    }
+    line
+}
+
+fn put(line: &mut String, text: std::fmt::Arguments<'_>) {
+    let done = line.write_fmt(text);
+    debug_assert!(done.is_ok(), "memory takes everything");
+}
+
+fn dump_hello(line: &mut String, hello: &Hello) {
+    put(line, format_args!(" hello nick={:?} every={}ms", clip(&hello.nick), hello.every_ms));
+    put(line, format_args!(" head={} hash={:016x}", hello.head, hello.hash));
+    if hello.flags & FLAG_EPHEMERAL != 0 {
+        line.push_str(" ephemeral");
+    }
+    if hello.flags & FLAG_ASKS != 0 {
+        line.push_str(" asks");
+    }
+    for heard in &hello.heard {
+        put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
+    }
+}
+
+fn dump_entry(line: &mut String, raw: &[u8]) {
+    let Ok(signed) = parse_entry(raw) else {
+        line.push_str(" entry malformed");
+        return;
+    };
+    let Entry { author, boot, seq, nick, first, count, kind, body, .. } = signed.entry;
+    put(line, format_args!(" entry={}/{boot}/{seq} nick={:?} messages={first}+{count}", key(&author), clip(nick)));
+    match decode::<Text>(body) {
+        Ok(text) if kind == ENTRY_TEXT => {
+            if let (Some(part), Some(parts)) = (text.part, text.parts) {
+                put(line, format_args!(" part={part}/{parts}"));
+            }
+            text.lines.iter().for_each(|text| put(line, format_args!(" {:?}", clip(text))));
+        }
+        _ => put(line, format_args!(" kind={kind} {} bytes", body.len())),
+    }
+}
+
+fn dump_frontier(line: &mut String, frontier: &Frontier) {
+    put(line, format_args!(" frontier hash={:016x}", frontier.hash));
+    if frontier.whole == Some(true) {
+        line.push_str(" whole");
+    }
+    for log in &frontier.logs {
+        put(line, format_args!(" {}/{} next={} floor={}", hex(&log.author[..4]), log.boot, log.next, log.floor));
+    }
+}
+
+fn dump_nack(line: &mut String, nack: &Nack) {
+    put(line, format_args!(" nack round={}", nack.round));
+    if let Some(asked) = &nack.asked {
+        put(line, format_args!(" asked={}", hex(&asked[..4])));
+    }
+    for hole in &nack.holes {
+        put(line, format_args!(" {}/{} {}..{}", hex(&hole.author[..4]), hole.boot, hole.from, hole.to));
+    }
+}
+
+/// The beginning of a text, safe to show.
+fn clip(text: &str) -> String {
+    Line::from_peer(&text.chars().take(TEXT_MAX).collect::<String>()).to_string()
+}
+
+/// The beginning of a key.
+fn key(key: &PublicKey) -> String {
+    hex(&key[..4])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        put(&mut text, format_args!("{byte:02x}"));
+        text
+    })
+}
+
+/// Casts by their initials: U B M.
+fn casts(bits: u8) -> String {
+    let initials = [(1, 'U'), (2, 'B'), (4, 'M')];
+    initials.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, initial)| initial).collect()
+}

@@ -1,0 +1,13 @@
+//! The simulator: many nodes, virtual time, a network of faults, one seed.
+//!
+//! `cargo test --test sim` runs a fixed set of seeds; `UDPNODE_SEED=7 cargo test --test sim NAME`
+//! replays one, `UDPNODE_TRACE=1` prints every datagram of it.
+
+#[path = "sim/check.rs"]
+mod check;
+#[path = "sim/net.rs"]
+mod net;
+#[path = "sim/scenarios.rs"]
+mod scenarios;
+#[path = "sim/world.rs"]
+mod world;

@@ -1,0 +1,276 @@
+//! Nodes behind a simulated network, in virtual time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use udpnode::address::{Cast, Segment, SegmentId};
+use udpnode::command::Command;
+use udpnode::config::Config;
+use udpnode::crypto::Identity;
+use udpnode::event::Event;
+use udpnode::node::{Input, Node, Output, SegmentChange};
+use udpnode::rng::Rng;
+use udpnode::text::{Line, Nick};
+use udpnode::time::{Time, WallTime};
+use udpnode::wire::dump::dump;
+
+use crate::net::{Faults, Net};
+
+/// Everything there is.
+pub(crate) struct World {
+    pub(crate) now: Time,
+    pub(crate) nets: Vec<Net>,
+    pub(crate) hosts: Vec<Host>,
+    flights: BinaryHeap<Reverse<(Time, u64, usize)>>,
+    cargo: BTreeMap<u64, Flight>,
+    wakes: BTreeSet<(Time, usize)>,
+    order: u64,
+    seed: u64,
+    trace: bool,
+    /// Folds every delivery: the same seed gives the same hash.
+    pub(crate) trace_hash: u64,
+    /// Datagrams sent by multicast or broadcast.
+    pub(crate) casts: u64,
+    /// Datagrams sent by unicast.
+    pub(crate) unicasts: u64,
+}
+
+/// One machine.
+pub(crate) struct Host {
+    pub(crate) node: Option<Node>,
+    pub(crate) config: Config,
+    /// The networks it is on, with its address there.
+    pub(crate) places: Vec<(usize, SocketAddr)>,
+    pub(crate) events: Vec<(Time, Event)>,
+    boot: u64,
+    woke: Time,
+    armed: Option<Time>,
+}
+
+struct Flight {
+    to: usize,
+    segment: SegmentId,
+    cast: Cast,
+    from: SocketAddr,
+    bytes: Rc<[u8]>,
+}
+
+/// The seed to run: one given from outside, or this one.
+pub(crate) fn seed_or(fixed: u64) -> u64 {
+    std::env::var("UDPNODE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(fixed)
+}
+
+impl World {
+    /// An empty world with one network.
+    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            now: Time::ZERO,
+            nets: vec![Net::new(faults, seed ^ 0xA5A5)],
+            hosts: Vec::new(),
+            flights: BinaryHeap::new(),
+            cargo: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            order: 0,
+            seed,
+            trace: std::env::var_os("UDPNODE_TRACE").is_some(),
+            trace_hash: 0,
+            casts: 0,
+            unicasts: 0,
+        }
+    }
+
+    /// A world with `count` nodes on one network, all started at once.
+    pub(crate) fn of(count: usize, seed: u64, faults: Faults) -> Self {
+        let mut world = Self::new(seed, faults);
+        for _ in 0..count {
+            let host = world.add_host(&[0], |_| {});
+            world.start(host);
+        }
+        world
+    }
+
+    /// Another network. Returns its number.
+    pub(crate) fn add_net(&mut self, faults: Faults) -> usize {
+        let number = self.nets.len();
+        self.nets.push(Net::new(faults, self.seed ^ 0xA5A5 ^ ((number as u64) << 32)));
+        number
+    }
+
+    /// A machine on these networks, not yet started.
+    pub(crate) fn add_host(&mut self, nets: &[usize], adjust: impl FnOnce(&mut Config)) -> usize {
+        let host = self.hosts.len();
+        let address = |net: &usize| {
+            let [high, low] = u16::try_from(host + 1).expect("few hosts").to_be_bytes();
+            (*net, SocketAddr::from(([10, u8::try_from(*net).expect("few nets"), high, low], 5000 + u16::from(low))))
+        };
+        let nick = Nick::new(&format!("n{host}")).expect("a nick");
+        let mut config = Config::new(nick, "239.192.7.7:5007".parse().expect("an address"));
+        adjust(&mut config);
+        self.hosts.push(Host {
+            node: None,
+            config,
+            places: nets.iter().map(address).collect(),
+            events: Vec::new(),
+            boot: 0,
+            woke: Time::ZERO,
+            armed: None,
+        });
+        host
+    }
+
+    /// Starts a machine; started again, it keeps its key and counts its run.
+    pub(crate) fn start(&mut self, host: usize) {
+        let mut secret = [0; 32];
+        secret[..8].copy_from_slice(&(self.seed ^ ((host as u64) << 40)).to_be_bytes());
+        let entry = &mut self.hosts[host];
+        entry.boot += 1;
+        entry.woke = self.now;
+        let mut rng = Rng::new(self.seed ^ ((host as u64) << 20) ^ entry.boot);
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
+        let identity = Identity::new(&secret, entry.boot);
+        entry.node = Some(Node::new(identity, entry.config.clone(), seed, Time::ZERO));
+        for index in 0..self.hosts[host].places.len() {
+            self.segment_up(host, index);
+        }
+    }
+
+    /// Plugs a machine into the network at this place of its.
+    pub(crate) fn segment_up(&mut self, host: usize, index: usize) {
+        let (net, address) = self.hosts[host].places[index];
+        let segment = Segment {
+            id: SegmentId(u32::try_from(index).expect("few")),
+            name: format!("eth{index}"),
+            address,
+            broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),
+            group: Some("239.192.7.7:5007".parse().expect("an address")),
+        };
+        self.input(host, Input::Segment(SegmentChange::Up(segment)));
+    }
+
+    /// Ends a machine without a word.
+    pub(crate) fn crash(&mut self, host: usize) {
+        self.hosts[host].node = None;
+        self.arm(host);
+    }
+
+    /// Hands an input to a node and carries out what comes of it.
+    pub(crate) fn input(&mut self, host: usize, input: Input<'_>) {
+        let now = self.local(host);
+        if let Some(node) = self.hosts[host].node.as_mut() {
+            node.handle_input(now, input);
+            self.perform(host);
+        }
+    }
+
+    /// Says one line.
+    pub(crate) fn say(&mut self, host: usize, text: &str) {
+        self.say_all(host, &[text]);
+    }
+
+    /// Says lines that waited together.
+    pub(crate) fn say_all(&mut self, host: usize, texts: &[&str]) {
+        let lines = texts.iter().map(|text| Line::new(text).expect("short")).collect();
+        let wall = WallTime(1_700_000_000_000 + self.now.as_micros() / 1000);
+        self.input(host, Input::Command(Command::Say { lines, wall }));
+    }
+
+    fn local(&self, host: usize) -> Time {
+        Time::ZERO + self.now.since(self.hosts[host].woke)
+    }
+
+    fn perform(&mut self, host: usize) {
+        let mut buf = Vec::new();
+        while let Some(output) = self.hosts[host].node.as_mut().and_then(|node| node.poll_output(&mut buf)) {
+            match output {
+                Output::Event(event) => {
+                    if self.trace {
+                        eprintln!("{} n{host} {event:?}", self.now);
+                    }
+                    self.hosts[host].events.push((self.now, event));
+                }
+                Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),
+            }
+        }
+        self.arm(host);
+    }
+
+    fn send(&mut self, host: usize, segment: SegmentId, cast: Cast, to: SocketAddr, bytes: &[u8]) {
+        assert!(bytes.len() <= udpnode::config::DATAGRAM_MAX, "{} bytes", bytes.len());
+        let (net, from) = self.hosts[host].places[segment.0 as usize];
+        if cast == Cast::Unicast { self.unicasts += 1 } else { self.casts += 1 }
+        if self.trace {
+            eprintln!("{} n{host} {cast} to {to}: {}", self.now, dump(bytes));
+        }
+        let bytes: Rc<[u8]> = Rc::from(bytes);
+        for other in (0..self.hosts.len()).filter(|&other| other != host) {
+            let place = self.hosts[other].places.iter().position(|&(there, address)| {
+                there == net && (cast != Cast::Unicast || address == to)
+            });
+            let Some(place) = place else { continue };
+            for delay in self.nets[net].fates(host, other, cast) {
+                let segment = SegmentId(u32::try_from(place).expect("few"));
+                self.order += 1;
+                self.flights.push(Reverse((self.now + delay, self.order, other)));
+                self.cargo.insert(self.order, Flight { to: other, segment, cast, from, bytes: Rc::clone(&bytes) });
+            }
+        }
+    }
+
+    fn arm(&mut self, host: usize) {
+        let entry = &mut self.hosts[host];
+        if let Some(at) = entry.armed.take() {
+            self.wakes.remove(&(at, host));
+        }
+        let wake = entry.node.as_ref().and_then(Node::poll_timeout);
+        entry.armed = wake.map(|local| entry.woke + local.since(Time::ZERO));
+        self.wakes.extend(entry.armed.map(|at| (at, host)));
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            let flight = self.flights.peek().map(|Reverse((at, ..))| *at);
+            let wake = self.wakes.first().map(|(at, _)| *at);
+            let Some(next) = [flight, wake].into_iter().flatten().min().filter(|&next| next <= end) else { break };
+            self.now = self.now.max(next);
+            if flight == Some(next) { self.land() } else { self.wake() }
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass until something holds, but no longer than `limit`. Returns how long it took.
+    pub(crate) fn run_until(&mut self, limit: Duration, holds: impl Fn(&Self) -> bool) -> Option<Duration> {
+        let began = self.now;
+        while self.now.since(began) < limit {
+            if holds(self) {
+                return Some(self.now.since(began));
+            }
+            self.run_for(Duration::from_millis(5));
+        }
+        holds(self).then(|| self.now.since(began))
+    }
+
+    fn land(&mut self) {
+        let Some(Reverse((_, order, _))) = self.flights.pop() else { return };
+        let Some(flight) = self.cargo.remove(&order) else { return };
+        self.trace_hash = self.trace_hash.rotate_left(5) ^ self.now.as_micros() ^ flight.bytes.len() as u64;
+        let Flight { to, segment, cast, from, bytes } = flight;
+        self.input(to, Input::Datagram { segment, cast, from, bytes: &bytes });
+    }
+
+    fn wake(&mut self) {
+        let Some((_, host)) = self.wakes.pop_first() else { return };
+        self.hosts[host].armed = None;
+        let now = self.local(host);
+        if let Some(node) = self.hosts[host].node.as_mut() {
+            node.handle_timeout(now);
+            assert!(node.poll_timeout().is_none_or(|wake| wake > now), "contract 5: time advances");
+            self.perform(host);
+        }
+    }
+}
