@@ -1,0 +1,134 @@
+//! How it ends: 0, 1, 2, 3, 4, 130, 143, 129, and by a closed pipe.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::driver::Net;
+
+#[test]
+fn done_is_0_when_everybody_online_confirmed() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    let mut cat = net.listener("cat", 4);
+    let mut ann = net.node("ann", 2).args(&["--json"]).feed(b"hi\n");
+    ann.exits(0);
+    for node in [&mut bob, &mut cat] {
+        node.message("hi");
+        node.event_where("left", |v| v["peer"] == "ann");
+    }
+    let delivered = ann.events("delivered");
+    let last = delivered.last().expect("delivered is told");
+    assert_eq!((&last["seq"], &last["confirmed"], &last["online"]), (&1.into(), &2.into(), &2.into()));
+}
+
+#[test]
+fn empty_input_is_0_at_once() {
+    let net = Net::new();
+    let start = Instant::now();
+    net.node("ann", 2).feed(b"").exits(0);
+    assert!(start.elapsed() < Duration::from_secs(3), "at once, not after {:?}", start.elapsed());
+}
+
+#[test]
+fn dev_null_is_0_at_once() {
+    let net = Net::new();
+    let start = Instant::now();
+    net.node("ann", 2).args(&["--wait", "10"]).stdin(Stdio::null()).start().exits(0);
+    assert!(start.elapsed() < Duration::from_secs(3), "at once, not after {:?}", start.elapsed());
+}
+
+#[test]
+fn nobody_there_is_3_within_the_wait() {
+    let net = Net::new();
+    let start = Instant::now();
+    let mut ann = net.node("ann", 2).args(&["--wait", "1"]).feed(b"hi\n");
+    ann.exits(3);
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(900), "waited {took:?}");
+    assert!(took < Duration::from_secs(4), "waited {took:?}");
+    assert_ne!(ann.errors(), "", "says why");
+}
+
+#[test]
+fn only_some_confirmed_is_4() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    let mut cat = net.listener("cat", 4);
+    let mut ann = net.node("ann", 2).args(&["--json", "--wait", "2"]).start();
+    for peer in ["bob", "cat"] {
+        ann.joined(peer);
+    }
+    bob.joined("ann");
+    cat.joined("ann");
+    cat.signal(Signal::SIGSTOP);
+    ann.say("hi");
+    ann.end_input();
+    ann.exits(4);
+    cat.signal(Signal::SIGCONT);
+    bob.message("hi");
+    assert_ne!(ann.errors(), "", "says who or how many");
+}
+
+#[test]
+fn signals_end_it_after_saying_bye() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+        let net = Net::new();
+        let mut bob = net.listener("bob", 3);
+        let mut ann = net.listener("ann", 2);
+        bob.joined("ann");
+        ann.signal(signal);
+        ann.exits(code);
+        bob.event_where("left", |v| v["peer"] == "ann");
+        assert_eq!(ann.errors(), "", "{signal}: quietly");
+    }
+}
+
+#[test]
+fn a_closed_output_pipe_is_0_and_quiet() {
+    let net = Net::new();
+    let mut ann = net.listener("ann", 2);
+    ann.close_output();
+    // The pump that reads for us notices at the next line.
+    let mut bob = net.node("bob", 3).args(&["--json"]).start();
+    bob.joined("ann");
+    bob.say("first");
+    bob.say("second");
+    bob.event_where("left", |v| v["peer"] == "ann");
+    ann.exits(0);
+    assert_eq!(ann.errors(), "");
+}
+
+#[test]
+fn an_explicit_port_that_is_taken_is_1_and_names_the_holder() {
+    let net = Net::new();
+    let ann = net.listener("ann", 2);
+    let taken = format!("{}:5002", net.address(2));
+    let mut bob = net
+        .bare(&["-n", "bob", "-a", &taken, "-g", &net.group(), "--ephemeral"])
+        .stdin(Stdio::null())
+        .args(&["--stay"])
+        .start();
+    bob.exits(1);
+    let errors = bob.errors();
+    assert!(errors.contains("5002"), "{errors}");
+    assert!(errors.contains("udpnode") && errors.contains(&ann.pid().to_string()), "names the holder: {errors}");
+}
+
+#[test]
+fn no_such_interface_fails_and_names_it() {
+    let net = Net::new();
+    let mut ann = net.bare(&["-n", "ann", "-i", "nosuch0", "--ephemeral", "--stay"]).stdin(Stdio::null()).start();
+    ann.exits(1);
+    assert!(ann.errors().contains("nosuch0"), "{}", ann.errors());
+}
+
+#[test]
+fn an_address_of_somebody_else_fails_and_names_it() {
+    let net = Net::new();
+    let args = ["-n", "ann", "-a", "192.0.2.77", "-g", &net.group(), "--ephemeral", "--stay"];
+    let mut ann = net.bare(&args).stdin(Stdio::null()).start();
+    ann.exits(1);
+    assert!(ann.errors().contains("192.0.2.77"), "{}", ann.errors());
+}

@@ -1,0 +1,11 @@
+//! The command line, as `udpnode.1` promises it: the real program on loopback.
+//!
+//! Runs anywhere; needs no privileges. Each test has its own addresses and its own group.
+
+mod chat;
+mod driver;
+mod exit;
+mod input;
+mod lines;
+mod state;
+mod usage;

@@ -1,0 +1,193 @@
+//! Help, version, and every way to get the command line wrong.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::driver::{Net, harmless};
+
+/// The options that work now. Later ones are added when they work, not before.
+const OPTIONS: &[&str] = &[
+    "--address",
+    "--cast",
+    "--commands",
+    "--ephemeral",
+    "--group",
+    "--help",
+    "--history",
+    "--interface",
+    "--json",
+    "--name",
+    "--peer",
+    "--state-dir",
+    "--stay",
+    "--ttl",
+    "--version",
+    "--wait",
+];
+
+const SHORT: &[(&str, &str)] = &[
+    ("-n", "--name"),
+    ("-i", "--interface"),
+    ("-a", "--address"),
+    ("-g", "--group"),
+    ("-t", "--ttl"),
+    ("-c", "--cast"),
+    ("-p", "--peer"),
+    ("-j", "--json"),
+    ("-w", "--wait"),
+    ("-V", "--version"),
+    ("-h", "--help"),
+];
+
+/// Every `--word` in a text, without the dashes of pictures and sentences.
+fn long_options(text: &str) -> BTreeSet<String> {
+    let text = text.replace("\\-", "-");
+    let is_option = |c: char| c.is_ascii_lowercase() || c == '-';
+    let words = text.split(|c| !is_option(c));
+    words
+        .filter(|w| w.strip_prefix("--").is_some_and(|w| w.starts_with(|c: char| c.is_ascii_lowercase())))
+        .map(|w| w.trim_end_matches('-').to_string())
+        .collect()
+}
+
+fn help(option: &str) -> String {
+    let mut node = Net::new().bare(&[option]).stdin(Stdio::null()).start();
+    node.exits(0);
+    assert_eq!(node.errors(), "");
+    String::from_utf8(node.output()).expect("UTF-8")
+}
+
+#[test]
+fn help_is_on_standard_output_and_names_every_option_that_works() {
+    let text = help("--help");
+    assert_eq!(text, help("-h"));
+    harmless(text.as_bytes());
+    let wanted: BTreeSet<String> = OPTIONS.iter().map(ToString::to_string).collect();
+    assert_eq!(long_options(&text), wanted, "{text}");
+    for (short, long) in SHORT {
+        let line = text.lines().find(|l| l.contains(long) && l.trim_start().starts_with('-'));
+        let line = line.unwrap_or_else(|| panic!("{long} has a line of its own:\n{text}"));
+        assert!(line.contains(short), "{long} has {short}:\n{text}");
+    }
+}
+
+#[test]
+fn the_manual_and_help_name_the_same_options() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/udpnode.1");
+    let Ok(manual) = std::fs::read_to_string(manual) else { return };
+    // In mdoc an option is `.It Fl n , Fl Fl name`, in man `\-\-name`.
+    let manual = manual.replace("Fl Fl ", "--").replace("Fl -", "--");
+    let named = long_options(&manual);
+    for option in OPTIONS {
+        assert!(named.contains(*option), "{option} is not in udpnode.1");
+    }
+}
+
+#[test]
+fn version_is_on_standard_output_with_the_protocol_version() {
+    for option in ["--version", "-V"] {
+        let mut node = Net::new().bare(&[option]).stdin(Stdio::null()).start();
+        node.exits(0);
+        let text = String::from_utf8(node.output()).expect("UTF-8");
+        assert!(text.starts_with(&format!("udpnode {}", env!("CARGO_PKG_VERSION"))), "{text}");
+        assert!(text.contains("protocol"), "{text}");
+    }
+}
+
+#[test]
+fn help_wins_anywhere_on_the_command_line() {
+    let mut node = Net::new().bare(&["--json", "-n", "ann", "--help"]).stdin(Stdio::null()).start();
+    node.exits(0);
+    assert!(String::from_utf8_lossy(&node.output()).contains("--name"));
+}
+
+/// A wrong command line: one clear line on standard error, nothing on standard output, exit 2.
+fn refused(args: &[&str], names: &str) {
+    let net = Net::new();
+    let mut node = net.bare(&["--ephemeral"]).args(args).stdin(Stdio::null()).start();
+    let code = node.exit();
+    assert_eq!(code, 2, "{args:?}{}", node.story());
+    assert_eq!(node.output(), b"", "{args:?}");
+    let errors = node.errors();
+    harmless(errors.as_bytes());
+    assert!(errors.contains(names), "{args:?}: says {names:?}: {errors}");
+    assert_eq!(errors.trim_end().lines().count(), 1, "{args:?}: one line: {errors}");
+}
+
+#[test]
+fn an_unknown_option_is_refused() {
+    refused(&["--nonsense"], "--nonsense");
+    refused(&["-Z"], "-Z");
+}
+
+#[test]
+fn a_word_that_is_no_subcommand_is_refused() {
+    refused(&["dance"], "dance");
+}
+
+#[test]
+fn a_missing_value_is_refused() {
+    refused(&["--name"], "--name");
+    refused(&["--wait"], "--wait");
+}
+
+#[test]
+fn a_single_option_given_twice_is_refused() {
+    refused(&["-n", "ann", "-n", "bob"], "name");
+    refused(&["--ttl", "1", "--ttl", "2"], "ttl");
+    refused(&["-g", "239.1.1.1", "-g", "239.1.1.2"], "group");
+    refused(&["-w", "1", "--wait", "2"], "wait");
+}
+
+#[test]
+fn a_group_that_is_no_multicast_address_is_refused() {
+    refused(&["--group", "10.0.0.1"], "10.0.0.1");
+    refused(&["--group", "here"], "here");
+    refused(&["--group", "239.1.1.1:0"], "239.1.1.1:0");
+    refused(&["--group", "239.1.1.1:65536"], "239.1.1.1:65536");
+}
+
+#[test]
+fn a_ttl_out_of_range_is_refused() {
+    for ttl in ["256", "-1", "x", ""] {
+        refused(&["--ttl", ttl], "ttl");
+    }
+}
+
+#[test]
+fn an_unknown_cast_is_refused_with_the_choices() {
+    refused(&["--cast", "shout"], "auto, multicast, broadcast, unicast");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    refused(&["--address", "300.1.1.1"], "300.1.1.1");
+    refused(&["--peer", "nobody:x"], "nobody:x");
+}
+
+#[test]
+fn a_time_or_a_number_that_is_none_is_refused() {
+    refused(&["--wait", "soon"], "wait");
+    refused(&["--wait", "-1"], "wait");
+    refused(&["--history", "-1"], "history");
+    refused(&["--history", "x"], "history");
+}
+
+#[test]
+fn a_name_that_does_not_fit_is_refused() {
+    for name in ["a b", "", "a:b", "a~b", "-x", "/x", "abcdefghijklmnopqrstuvwxyz", "\x1b[31mred"] {
+        refused(&["--name", name], "name");
+    }
+}
+
+#[test]
+fn two_places_for_the_state_are_refused_or_ephemeral_wins() {
+    let net = Net::new();
+    let dir = net.directory();
+    let state = dir.to_str().expect("UTF-8");
+    let mut node = net.node("ann", 2).args(&["--state-dir", state]).stdin(Stdio::null()).start();
+    let code = node.exit();
+    assert!(matches!(code, 0 | 2), "{code}{}", node.story());
+    assert_eq!(std::fs::read_dir(&dir).expect("a directory").count(), 0, "nothing is kept");
+}

@@ -1,0 +1,82 @@
+"""flood.py CAPTURE COUNT ADDR:PORT...: random and mutated datagrams, spread over these addresses.
+
+Mutated ones come from the datagrams of the capture: bits flipped, cut, joined, repeated as they
+were. The seed is fixed, so that a failure can be repeated.
+"""
+
+import random
+import socket
+import struct
+import sys
+
+MAGIC = b"\xff"
+
+
+def payloads(path):
+    with open(path, "rb") as capture:
+        data = capture.read()
+    at = 24
+    while at + 16 <= len(data):
+        (size,) = struct.unpack_from("<I", data, at + 8)
+        frame = data[at + 16 : at + 16 + size]
+        at += 16 + size
+        if len(frame) > 42 and frame[12:14] == b"\x08\x00" and frame[23] == 17:
+            yield frame[14 + (frame[14] & 15) * 4 + 8 :]
+
+
+def mutated(rng, seeds):
+    data = bytearray(rng.choice(seeds))
+    for _ in range(rng.randint(0, 4)):
+        kind = rng.randrange(4)
+        if kind == 0 and data:
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        elif kind == 1 and data:
+            del data[rng.randrange(len(data)) :]
+        elif kind == 2:
+            data += rng.randbytes(rng.randint(1, 40))
+        elif data:
+            at = rng.randrange(len(data))
+            data[at : at + 4] = rng.randbytes(4)
+    return bytes(data)
+
+
+def one(rng, seeds):
+    kind = rng.randrange(10)
+    if kind == 0:
+        return b""
+    if kind == 1:
+        return rng.randbytes(rng.randint(1, 60))
+    if kind == 2:
+        return seeds[0][: rng.randint(1, 12)] + rng.randbytes(rng.randint(0, 200))
+    if kind == 3:
+        return b"\x1b]0;owned\x07\x1b[2J\xc2\x9b31m\x7f" + rng.randbytes(8) + b"\r\nann: forged"
+    return mutated(rng, seeds)
+
+
+def main():
+    rng = random.Random(7)
+    seeds = [p for p in payloads(sys.argv[1]) if p.startswith(MAGIC)]
+    if not seeds:
+        sys.exit("no native datagrams in the capture")
+    count = int(sys.argv[2])
+    targets = [(a.rsplit(":", 1)[0], int(a.rsplit(":", 1)[1])) for a in sys.argv[3:]]
+    # A stock of different ones, sent in a different order each time round.
+    stock = [one(rng, seeds) for _ in range(min(count, 50_000))]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(targets[0])
+        address = probe.getsockname()[0]
+    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    out.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    out.bind((address, 0))
+    sent = 0
+    while sent < count:
+        rng.shuffle(stock)
+        for i, data in enumerate(stock[: count - sent]):
+            try:
+                out.sendto(data, targets[i % len(targets)])
+            except OSError:
+                pass
+        sent += len(stock)
+
+
+main()

@@ -1,0 +1,217 @@
+# Sourced by the tests in this directory: hosts in network namespaces, nodes in them, and waiting
+# for what they tell. Nothing sleeps: every wait is for an event, with a deadline.
+#
+# Needs root, or a kernel that lets a user have namespaces of its own. Every namespace is named
+# after this process; all of them, and all nodes, are gone when the script ends.
+
+set -u
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(cd "$HERE/../.." && pwd)
+UDPNODE=${UDPNODE:-${CARGO_TARGET_DIR:-$ROOT/target}/release/udpnode}
+
+skip_all() { echo "skip - $(basename "$0"): $*"; exit 77; }
+
+[ -x "$UDPNODE" ] || { echo "not ok - $UDPNODE is missing: run make all"; exit 1; }
+command -v ip >/dev/null || skip_all "needs iproute2"
+if [ "$(id -u)" != 0 ] && [ -z "${UDPNODE_UNSHARED:-}" ]; then
+    unshare -Urnm true 2>/dev/null || skip_all "needs root, or namespaces for users"
+    UDPNODE_UNSHARED=1 exec unshare -Urnm bash "$0" "$@"
+fi
+[ -n "${UDPNODE_UNSHARED:-}" ] && mount -t tmpfs tmpfs /run
+
+P=un$$
+T=$(mktemp -d)
+declare -A PID=() IN=()
+SPACES=()
+PASSED=0
+FAILED=0
+
+cleanup() {
+    local p n
+    for p in "${PID[@]}"; do kill -CONT "$p" 2>/dev/null; kill -KILL "$p" 2>/dev/null; done
+    for n in "${SPACES[@]}"; do ip netns del "$n" 2>/dev/null; done
+    rm -rf "$T"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+# --- hosts -------------------------------------------------------------------------------------
+
+# space NAME: a network namespace with nothing but lo, and lo up.
+space() {
+    ip netns add "$P-$1" || { echo "not ok - no namespace"; exit 1; }
+    SPACES+=("$P-$1")
+    ip -n "$P-$1" link set lo up
+}
+
+# bridge NAME: a switch, in the namespace "sw".
+bridge() {
+    ip netns list | grep -q "^$P-sw\b" || space sw
+    ip -n "$P-sw" link add "$1" type bridge mcast_snooping 0
+    ip -n "$P-sw" link set "$1" up
+}
+
+# plug HOST INTERFACE BRIDGE ADDRESS/LEN: a cable. No route but the link's own.
+plug() {
+    ip -n "$P-$1" link add "$2" type veth peer name "p-$1-$2" netns "$P-sw"
+    ip -n "$P-sw" link set "p-$1-$2" master "$3" up
+    ip -n "$P-$1" addr add "$4" dev "$2"
+    ip -n "$P-$1" link set "$2" up
+}
+
+# lan HOST...: hosts h -> 10.77.1.N on one bridge, in this order from N = 1, each with eth0.
+lan() {
+    local n=0 h
+    bridge br1
+    for h; do n=$((n + 1)); space "$h"; plug "$h" eth0 br1 "10.77.1.$n/24"; done
+}
+
+on() { local h=$1; shift; ip netns exec "$P-$h" "$@"; }
+
+# --- nodes -------------------------------------------------------------------------------------
+
+launch() { # TAG HOST INPUT OUTPUT ARGS...
+    local tag=$1 host=$2 input=$3 output=$4; shift 4
+    (
+        for fd in "${IN[@]}"; do exec {fd}>&-; done
+        exec ip netns exec "$P-$host" env -u UDPNODE_NAME "$UDPNODE" -n "$tag" --ephemeral "$@" \
+            <"$input" >"$output" 2>"$T/$tag.err"
+    ) &
+    PID[$tag]=$!
+}
+
+# start TAG HOST ARGS...: a node that tells JSON and whose input stays open.
+start() {
+    local tag=$1 host=$2 fd; shift 2
+    mkfifo "$T/$tag.in"
+    : >"$T/$tag.out"
+    launch "$tag" "$host" "$T/$tag.in" "$T/$tag.out" --json "$@"
+    exec {fd}>"$T/$tag.in"
+    IN[$tag]=$fd
+}
+
+# feed TAG HOST FILE ARGS...: a node whose input is a regular file.
+feed() { local tag=$1 host=$2 file=$3; shift 3; : >"$T/$tag.out"; launch "$tag" "$host" "$file" "$T/$tag.out" --json "$@"; }
+
+# pipe TAG HOST FILE ARGS...: the same through a pipe.
+pipe() {
+    local tag=$1 host=$2 file=$3; shift 3
+    mkfifo "$T/$tag.in"
+    : >"$T/$tag.out"
+    launch "$tag" "$host" "$T/$tag.in" "$T/$tag.out" --json "$@"
+    (for fd in "${IN[@]}"; do exec {fd}>&-; done; exec timeout 120 cat "$file" >"$T/$tag.in") &
+}
+
+say() { printf '%s\n' "$2" >&"${IN[$1]}"; }
+end_input() { local fd=${IN[$1]}; exec {fd}>&-; unset "IN[$1]"; }
+alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
+rss() { awk '/^VmRSS/ {print $2}' "/proc/${PID[$1]}/status"; }
+peak() { awk '/^VmHWM/ {print $2}' "/proc/${PID[$1]}/status"; }
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+
+# reap TAG [SECONDS]: waits for its end and prints its exit status; 124 if it did not end.
+# The status is kept: reap sets STATUS (a subshell could not wait for our child).
+reap() {
+    STATUS=124
+    timeout "${2:-20}" tail -s 0.02 --pid="${PID[$1]}" -f /dev/null || return 0
+    wait "${PID[$1]}"
+    STATUS=$?
+}
+
+# stop TAG: asks it to leave and waits.
+stop() { kill -TERM "${PID[$1]}" 2>/dev/null; reap "$1" 10; }
+
+# --- what they tell ----------------------------------------------------------------------------
+
+# follow "FILE..." REGEX SECONDS: waits until a line of the files fits.
+follow() {
+    local tail
+    grep -m1 -qP -- "$2" < <(exec timeout "$3" tail -q -n +1 -s 0.02 -f $1 2>/dev/null)
+    local found=$?
+    tail=$!
+    kill "$tail" 2>/dev/null
+    return $found
+}
+
+# event KIND FIELD=VALUE...: a regex for one line of JSON.
+event() {
+    local regex="^(?=.*\"event\":\"$1\")" pair value; shift
+    for pair; do
+        value=${pair#*=}
+        case $value in [0-9]* | true | false) ;; *) value="\"$value\"" ;; esac
+        regex="$regex(?=.*\"${pair%%=*}\":$value[,}])"
+    done
+    printf '%s' "$regex"
+}
+
+# tells TAG KIND FIELD=VALUE...: waits for such an event. WITHIN seconds (10).
+tells() { local tag=$1; shift; follow "$T/$tag.out" "$(event "$@")" "${WITHIN:-10}"; }
+
+# times TAG KIND FIELD=VALUE...: how many such events so far.
+times() { local tag=$1; shift; grep -cP -- "$(event "$@")" "$T/$tag.out"; }
+
+# texts TAG FROM: the texts of the messages of one author, in order.
+texts() { grep -P -- "$(event message "from=$2")" "$T/$1.out" | grep -oP '"text":"\K[^"]*'; }
+
+# meet TAG...: waits until each of these has told that each other joined.
+meet() {
+    local a b
+    for a; do for b; do
+        [ "$a" = "$b" ] || tells "$a" joined "peer=$b" || { echo "# $a does not see $b"; return 1; }
+    done; done
+}
+
+# --- capture -----------------------------------------------------------------------------------
+
+# capture HOST INTERFACE: records what is on the wire to $T/cap, until captured.
+capture() {
+    ip netns exec "$P-$1" tcpdump --immediate-mode -U -n -i "$2" -w "$T/cap" udp 2>"$T/cap.err" &
+    PID[tcpdump]=$!
+    follow "$T/cap.err" "listening on" 10
+}
+
+# captured MARKER: ends the recording; "TTL SRC SPORT DST DPORT" of each datagram that holds it.
+captured() {
+    kill -INT "${PID[tcpdump]}"
+    wait "${PID[tcpdump]}" 2>/dev/null
+    unset "PID[tcpdump]"
+    python3 "$HERE/pcap.py" "$T/cap" "$1"
+}
+
+# --- results -----------------------------------------------------------------------------------
+
+# check DESCRIPTION COMMAND...: ok if the command succeeds.
+check() {
+    local what=$1; shift
+    if "$@"; then
+        PASSED=$((PASSED + 1)); echo "ok - $what"
+    else
+        FAILED=$((FAILED + 1)); echo "not ok - $what"; story
+    fi
+}
+
+# is DESCRIPTION GOT WANTED
+is() {
+    if [ "$2" = "$3" ]; then
+        PASSED=$((PASSED + 1)); echo "ok - $1"
+    else
+        FAILED=$((FAILED + 1)); echo "not ok - $1: got '$2', wanted '$3'"; story
+    fi
+}
+
+below() { [ "$1" -lt "$2" ] || { echo "# $1 is not below $2"; return 1; }; }
+
+# story: the last words of each node, for the reader of a failure.
+story() {
+    local f
+    for f in "$T"/*.out "$T"/*.err; do
+        [ -s "$f" ] && tail -n 6 "$f" | cut -c1-220 | cat -v | sed "s|^|#   $(basename "$f"): |"
+    done
+}
+
+finish() {
+    echo "# $(basename "$0"): $PASSED ok, $FAILED not ok"
+    [ "$FAILED" = 0 ] || exit 1
+    exit 0
+}

@@ -1,0 +1,244 @@
+//! The chat as a person has it: the real program in a terminal, with a model of the screen.
+
+#[allow(dead_code, reason = "the command line suite uses the rest")]
+#[path = "../cli/driver.rs"]
+mod driver;
+mod terminal;
+
+use nix::sys::signal::Signal;
+
+use driver::{Net, Node};
+use terminal::Terminal;
+
+/// Ann in a terminal, bob telling JSON, and each knows the other.
+fn pair(net: &Net, columns: u16) -> (Terminal, Node) {
+    let mut bob = net.node("bob", 3).args(&["--json"]).start();
+    bob.event("ready");
+    let mut ann = Terminal::chat(net, "ann", 2, columns);
+    ann.shows("bob joined");
+    bob.joined("ann");
+    (ann, bob)
+}
+
+#[test]
+fn a_typed_line_arrives_and_an_answer_is_shown() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("hello bob\r");
+    assert_eq!(bob.message("hello bob")["from"], "ann");
+    bob.say("hello ann");
+    ann.shows("bob: hello ann");
+    ann.type_in("\x04");
+    ann.ends(0);
+    bob.event_where("left", |v| v["peer"] == "ann");
+    assert_eq!(bob.texts(), ["hello bob"]);
+}
+
+#[test]
+fn what_comes_in_leaves_the_line_being_typed_alone() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("half a sen");
+    ann.typed("half a sen");
+    for n in 1..=5 {
+        bob.say(&format!("interruption {n}"));
+        ann.shows(&format!("bob: interruption {n}"));
+        ann.typed("half a sen");
+    }
+    let shown = ann.contents();
+    assert_eq!(shown.matches("half a sen").count(), 1, "{shown}");
+    assert!(!shown.contains("senbob") && !shown.contains("sen bob:"), "{shown}");
+    ann.type_in("tence\r");
+    bob.message("half a sentence");
+}
+
+#[test]
+fn many_lines_scroll_and_the_line_being_typed_stays_last() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("draft");
+    ann.typed("draft");
+    for n in 1..=60 {
+        bob.say(&format!("row {n}"));
+    }
+    ann.shows("bob: row 60");
+    ann.typed("draft");
+    let shown = ann.contents();
+    let (fifty, sixty, draft) = (shown.find("row 50"), shown.find("row 60"), shown.rfind("draft"));
+    assert!(fifty < sixty && sixty < draft && fifty.is_some(), "{shown}");
+    assert_eq!(shown.matches("draft").count(), 1, "{shown}");
+}
+
+#[test]
+fn a_line_longer_than_the_window_is_sent_whole_and_survives_what_comes_in() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 40);
+    let long = "0123456789".repeat(12);
+    ann.type_in(&long);
+    ann.typed("56789");
+    bob.say("in between");
+    ann.shows("bob: in between");
+    ann.typed("56789");
+    ann.type_in("\r");
+    bob.message(&long);
+}
+
+#[test]
+fn backspace_takes_back_whole_characters() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("hellx\x7fo");
+    ann.typed("hello");
+    ann.type_in("\r");
+    bob.message("hello");
+    ann.type_in("grü\u{7f}\u{7f}ün 漢字\u{7f}");
+    ann.typed("gün 漢");
+    ann.type_in("\r");
+    bob.message("gün 漢");
+    ann.type_in("\x7f\x7f\x7fstill fine\r");
+    bob.message("still fine");
+}
+
+#[test]
+fn pasted_lines_are_all_sent() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("one\rtwo\rthree\r");
+    for text in ["one", "two", "three"] {
+        bob.message(text);
+    }
+    assert_eq!(bob.texts(), ["one", "two", "three"]);
+}
+
+#[test]
+fn blank_lines_are_nothing() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("\r   \r\rafter\r");
+    bob.message("after");
+    assert_eq!(bob.texts(), ["after"]);
+}
+
+#[test]
+fn an_unknown_command_says_so_and_sends_nothing() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("/dance with me\r");
+    ann.shows("unknown command /dance");
+    ann.type_in("//dance\r");
+    bob.message("/dance");
+    assert_eq!(bob.texts(), ["/dance"]);
+}
+
+#[test]
+fn help_lists_the_commands() {
+    let net = Net::new();
+    let (mut ann, bob) = pair(&net, 80);
+    ann.type_in("/help\r");
+    for command in ["/who", "/nick NAME", "/cast", "/quit", "//text"] {
+        ann.shows(command);
+    }
+    assert_eq!(bob.texts(), Vec::<String>::new());
+}
+
+#[test]
+fn who_lists_the_peers_with_their_addresses() {
+    let net = Net::new();
+    let (mut ann, _bob) = pair(&net, 80);
+    let _cat = net.listener("cat", 4);
+    ann.shows("cat joined");
+    ann.type_in("/who\r");
+    let (bob, cat) = (format!("{}:5003", net.address(3)), format!("{}:5004", net.address(4)));
+    ann.until("who names both with their addresses", |t| {
+        let shown = t.contents();
+        let who = shown.rfind("/who").map_or(shown.as_str(), |at| &shown[at..]);
+        [("bob", &bob), ("cat", &cat)].iter().all(|(name, addr)| who.contains(name) && who.contains(addr.as_str()))
+    });
+}
+
+#[test]
+fn nick_renames_for_everybody() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    let id = bob.joined("ann")["id"].clone();
+    ann.type_in("/nick anna\r");
+    ann.type_in("it is me\r");
+    assert_eq!(bob.message("it is me")["id"], id);
+    ann.type_in("/nick a b\r");
+    ann.shows("a name is one word");
+    ann.type_in("\x04");
+    ann.ends(0);
+    assert_eq!(bob.event("left")["peer"], "anna");
+}
+
+#[test]
+fn cast_shows_and_changes_what_carries() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("/cast\r");
+    ann.shows("auto");
+    for cast in ["broadcast", "unicast", "multicast"] {
+        ann.type_in(&format!("/cast {cast}\r"));
+        ann.type_in(&format!("by {cast}\r"));
+        assert_eq!(bob.message(&format!("by {cast}"))["cast"], cast);
+    }
+    ann.type_in("/cast pigeon\r");
+    ann.shows("a cast is one of");
+}
+
+#[test]
+fn every_way_out_restores_the_terminal() {
+    for (keys, code) in [("\x04", 0), ("/quit\r", 0), ("!exit\r", 0), ("\x03", 130), ("half a line\x03", 130)] {
+        let net = Net::new();
+        let (mut ann, mut bob) = pair(&net, 80);
+        ann.type_in(keys);
+        ann.ends(code);
+        bob.event_where("left", |v| v["peer"] == "ann");
+    }
+}
+
+#[test]
+fn signals_restore_the_terminal() {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let net = Net::new();
+        let (mut ann, mut bob) = pair(&net, 80);
+        ann.type_in("half a line");
+        ann.typed("half a line");
+        ann.signal(signal);
+        ann.ends(code);
+        bob.event_where("left", |v| v["peer"] == "ann");
+    }
+}
+
+#[test]
+fn what_strangers_send_does_not_steer_the_terminal() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("draft");
+    ann.typed("draft");
+    let nasty = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{1b}[?1049h\u{1b}c\u{8}\u{8}\u{202e}";
+    net.datagram(9, &format!("{}:5002", net.address(2)), format!("{nasty}plain").as_bytes());
+    ann.shows("(plain)");
+    bob.say(&format!("{nasty}native"));
+    ann.shows("native");
+    ann.typed("draft");
+    ann.shows("bob joined");
+    let raw = String::from_utf8_lossy(ann.raw()).into_owned();
+    for bytes in ["\u{1b}]0;owned", "\u{1b}[2J\u{1b}]", "\u{1b}[?1049h", "\u{1b}c", "\u{9b}", "\u{202e}"] {
+        assert!(!raw.contains(bytes), "{} in {}", bytes.escape_debug(), raw.escape_debug());
+    }
+}
+
+#[test]
+fn alone_it_waits_for_somebody() {
+    let net = Net::new();
+    let mut ann = Terminal::chat(&net, "ann", 2, 80);
+    ann.type_in("draft");
+    ann.typed("draft");
+    let mut bob = net.node("bob", 3).args(&["--json"]).start();
+    ann.shows("bob joined");
+    bob.joined("ann");
+    ann.typed("draft");
+    ann.type_in(" sent\r");
+    bob.message("draft sent");
+}

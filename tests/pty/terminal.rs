@@ -1,0 +1,146 @@
+//! A terminal with the program in it: type, and see what a person sees.
+//!
+//! `setsid --ctty` of util-linux makes the pty the controlling terminal, so that Ctrl-C and
+//! hang-ups come from the kernel as they do in real life.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{Termios, tcgetattr};
+use nix::unistd::Pid;
+
+use crate::driver::{BIN, DEADLINE, Net};
+
+const ROWS: u16 = 24;
+
+const fn some(size: u16) -> NonZero<u16> {
+    NonZero::new(size).expect("a window has rows and columns")
+}
+
+/// The program in a terminal of its own. Killed when it goes out of scope.
+pub(crate) struct Terminal {
+    master: File,
+    /// Kept open, so that its settings can be read when the program is gone.
+    slave: OwnedFd,
+    child: Child,
+    screen: vt100::Parser,
+    raw: Vec<u8>,
+    before: Termios,
+}
+
+impl Terminal {
+    /// A chat under this name, as wide as asked for.
+    pub(crate) fn chat(net: &Net, name: &str, host: u8, columns: u16) -> Self {
+        let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).expect("a pty");
+        let before = tcgetattr(&pty.slave).expect("settings");
+        let slave = || pty.slave.try_clone().expect("a descriptor");
+        let child = Command::new("setsid")
+            .args(["--ctty", BIN, "-n", name, "-a", &net.address(host), "-g", &net.group(), "--ephemeral"])
+            .env("TERM", "xterm-256color")
+            .env("LANG", "C.UTF-8")
+            .env_remove("UDPNODE_NAME")
+            .stdin(slave())
+            .stdout(slave())
+            .stderr(slave())
+            .spawn()
+            .expect("setsid of util-linux");
+        let screen = vt100::Parser::new(some(ROWS), some(columns), 0);
+        Self { master: File::from(pty.master), slave: pty.slave, child, screen, raw: Vec::new(), before }
+    }
+
+    pub(crate) fn type_in(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).expect("the terminal takes keys");
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")), signal).expect("it runs");
+    }
+
+    /// What the screen shows.
+    pub(crate) fn contents(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// Every byte that was written to the terminal.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The row the cursor is in.
+    pub(crate) fn cursor_row(&self) -> String {
+        let (row, _) = self.screen.screen().cursor_position();
+        let columns = self.screen.screen().size().1;
+        self.screen.screen().rows(0, columns.get()).nth(usize::from(row)).unwrap_or_default()
+    }
+
+    /// Reads what is written within a moment; false if nothing is.
+    fn take(&mut self) -> bool {
+        let mut ready = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut ready, PollTimeout::from(50u8)).expect("poll") == 0 {
+            return false;
+        }
+        let mut buf = [0; 4096];
+        let n = self.master.read(&mut buf).unwrap_or(0);
+        self.screen.process(&buf[..n]);
+        self.raw.extend_from_slice(&buf[..n]);
+        n > 0
+    }
+
+    /// Waits until the screen is as it should be.
+    pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !is_so(self) {
+            self.take();
+            assert!(start.elapsed() < DEADLINE, "not so: {what}; the screen:\n{}\n--", self.contents());
+        }
+    }
+
+    /// Waits until the screen shows this.
+    pub(crate) fn shows(&mut self, text: &str) {
+        self.until(&format!("shows {text:?}"), |t| t.contents().contains(text));
+    }
+
+    /// Waits until the cursor stands behind this, at the end of its row.
+    pub(crate) fn typed(&mut self, text: &str) {
+        self.until(&format!("{text:?} stands at the cursor"), |t| t.cursor_row().trim_end().ends_with(text));
+    }
+
+    /// Waits for its end, asserts the exit status and that the terminal is as it was.
+    pub(crate) fn ends(&mut self, code: i32) {
+        let start = Instant::now();
+        let status = loop {
+            self.take();
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                break status;
+            }
+            assert!(start.elapsed() < DEADLINE, "still runs; the screen:\n{}\n--", self.contents());
+        };
+        while self.take() {}
+        assert_eq!(status.code(), Some(code), "{status}; the screen:\n{}\n--", self.contents());
+        let after = tcgetattr(&self.slave).expect("settings");
+        let all = |t: &Termios| {
+            let codes = t.control_chars;
+            (t.input_flags, t.output_flags, t.control_flags, t.local_flags, codes)
+        };
+        assert_eq!(all(&self.before), all(&after), "the settings are restored");
+        assert!(!self.screen.screen().hide_cursor(), "the cursor is visible");
+        assert!(!self.screen.screen().alternate_screen(), "the screen is the usual one");
+        assert!(!self.screen.screen().bracketed_paste(), "bracketed paste is off");
+        assert_eq!(self.screen.screen().cursor_position().1, 0, "the shell's prompt begins a row");
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
