@@ -1,2 +1,5 @@
 //! argv in, exit status out.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    udpnode::runtime::main(std::env::args_os().skip(1))
+}

@@ -1,1 +1,150 @@
-//! The operating system.
+//! The only floor that touches the operating system: a thin shell around one poll loop.
+//!
+//! ```text
+//!   cli ── state ── network (interfaces, sockets)      what is asked for and there, at the start
+//!   console ─┐                       ┌─ teller (render, output)
+//!   sockets ─┼─> Input ─> Node ─> Output ─┴─ sockets
+//!   signals ─┘
+//! ```
+//!
+//! `shell` is the loop. Everything here may fail; whatever ends the program ends in one line on
+//! standard error and an exit status, both made below.
+
+mod answers;
+mod cli;
+mod console;
+mod holder;
+mod interfaces;
+mod lines;
+mod network;
+mod output;
+mod render;
+mod shell;
+mod signals;
+mod sockets;
+mod state;
+mod teller;
+mod terminal;
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nix::unistd::{User, gethostname, getuid};
+
+use self::cli::{Asked, Environment, Keep, Settings, UsageError};
+use self::network::NetworkError;
+use self::shell::Shell;
+use self::signals::SignalError;
+use self::state::{State, StateError};
+use crate::config::Config;
+
+/// Why a run failed.
+#[derive(Debug)]
+enum Failure {
+    /// It was asked for wrongly.
+    Usage(UsageError),
+    /// The key must not be used.
+    State(StateError),
+    /// There is nothing to chat over.
+    Network(NetworkError),
+    /// Signals cannot be heard.
+    Signal(SignalError),
+    /// The poll loop cannot run.
+    Poll(io::Error),
+    /// The terminal cannot be used.
+    Terminal(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(why) => why.fmt(f),
+            Self::State(why) => why.fmt(f),
+            Self::Network(why) => why.fmt(f),
+            Self::Signal(why) => why.fmt(f),
+            Self::Poll(why) => write!(f, "cannot wait for events: {why}"),
+            Self::Terminal(why) => write!(f, "cannot set up the terminal: {why}"),
+        }
+    }
+}
+
+impl Failure {
+    const fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs the program with these arguments (without its name) until it is done.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let status = match cli::parse(args) {
+        Ok(Asked::Print(text)) => {
+            // A reader that closed its end has seen enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            0
+        }
+        Ok(Asked::Run(settings)) => run(*settings).unwrap_or_else(|why| fail(&why)),
+        Err(why) => fail(&Failure::Usage(why)),
+    };
+    ExitCode::from(status)
+}
+
+fn fail(why: &Failure) -> u8 {
+    terminal::leave();
+    output::complain(crate::text::Line::from_peer(&why.to_string()).as_str());
+    why.status()
+}
+
+fn run(settings: Settings) -> Result<u8, Failure> {
+    let nick = settings.nick(&environment()).map_err(Failure::Usage)?;
+    let mut config = settings
+        .config(nick, !console::Console::is_terminal())
+        .map_err(Failure::Usage)?;
+    let state = state_of(&settings, &config).map_err(Failure::State)?;
+    config.ephemeral = state.ephemeral;
+    let seed = state::random().map_err(Failure::State)?;
+    let mut shell = Shell::open(settings, config, state, seed)?;
+    let status = shell.run()?;
+    Ok(shell.close(status))
+}
+
+fn environment() -> Environment {
+    let uid = getuid();
+    let known = || User::from_uid(uid).ok().flatten().map(|user| user.name);
+    Environment {
+        name: env::var_os("UDPNODE_NAME").map(|name| name.to_string_lossy().into_owned()),
+        login: if uid.is_root() {
+            None
+        } else {
+            known().or_else(|| env::var("LOGNAME").ok())
+        },
+        host: gethostname()
+            .ok()
+            .map(|host| host.to_string_lossy().into_owned()),
+    }
+}
+
+fn state_of(settings: &Settings, config: &Config) -> Result<State, StateError> {
+    let variable = |name| env::var_os(name).map(PathBuf::from);
+    let dir = match &settings.keep {
+        Keep::Nothing => return state::nowhere(None),
+        Keep::At(dir) => Some(dir.clone()),
+        Keep::Usual => state::usual_dir(
+            config.nick.as_str(),
+            variable("XDG_STATE_HOME"),
+            variable("HOME"),
+        ),
+    };
+    match dir {
+        Some(dir) => state::open(&dir),
+        None => state::nowhere(Some(
+            "there is no HOME to keep a key in: this run has a key of its own".into(),
+        )),
+    }
+}

@@ -1,0 +1,135 @@
+//! What `/help`, `/who`, `/stats` and `/cast` answer: text of one line or several, for people.
+
+use std::time::Duration;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::address::SegmentId;
+use crate::command::{CastChoice, HELP};
+use crate::node::PeerStatus;
+
+/// The answer to `/help`.
+pub(crate) fn help() -> String {
+    let rows: Vec<Vec<String>> = HELP
+        .iter()
+        .map(|&(usage, what)| vec![usage.to_owned(), what.to_owned()])
+        .collect();
+    table(&rows)
+}
+
+/// The answer to `/who`; `segment` is what the system calls a segment.
+pub(crate) fn who(peers: &[PeerStatus], segment: impl Fn(SegmentId) -> String) -> String {
+    if peers.is_empty() {
+        return "nobody else is here".into();
+    }
+    let rows: Vec<Vec<String>> = peers.iter().map(|peer| row(peer, &segment)).collect();
+    table(&rows)
+}
+
+fn row(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Vec<String> {
+    let (address, on) = peer.place.map_or_else(Default::default, |(on, address)| {
+        (address.to_string(), segment(on))
+    });
+    let state = if peer.online {
+        format!("online for {}", span(peer.joined))
+    } else {
+        format!("lost, silent for {}", span(peer.heard))
+    };
+    vec![peer.name.label(), address, on, state]
+}
+
+/// The answer to `/stats`: every counter that is not zero.
+pub(crate) fn stats(counters: impl Iterator<Item = (&'static str, u64)>) -> String {
+    let counted = counters.filter(|&(_, count)| count > 0);
+    let rows: Vec<Vec<String>> = counted
+        .map(|(name, count)| vec![name.replace('_', " "), count.to_string()])
+        .collect();
+    if rows.is_empty() {
+        "nothing was counted yet".into()
+    } else {
+        table(&rows)
+    }
+}
+
+/// The answer to `/cast`.
+pub(crate) fn cast(choice: CastChoice) -> String {
+    format!("group messages are carried by: {choice}")
+}
+
+/// A time span in its largest unit.
+fn span(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// The rows as lines, their columns aligned.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |column: usize| {
+        rows.iter()
+            .filter_map(|row: &Vec<String>| row.get(column))
+            .map(|cell| cell.width())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| widest(column).unwrap_or(0))
+        .collect();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            let padding = " ".repeat(width.saturating_sub(cell.width()));
+            format!("{cell}{padding}")
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::PeerName;
+    use crate::id::PeerId;
+    use crate::text::Nick;
+
+    #[test]
+    fn who_is_here() {
+        let peer = |nick: &str, online, place: Option<&str>| PeerStatus {
+            name: PeerName {
+                id: PeerId([1; 16]),
+                nick: Nick::from_any(nick),
+                shared: false,
+            },
+            place: place.map(|address| (SegmentId(1), address.parse().expect("an address"))),
+            online,
+            joined: Duration::from_secs(3700),
+            heard: Duration::from_secs(8),
+            hears: 0,
+        };
+        let peers = [
+            peer("bob", true, Some("10.0.0.4:5004")),
+            peer("你好吗", false, None),
+        ];
+        let expected = "bob     10.0.0.4:5004  eth0  online for 1 h\n你好吗                       lost, silent for 8 s";
+        assert_eq!(who(&peers, |_| "eth0".into()), expected);
+        assert_eq!(who(&[], |_| String::new()), "nobody else is here");
+    }
+
+    #[test]
+    fn only_what_was_counted() {
+        let counters = [("heard", 12), ("other_group", 3), ("lost", 0)];
+        assert_eq!(
+            stats(counters.into_iter()),
+            "heard        12\nother group  3"
+        );
+        assert_eq!(stats(std::iter::empty()), "nothing was counted yet");
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        assert_eq!(help().lines().count(), HELP.len());
+    }
+}

@@ -1,0 +1,609 @@
+//! The command line: what may be asked for, and what is said to a person who asks for something
+//! else.
+//!
+//! Two stages, both pure: [`parse`] reads the arguments into [`Settings`], [`Settings::nick`] and
+//! [`Settings::config`] complete them from the [`Environment`]. Nothing is opened here.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use argh::FromArgs;
+
+use crate::address::Endpoint;
+use crate::command::CastChoice;
+use crate::config::Config;
+use crate::text::{Line, Nick};
+
+/// The group that everybody is in who names no other.
+const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 192, 7, 7)), 5007);
+
+/// Routers that a multicast may pass, less one.
+const TTL_DEFAULT: u8 = 2;
+
+/// The longest `--wait`, in seconds: a day.
+const WAIT_MAX: f64 = 86_400.0;
+
+/// Options that take a value; for them `--option=value` is understood as well.
+const WITH_VALUE: &[(&str, &str)] = &[
+    ("-n", "--name"),
+    ("-i", "--interface"),
+    ("-a", "--address"),
+    ("-g", "--group"),
+    ("-t", "--ttl"),
+    ("-c", "--cast"),
+    ("-p", "--peer"),
+    ("", "--state-dir"),
+    ("-w", "--wait"),
+    ("", "--history"),
+];
+
+/// Chat with everybody on the local network: no server, no internet.
+///
+/// In a terminal, type and press Enter. From a pipe or a file, every line is a message.
+#[derive(FromArgs, Debug)]
+#[argh(
+    help_triggers("-h", "--help"),
+    usage = "[OPTIONS]",
+    note = "Ports: an address without a port has port 5000 + its last octet: 10.0.0.4 is\n  10.0.0.4:5004, and the group 224.1.1.1 is 224.1.1.1:5001.",
+    note = "Exit status: 0 everybody who was online confirmed everything; 1 failed; 2 usage;\n  3 nobody there; 4 only some confirmed; 129, 130, 143 on SIGHUP, SIGINT, SIGTERM.",
+    example = "udpnode --name ann                        chat on every interface that is up",
+    example = "echo 'lunch?' | udpnode                   say one line, wait until it is confirmed",
+    example = "udpnode --json --stay < /dev/null         listen, a JSON object for each event",
+    example = "udpnode --address 127.0.0.2 --name bob    a second node on this machine"
+)]
+struct Arguments {
+    /// what others see (default: $UDPNODE_NAME, else the login name, or the host name for root)
+    #[argh(option, short = 'n', arg_name = "NAME")]
+    name: Option<String>,
+
+    /// use this interface; may be repeated (default: all that are up, loopback only if there is no
+    /// other)
+    #[argh(option, short = 'i', arg_name = "NAME")]
+    interface: Vec<String>,
+
+    /// use this local address, for example 127.0.0.2, and this port (default: each interface's own)
+    #[argh(
+        option,
+        short = 'a',
+        arg_name = "ADDR[:PORT]",
+        from_str_fn(local_address)
+    )]
+    address: Option<Local>,
+
+    /// multicast group (default: 239.192.7.7:5007)
+    #[argh(option, short = 'g', arg_name = "ADDR[:PORT]", from_str_fn(group))]
+    group: Option<SocketAddr>,
+
+    /// multicast TTL (default: 2)
+    #[argh(option, short = 't', arg_name = "N", from_str_fn(ttl))]
+    ttl: Option<u8>,
+
+    /// which cast carries group messages: auto, multicast, broadcast or unicast (default: auto)
+    #[argh(option, short = 'c', arg_name = "CAST")]
+    cast: Option<CastChoice>,
+
+    /// a peer to greet by unicast; may be repeated
+    #[argh(option, short = 'p', arg_name = "ADDR[:PORT]", from_str_fn(peer))]
+    peer: Vec<SocketAddr>,
+
+    /// where key and lock are kept (default: $XDG_STATE_HOME/udpnode/NAME)
+    #[argh(option, arg_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// keep nothing: use a new key for this run only
+    #[argh(switch)]
+    ephemeral: u8,
+
+    /// print events as JSON, one object a line
+    #[argh(switch, short = 'j')]
+    json: u8,
+
+    /// keep running when standard input ends
+    #[argh(switch)]
+    stay: u8,
+
+    /// lines from a pipe may be commands, such as /who
+    #[argh(switch)]
+    commands: u8,
+
+    /// how long to wait for peers and for confirmations (default: 5)
+    #[argh(option, short = 'w', arg_name = "SECONDS", from_str_fn(wait))]
+    wait: Option<Duration>,
+
+    /// how many past messages to show on joining (default: 50)
+    #[argh(option, arg_name = "N", from_str_fn(history))]
+    history: Option<usize>,
+
+    /// print the versions of program and protocol
+    #[argh(switch, short = 'V')]
+    version: bool,
+}
+
+/// A local address, and the port if one was asked for.
+pub(crate) type Local = (Ipv4Addr, Option<u16>);
+
+/// Where key and lock are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// In the usual place.
+    Usual,
+    /// Here.
+    At(PathBuf),
+    /// Nowhere.
+    Nothing,
+}
+
+/// What a person asked for, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) name: Option<Nick>,
+    pub(crate) interfaces: Vec<String>,
+    pub(crate) address: Option<Local>,
+    pub(crate) group: SocketAddr,
+    pub(crate) ttl: u8,
+    pub(crate) cast: CastChoice,
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) keep: Keep,
+    pub(crate) json: bool,
+    pub(crate) stay: bool,
+    pub(crate) commands: bool,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) history: Option<usize>,
+}
+
+/// What the machine knows about the person.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    /// `$UDPNODE_NAME`.
+    pub(crate) name: Option<String>,
+    /// The login name; none for root.
+    pub(crate) login: Option<String>,
+    /// The host name.
+    pub(crate) host: Option<String>,
+}
+
+/// What the arguments ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Asked {
+    /// To run.
+    Run(Box<Settings>),
+    /// To print this and exit with 0.
+    Print(String),
+}
+
+/// Why the arguments mean nothing; nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Arguments may hold anything, and this goes to a terminal.
+        let text = self.0.trim().replace('\n', " ");
+        write!(
+            f,
+            "{} (udpnode --help lists the options)",
+            Line::from_peer(&text)
+        )
+    }
+}
+
+impl UsageError {
+    fn new(text: impl fmt::Display) -> Self {
+        Self(text.to_string())
+    }
+}
+
+/// Reads the arguments, without the program's name.
+///
+/// # Errors
+/// A [`UsageError`] that says which argument is wrong and why.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, UsageError> {
+    let args = args
+        .into_iter()
+        .map(OsString::into_string)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|bad| {
+            UsageError::new(format!("argument {:?} is not UTF-8", bad.to_string_lossy()))
+        })?;
+    let Some(args) = split_values(args) else {
+        return Ok(Asked::Print(help()));
+    };
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let arguments = Arguments::from_args(&["udpnode"], &args)
+        .map_err(|exit| UsageError::new(exit.output.trim_start_matches("Error parsing ")))?;
+    if arguments.version {
+        let version = format!(
+            "udpnode {} (protocol {})\n",
+            env!("CARGO_PKG_VERSION"),
+            crate::wire::VERSION
+        );
+        return Ok(Asked::Print(version));
+    }
+    Settings::check(arguments).map(|settings| Asked::Run(Box::new(settings)))
+}
+
+fn help() -> String {
+    let asked = Arguments::from_args(&["udpnode"], &["--help"]);
+    let mut text = asked.map_or_else(|exit| exit.output, |_| String::new());
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+/// Makes two arguments of `--name=ann`; `None` if help is asked for, wherever that stands.
+fn split_values(args: Vec<String>) -> Option<Vec<String>> {
+    let mut split = Vec::with_capacity(args.len());
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        if arg == "-h" || arg == "--help" {
+            return None;
+        }
+        if arg == "--" {
+            split.push(arg);
+            split.extend(args);
+            break;
+        }
+        let known = |name: &str| WITH_VALUE.iter().any(|&(_, long)| long == name);
+        match arg.split_once('=') {
+            Some((name, value)) if known(name) => split.extend([name.to_owned(), value.to_owned()]),
+            _ => {
+                let valued = WITH_VALUE
+                    .iter()
+                    .any(|&(short, long)| arg == short || arg == long);
+                split.push(arg);
+                split.extend(valued.then(|| args.next()).flatten());
+            }
+        }
+    }
+    Some(split)
+}
+
+impl Settings {
+    fn check(arguments: Arguments) -> Result<Self, UsageError> {
+        let Arguments {
+            ephemeral,
+            json,
+            stay,
+            commands,
+            ..
+        } = arguments;
+        for (name, times) in [
+            ("--ephemeral", ephemeral),
+            ("--json", json),
+            ("--stay", stay),
+            ("--commands", commands),
+        ] {
+            if times > 1 {
+                return Err(UsageError::new(format!("option '{name}' is given twice")));
+            }
+        }
+        let name = arguments
+            .name
+            .map(|name| named("--name", &name))
+            .transpose()?;
+        let keep = match (arguments.state_dir, ephemeral > 0) {
+            (Some(_), true) => {
+                return Err(UsageError::new(
+                    "--state-dir and --ephemeral exclude each other",
+                ));
+            }
+            (Some(dir), false) if dir.as_os_str().is_empty() => {
+                return Err(UsageError::new("--state-dir needs the name of a directory"));
+            }
+            (Some(dir), false) => Keep::At(dir),
+            (None, true) => Keep::Nothing,
+            (None, false) => Keep::Usual,
+        };
+        Ok(Self {
+            name,
+            interfaces: arguments.interface,
+            address: arguments.address,
+            group: arguments.group.unwrap_or(GROUP_DEFAULT),
+            ttl: arguments.ttl.unwrap_or(TTL_DEFAULT),
+            cast: arguments.cast.unwrap_or_default(),
+            peers: arguments.peer,
+            keep,
+            json: json > 0,
+            stay: stay > 0,
+            commands: commands > 0,
+            wait: arguments.wait,
+            history: arguments.history,
+        })
+    }
+
+    /// What the node calls itself: as asked, else as the machine knows the person.
+    ///
+    /// # Errors
+    /// A [`UsageError`] if `$UDPNODE_NAME` is no name.
+    pub(crate) fn nick(&self, environment: &Environment) -> Result<Nick, UsageError> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        if let Some(name) = environment.name.as_deref().filter(|name| !name.is_empty()) {
+            return named("$UDPNODE_NAME", name);
+        }
+        let host = environment
+            .host
+            .as_deref()
+            .and_then(|host| host.split('.').next());
+        Ok(Nick::from_any(
+            environment.login.as_deref().or(host).unwrap_or_default(),
+        ))
+    }
+
+    /// How the node is to behave.
+    ///
+    /// # Errors
+    /// A [`UsageError`] if more history is asked for than anybody keeps.
+    pub(crate) fn config(&self, nick: Nick, piped: bool) -> Result<Config, UsageError> {
+        let mut config = Config::new(nick, self.group);
+        config.cast = self.cast;
+        config.static_peers.clone_from(&self.peers);
+        config.piped = piped;
+        config.stay = self.stay;
+        config.wait = self.wait.unwrap_or(config.wait);
+        config.history = self.history.unwrap_or(config.history);
+        if config.history > config.history_max {
+            let most = config.history_max;
+            return Err(UsageError::new(format!(
+                "option '--history': at most {most} messages are kept"
+            )));
+        }
+        Ok(config)
+    }
+}
+
+fn named(source: &str, name: &str) -> Result<Nick, UsageError> {
+    Nick::new(name).map_err(|why| UsageError::new(format!("{source} '{name}': {why}")))
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    text.parse::<Endpoint>().map_err(|why| why.to_string())
+}
+
+fn group(text: &str) -> Result<SocketAddr, String> {
+    let group = endpoint(text)?.socket_addr();
+    match group.ip() {
+        IpAddr::V6(_) => Err("an IPv6 group is not supported yet: choose an IPv4 group".into()),
+        IpAddr::V4(ip) if ip.is_multicast() => Ok(group),
+        IpAddr::V4(_) => {
+            Err("that is no multicast group: choose one from 224.0.0.0 to 239.255.255.255".into())
+        }
+    }
+}
+
+fn local_address(text: &str) -> Result<Local, String> {
+    let Endpoint { ip, port } = endpoint(text)?;
+    let IpAddr::V4(ip) = ip else {
+        return Err("an IPv6 address is not supported yet: choose an IPv4 address".into());
+    };
+    if is_one_host(ip) {
+        Ok((ip, port))
+    } else {
+        Err("that is not the address of one machine".into())
+    }
+}
+
+fn peer(text: &str) -> Result<SocketAddr, String> {
+    let peer = endpoint(text)?.socket_addr();
+    match peer.ip() {
+        IpAddr::V6(_) => Err("an IPv6 peer is not supported yet: use its IPv4 address".into()),
+        IpAddr::V4(ip) if is_one_host(ip) => Ok(peer),
+        IpAddr::V4(_) => Err("that is not the address of one machine".into()),
+    }
+}
+
+const fn is_one_host(ip: Ipv4Addr) -> bool {
+    !ip.is_multicast() && !ip.is_unspecified() && !ip.is_broadcast()
+}
+
+fn ttl(text: &str) -> Result<u8, String> {
+    text.parse()
+        .map_err(|_| "a TTL is a number from 0 to 255".into())
+}
+
+fn history(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "write a number of messages, 0 or more".into())
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse::<f64>()
+        .ok()
+        .filter(|s| (0.0..=WAIT_MAX).contains(s));
+    let refuse = || "write a number of seconds, at most 86400, for example 2.5".to_owned();
+    seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .ok_or_else(refuse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Asked, UsageError> {
+        parse(args.iter().map(OsString::from))
+    }
+
+    fn settings(args: &[&str]) -> Settings {
+        match read(args) {
+            Ok(Asked::Run(settings)) => *settings,
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    fn refused(args: &[&str]) -> String {
+        let text = read(args).expect_err("refused").to_string();
+        assert!(!text.contains('\n'), "one line: {text:?}");
+        text
+    }
+
+    #[test]
+    fn nothing_asked_for_means_the_defaults() {
+        let s = settings(&[]);
+        assert_eq!(s.group.to_string(), "239.192.7.7:5007");
+        assert_eq!(
+            (s.ttl, s.cast, s.keep.clone()),
+            (2, CastChoice::Auto, Keep::Usual)
+        );
+        let config = s.config(Nick::from_any("ann"), true).expect("valid");
+        assert_eq!(
+            (config.wait, config.history, config.piped),
+            (Duration::from_secs(5), 50, true)
+        );
+    }
+
+    #[test]
+    fn long_short_and_joined_options_mean_the_same() {
+        let long = settings(&["--name", "ann", "--ttl", "0", "--json", "--wait", "0.5"]);
+        assert_eq!(long, settings(&["-n", "ann", "-t", "0", "-j", "-w", "0.5"]));
+        assert_eq!(
+            long,
+            settings(&["--name=ann", "--ttl=0", "-j", "--wait=0.5"])
+        );
+        assert_eq!(long.wait, Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn the_port_rule_holds_everywhere() {
+        let s = settings(&[
+            "-g",
+            "224.1.1.1",
+            "-p",
+            "10.0.0.4",
+            "-p",
+            "10.0.0.9:7",
+            "-a",
+            "127.0.0.2",
+        ]);
+        assert_eq!(s.group.to_string(), "224.1.1.1:5001");
+        assert_eq!(
+            s.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.4:5004", "10.0.0.9:7"]
+        );
+        assert_eq!(s.address, Some((Ipv4Addr::new(127, 0, 0, 2), None)));
+    }
+
+    #[test]
+    fn what_may_be_repeated_and_what_may_not() {
+        assert_eq!(
+            settings(&["-i", "eth0", "--interface", "eth1"]).interfaces,
+            ["eth0", "eth1"]
+        );
+        for twice in [
+            ["--ttl", "1", "-t", "2"],
+            ["-g", "224.0.0.5", "-g", "224.0.0.5"],
+        ] {
+            assert!(refused(&twice).contains("duplicate"), "{twice:?}");
+        }
+        assert!(refused(&["-j", "--json"]).contains("twice"));
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_range() {
+        for args in [["-t", "256"], ["-t", "-1"], ["-t", "x"]] {
+            assert!(refused(&args).contains("from 0 to 255"), "{args:?}");
+        }
+        for args in [
+            ["-w", "-1"],
+            ["-w", "nan"],
+            ["-w", "inf"],
+            ["-w", "1e9"],
+            ["-w", ""],
+        ] {
+            assert!(refused(&args).contains("seconds"), "{args:?}");
+        }
+        assert!(refused(&["-g", "10.0.0.1"]).contains("224.0.0.0"));
+        assert!(refused(&["-g", "ff05::7:7"]).contains("not supported yet"));
+        assert!(refused(&["-c", "x"]).contains("auto, multicast"));
+        assert!(refused(&["-a", "224.0.0.1"]).contains("one machine"));
+        assert!(refused(&["-p", "bob"]).contains("is not an address"));
+        assert!(refused(&["-n", "a b"]).contains("one word"));
+        assert!(refused(&["-n", ""]).contains("at least one"));
+        assert!(refused(&["--state-dir", "x", "--ephemeral"]).contains("exclude"));
+        let many = settings(&["--history", "10241"]);
+        assert!(many.config(Nick::from_any("a"), false).is_err());
+    }
+
+    #[test]
+    fn help_is_asked_for_by_its_options_only() {
+        assert!(refused(&["help"]).contains("help"));
+        assert_eq!(settings(&["-n", "help"]).name, Nick::new("help").ok());
+        for args in [
+            &["-h"][..],
+            &["--help"],
+            &["--json", "-h", "-t", "900"],
+            &["--bogus", "--help"],
+        ] {
+            assert!(
+                matches!(read(args), Ok(Asked::Print(text)) if text.starts_with("Usage: udpnode [OPTIONS]"))
+            );
+        }
+        assert!(refused(&["--bogus"]).contains("--bogus"));
+        assert!(refused(&["send", "hi"]).contains("send"));
+        assert!(refused(&["-n"]).contains("No value"));
+    }
+
+    #[test]
+    fn the_version_names_the_protocol() {
+        assert_eq!(
+            read(&["-V"]),
+            Ok(Asked::Print("udpnode 0.1.0 (protocol 1)\n".into()))
+        );
+    }
+
+    #[test]
+    fn the_help_names_every_option_and_fits_a_terminal() {
+        let text = help();
+        for (short, long) in WITH_VALUE {
+            assert!(text.contains(long) && text.contains(short), "{long}");
+        }
+        for switch in [
+            "--ephemeral",
+            "--json",
+            "--stay",
+            "--commands",
+            "--version",
+            "--help",
+            "Exit status",
+        ] {
+            assert!(text.contains(switch), "{switch}");
+        }
+        let widest = text
+            .lines()
+            .max_by_key(|line| line.len())
+            .unwrap_or_default();
+        assert!(widest.len() <= 90, "{widest}");
+    }
+
+    #[test]
+    fn refusals_are_safe_to_print() {
+        assert!(!refused(&["-n", "\x1b[2J"]).contains('\x1b'));
+        assert!(!refused(&["--x\x1b[2J\n"]).contains('\x1b'));
+    }
+
+    #[test]
+    fn the_name_comes_from_the_person_then_from_the_machine() {
+        let mut environment = Environment {
+            name: Some("envy".into()),
+            login: Some("log in".into()),
+            host: Some("box.example.org".into()),
+        };
+        let nick = |args: &[&str], e: &Environment| settings(args).nick(e).map(|n| n.to_string());
+        assert_eq!(nick(&["-n", "ann"], &environment).as_deref(), Ok("ann"));
+        assert_eq!(nick(&[], &environment).as_deref(), Ok("envy"));
+        environment.name = Some("a/b".into());
+        assert!(nick(&[], &environment).is_err());
+        environment.name = None;
+        assert_eq!(nick(&[], &environment).as_deref(), Ok("login"));
+        environment.login = None;
+        assert_eq!(nick(&[], &environment).as_deref(), Ok("box"));
+        environment.host = None;
+        assert_eq!(nick(&[], &environment).as_deref(), Ok("nameless"));
+    }
+}

@@ -1,0 +1,384 @@
+//! Standard input in all its forms - a terminal, a pipe, a file, nothing - and what each line of it
+//! means.
+//!
+//! epoll refuses files and `/dev/null`: those are always ready. Descriptor 0 is never made
+//! non-blocking, since the parent shell shares it: poll(2) is asked before each read. What is not
+//! wanted yet stays in the pipe; at most one read is held here.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{isatty, read};
+
+use super::lines::{Lines, Piece};
+use crate::command::{CommandError, Typed, parse};
+use crate::term::{Act, Editor};
+use crate::text::{LINE_MAX, Line, LineError};
+
+/// Most bytes read at once.
+const READ_MAX: usize = 64 * 1024;
+
+/// Most lines said at once.
+const LINES_MAX: usize = 256;
+
+/// What standard input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A terminal, with a line editor on it.
+    Edited,
+    /// A terminal that keeps its own line discipline.
+    Typed,
+    /// Anything else: every line is a message.
+    Piped,
+}
+
+/// What standard input brings, in its order.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// Lines to be said, together.
+    Say(Vec<Line>),
+    /// A command.
+    Typed(Typed),
+    /// What a person should know about a line, such as why it is not sent.
+    Remark(String),
+    /// The screen is to be painted anew.
+    Repaint,
+    /// The person wants to leave.
+    Leave,
+    /// Nothing more will come.
+    End,
+    /// It cannot be read; nothing more will come.
+    Failed(io::Error),
+}
+
+/// Standard input.
+pub(crate) struct Console {
+    kind: Kind,
+    /// Lines from a pipe may be commands.
+    commands: bool,
+    /// epoll does not tell when there is something to read: there always is.
+    always: bool,
+    /// epoll told that there is something to read.
+    readable: bool,
+    ended: bool,
+    lines: Lines,
+    editor: Editor,
+    chunk: Vec<u8>,
+    /// What was read and is not handed over.
+    items: VecDeque<Item>,
+    /// That something is not UTF-8 was told.
+    told_bytes: bool,
+}
+
+impl Console {
+    /// Standard input, with `token` for what epoll tells about it.
+    pub(crate) fn open(kind: Kind, commands: bool, registry: &Registry, token: Token) -> Self {
+        let fd = io::stdin().as_raw_fd();
+        let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+        Self {
+            kind,
+            commands,
+            always: registered.is_err(),
+            readable: registered.is_ok(),
+            ended: false,
+            lines: Lines::default(),
+            editor: Editor::default(),
+            chunk: vec![0; READ_MAX],
+            items: VecDeque::new(),
+            told_bytes: false,
+        }
+    }
+
+    /// Whether a person sits at a terminal.
+    pub(crate) fn is_terminal() -> bool {
+        isatty(io::stdin()).unwrap_or(false)
+    }
+
+    /// epoll told that there is something to read.
+    pub(crate) const fn on_readable(&mut self) {
+        self.readable = true;
+    }
+
+    /// What is typed so far, and where the cursor stands.
+    pub(crate) fn typed(&self) -> (&str, usize) {
+        (self.editor.text(), self.editor.cursor())
+    }
+
+    /// Whether something can be handed over now, if `wants_line` tells whether lines can.
+    pub(crate) fn is_ready(&mut self, wants_line: bool) -> bool {
+        match self.peek() {
+            Some(Item::Say(_)) => wants_line,
+            Some(_) => true,
+            None => !self.ended && (self.always || self.readable),
+        }
+    }
+
+    /// Whether the next thing is a line to be said.
+    pub(crate) fn has_line(&mut self) -> bool {
+        matches!(self.peek(), Some(Item::Say(_)))
+    }
+
+    fn peek(&mut self) -> Option<&Item> {
+        while self.items.is_empty() {
+            let piece = self.lines.next()?;
+            self.on_piece(piece);
+        }
+        self.items.front()
+    }
+
+    /// The next thing, of what was read. Lines that wait together come together.
+    pub(crate) fn take(&mut self) -> Option<Item> {
+        self.peek()?;
+        match self.items.pop_front()? {
+            Item::Say(mut lines) => {
+                let mut len: usize = lines.iter().map(|line| line.as_str().len()).sum();
+                while lines.len() < LINES_MAX && self.has_line() {
+                    let Some(Item::Say(more)) = self.items.front_mut() else {
+                        break;
+                    };
+                    len += more.iter().map(|line| line.as_str().len()).sum::<usize>();
+                    if len > LINE_MAX {
+                        break;
+                    }
+                    lines.append(more);
+                    self.items.pop_front();
+                }
+                Some(Item::Say(lines))
+            }
+            item => Some(item),
+        }
+    }
+
+    /// Reads once, if there is something and all that was read is handed over.
+    pub(crate) fn fill(&mut self, registry: &Registry) {
+        if self.ended || self.peek().is_some() {
+            return;
+        }
+        let told = self.readable && has_input();
+        if !(self.always || told) {
+            self.readable = false;
+            return;
+        }
+        match read(io::stdin(), &mut self.chunk) {
+            Ok(0) => self.finish(None, registry),
+            Ok(len) => self.on_bytes(len),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => self.readable = false,
+            // The terminal is gone.
+            Err(Errno::EIO) if self.kind != Kind::Piped => self.finish(None, registry),
+            Err(why) => self.finish(Some(why.into()), registry),
+        }
+    }
+
+    fn on_bytes(&mut self, len: usize) {
+        if self.kind != Kind::Edited {
+            self.lines.push(&self.chunk[..len]);
+            return;
+        }
+        for act in self.editor.feed(&self.chunk[..len]) {
+            match act {
+                Act::Line(text) => self.on_text(&text),
+                Act::Repaint => self.items.push_back(Item::Repaint),
+                Act::Leave => self.items.push_back(Item::Leave),
+            }
+        }
+    }
+
+    fn finish(&mut self, failed: Option<io::Error>, registry: &Registry) {
+        self.ended = true;
+        if let Some(piece) = self.lines.finish() {
+            self.on_piece(piece);
+        }
+        self.items.push_back(match (failed, self.kind) {
+            (Some(why), _) => Item::Failed(why),
+            (None, Kind::Piped) => Item::End,
+            (None, _) => Item::Leave,
+        });
+        if !self.always {
+            let fd = io::stdin().as_raw_fd();
+            // What is closed is not watched any more.
+            let _ = registry.deregister(&mut SourceFd(&fd));
+        }
+    }
+
+    fn on_piece(&mut self, piece: Piece) {
+        match piece {
+            Piece::TooLong(len) => {
+                self.items.push_back(Item::Remark(format!(
+                    "not sent: {}",
+                    LineError::TooLong(len)
+                )));
+            }
+            Piece::Line(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                if matches!(text, std::borrow::Cow::Owned(_)) && !self.told_bytes {
+                    self.told_bytes = true;
+                    let text =
+                        "standard input is not all UTF-8: bytes that are not are sent as U+FFFD";
+                    self.items.push_back(Item::Remark(text.into()));
+                }
+                if self.interprets(&text) {
+                    self.on_text(&text)
+                } else {
+                    self.on_message(&bytes)
+                }
+            }
+        }
+    }
+
+    /// Whether a line may be a command. In a pipe, blank lines stay messages.
+    fn interprets(&self, text: &str) -> bool {
+        self.kind != Kind::Piped || (self.commands && (text.starts_with('/') || text == "!exit"))
+    }
+
+    fn on_text(&mut self, text: &str) {
+        self.items.extend(meaning(parse(text)));
+    }
+
+    fn on_message(&mut self, bytes: &[u8]) {
+        let meant = Line::from_bytes(bytes)
+            .map(Typed::Say)
+            .map_err(CommandError::Line);
+        self.items.extend(meaning(meant));
+    }
+}
+
+fn meaning(typed: Result<Typed, CommandError>) -> Option<Item> {
+    match typed {
+        Ok(Typed::Nothing) => None,
+        Ok(Typed::Say(line)) => Some(Item::Say(vec![line])),
+        Ok(typed) => Some(Item::Typed(typed)),
+        Err(why) => Some(Item::Remark(why.to_string())),
+    }
+}
+
+/// Whether a read would return at once, with bytes, the end or an error.
+fn has_input() -> bool {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(
+        std::os::fd::AsFd::as_fd(&stdin),
+        PollFlags::POLLIN,
+    )];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn console(kind: Kind, commands: bool) -> Console {
+        Console {
+            kind,
+            commands,
+            always: true,
+            readable: false,
+            ended: false,
+            lines: Lines::default(),
+            editor: Editor::default(),
+            chunk: vec![0; READ_MAX],
+            items: VecDeque::new(),
+            told_bytes: false,
+        }
+    }
+
+    /// What `bytes` mean, as short text.
+    fn means(console: &mut Console, bytes: &[u8]) -> Vec<String> {
+        console.chunk[..bytes.len()].copy_from_slice(bytes);
+        console.on_bytes(bytes.len());
+        std::iter::from_fn(|| console.take())
+            .map(|item| shown(&item))
+            .collect()
+    }
+
+    fn shown(item: &Item) -> String {
+        match item {
+            Item::Say(lines) => format!(
+                "say {}",
+                lines.iter().map(Line::as_str).collect::<Vec<_>>().join("|")
+            ),
+            Item::Typed(typed) => format!("{typed:?}"),
+            Item::Remark(why) => format!("remark {why}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_pipe_is_a_message() {
+        let mut pipe = console(Kind::Piped, false);
+        assert_eq!(
+            means(&mut pipe, b"hi\n\n/who\n!exit\n"),
+            ["say hi||/who|!exit"]
+        );
+    }
+
+    #[test]
+    fn with_commands_a_slash_has_a_meaning_and_blank_lines_stay_messages() {
+        let mut pipe = console(Kind::Piped, true);
+        let meant = means(&mut pipe, b"a\n\n/who\n//x\n/fly\nb\n");
+        assert_eq!(meant[..3], ["say a|", "Who", "say /x"]);
+        assert!(meant[3].starts_with("remark unknown command /fly") && meant[4] == "say b");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_once() {
+        let mut pipe = console(Kind::Piped, false);
+        let meant = means(&mut pipe, b"ok\n\xFF1\n\xFE2\n");
+        assert!(meant[1].starts_with("remark standard input is not all UTF-8"));
+        assert_eq!(
+            (meant[0].as_str(), meant[2].as_str()),
+            ("say ok", "say \u{FFFD}1|\u{FFFD}2")
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_and_the_rest_goes_on() {
+        let mut pipe = console(Kind::Piped, false);
+        for _ in 0..3 {
+            assert!(means(&mut pipe, &[b'x'; READ_MAX]).is_empty());
+        }
+        let meant = means(&mut pipe, b"\nnext\n");
+        assert!(
+            meant[0].contains(&format!("has {}", 3 * READ_MAX)),
+            "{meant:?}"
+        );
+        assert_eq!(meant[1], "say next");
+    }
+
+    #[test]
+    fn lines_come_together_up_to_a_bound() {
+        let mut pipe = console(Kind::Piped, false);
+        let many = "x\n".repeat(LINES_MAX + 1);
+        let meant = means(&mut pipe, many.as_bytes());
+        assert_eq!(
+            meant
+                .iter()
+                .map(|m| m.matches('x').count())
+                .collect::<Vec<_>>(),
+            [LINES_MAX, 1]
+        );
+    }
+
+    #[test]
+    fn in_a_terminal_blank_lines_are_nothing() {
+        for kind in [Kind::Edited, Kind::Typed] {
+            let mut terminal = console(kind, false);
+            let meant = means(&mut terminal, b"\n  \nhi\n/quit\n");
+            assert_eq!(meant, ["say hi", "Command(Quit)"]);
+        }
+        assert_eq!(means(&mut console(Kind::Edited, false), b"\x04"), ["Leave"]);
+    }
+
+    #[test]
+    fn a_line_waits_until_it_is_wanted_and_a_command_does_not() {
+        let mut pipe = console(Kind::Piped, true);
+        pipe.lines.push(b"/who\nhi\n");
+        assert!(pipe.is_ready(false) && !pipe.has_line());
+        assert!(pipe.take().is_some());
+        assert!(!pipe.is_ready(false) && pipe.is_ready(true) && pipe.has_line());
+    }
+}

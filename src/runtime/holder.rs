@@ -1,0 +1,69 @@
+//! Who holds a UDP port of this machine, for error messages: read from `/proc`, as far as that can
+//! be read. Other users' processes cannot, and a container may have no `/proc` at all.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::text::Line;
+
+/// The program that holds `addr`, and its process number.
+pub(crate) fn of(addr: SocketAddr) -> Option<String> {
+    let table = fs::read_to_string("/proc/net/udp").ok()?;
+    let inode = inode_of(&table, addr)?;
+    let socket = format!("socket:[{inode}]");
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pid = numbers.into_iter().find(|pid| has_open(*pid, &socket))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    // A program may call itself anything.
+    Some(format!(
+        "{} (process {pid})",
+        Line::from_peer(name.trim_end())
+    ))
+}
+
+fn has_open(pid: u32, socket: &str) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    files
+        .flatten()
+        .any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == socket))
+}
+
+/// The inode of the socket that is bound to `addr`, or to its port on every address.
+fn inode_of(table: &str, addr: SocketAddr) -> Option<&str> {
+    let IpAddr::V4(ip) = addr.ip() else {
+        return None;
+    };
+    let spelled = |ip: Ipv4Addr| {
+        format!(
+            "{:08X}:{:04X}",
+            u32::from_ne_bytes(ip.octets()),
+            addr.port()
+        )
+    };
+    let (own, any) = (spelled(ip), spelled(Ipv4Addr::UNSPECIFIED));
+    table.lines().skip(1).find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let local = words.nth(1)?;
+        (local == own || local == any)
+            .then(|| words.nth(7))
+            .flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_table_of_the_kernel() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n   10: 0200007F:138A 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4242 2 0000000000000000 0\n   11: 00000000:138B 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4343 2 0000000000000000 0\n";
+        let inode = |addr: &str| inode_of(table, addr.parse().expect("an address"));
+        assert_eq!(inode("127.0.0.2:5002"), Some("4242"));
+        assert_eq!(inode("10.0.0.3:5003"), Some("4343"));
+        assert_eq!(inode("127.0.0.3:5002"), None);
+    }
+}

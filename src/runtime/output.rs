@@ -1,0 +1,259 @@
+//! Standard output: a bounded queue in front of a reader that may be slow, stopped or gone.
+//!
+//! Nothing here blocks: descriptor 1 stays as the parent shell shares it, so poll(2) is asked
+//! before each write, and no write is larger than what poll(2) promises to be taken whole.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{isatty, write};
+
+/// Bytes in the queue at which the reader counts as too slow.
+const HIGH: usize = 256 * 1024;
+
+/// Bytes in the queue at which a slow reader has caught up.
+const LOW: usize = 64 * 1024;
+
+/// Most bytes in the queue. What comes when it is full is left out and counted.
+const QUEUE_MAX: usize = 4 << 20;
+
+/// Most bytes written at once: what a pipe that is ready takes whole.
+const WRITE_MAX: usize = 4096;
+
+/// The same for a terminal.
+const WRITE_TERMINAL_MAX: usize = 512;
+
+/// How long a reader may take nothing before the rest is given up, at the end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What became of the reader.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    /// It takes what it takes.
+    There,
+    /// It closed its end: nobody is interested any more.
+    Gone,
+    /// What it reads cannot be written: a disk is full, a device broken.
+    Failed(io::Error),
+}
+
+/// Standard output.
+pub(crate) struct Output {
+    queue: VecDeque<u8>,
+    terminal: bool,
+    /// Too slow: told so, and not caught up since.
+    slow: bool,
+    /// Nothing can be written any more.
+    closed: bool,
+    /// Lines left out because the queue was full.
+    left_out: u64,
+}
+
+impl Output {
+    /// Standard output, with `token` for what epoll tells about it.
+    pub(crate) fn open(registry: &Registry, token: Token) -> Self {
+        let stdout = io::stdout();
+        // Refused for files, which are always ready. Registered for good: that a reader is gone is
+        // told even when there is nothing to write.
+        let _ = registry.register(
+            &mut SourceFd(&stdout.as_raw_fd()),
+            token,
+            Interest::WRITABLE,
+        );
+        Self {
+            queue: VecDeque::new(),
+            terminal: Self::is_terminal(),
+            slow: false,
+            closed: false,
+            left_out: 0,
+        }
+    }
+
+    /// Whether standard output is a terminal.
+    pub(crate) fn is_terminal() -> bool {
+        isatty(io::stdout()).unwrap_or(false)
+    }
+
+    /// Whether this goes to a terminal.
+    pub(crate) const fn terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Puts text into the queue: whole, or not at all when that is full.
+    pub(crate) fn push(&mut self, text: &str) {
+        if self.closed {
+            return;
+        }
+        if self.queue.len() + text.len() > QUEUE_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.queue.extend(text.as_bytes());
+    }
+
+    /// Whether the reader became too slow (`Some(false)`) or caught up (`Some(true)`).
+    pub(crate) fn reader_change(&mut self) -> Option<bool> {
+        if !self.slow && self.queue.len() > HIGH {
+            self.slow = true;
+            return Some(false);
+        }
+        if self.slow && self.queue.len() < LOW {
+            self.slow = false;
+            return Some(true);
+        }
+        None
+    }
+
+    /// How many lines were left out, once the reader has caught up.
+    pub(crate) fn take_left_out(&mut self) -> u64 {
+        if self.queue.len() < LOW {
+            std::mem::take(&mut self.left_out)
+        } else {
+            0
+        }
+    }
+
+    /// Writes as much as the reader takes now.
+    pub(crate) fn write(&mut self) -> Reader {
+        while !self.queue.is_empty() {
+            match self.state(PollTimeout::ZERO) {
+                State::Busy => return Reader::There,
+                State::Gone => return self.close(Reader::Gone),
+                State::Ready => {}
+            }
+            let most = if self.terminal {
+                WRITE_TERMINAL_MAX
+            } else {
+                WRITE_MAX
+            };
+            let part = self.queue.as_slices().0;
+            let part = &part[..part.len().min(most)];
+            match write(io::stdout(), part) {
+                Ok(len) => drop(self.queue.drain(..len)),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Reader::There,
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return self.close(Reader::Gone),
+                // The terminal is gone.
+                Err(Errno::EIO) if self.terminal => return self.close(Reader::Gone),
+                Err(why) => return self.close(Reader::Failed(why.into())),
+            }
+        }
+        Reader::There
+    }
+
+    /// Whether the reader is still there, asked when epoll tells something.
+    pub(crate) fn look(&mut self) -> Reader {
+        match self.state(PollTimeout::ZERO) {
+            State::Gone => self.close(Reader::Gone),
+            State::Busy | State::Ready => Reader::There,
+        }
+    }
+
+    /// Writes the rest, as long as the reader takes something and `go_on` allows.
+    pub(crate) fn flush(&mut self, mut go_on: impl FnMut() -> bool) -> Reader {
+        let mut progress = Instant::now();
+        let mut left = self.queue.len();
+        loop {
+            let reader = self.write();
+            if self.queue.len() < left {
+                (left, progress) = (self.queue.len(), Instant::now());
+            }
+            if self.queue.is_empty() || progress.elapsed() > PATIENCE || !go_on() {
+                return reader;
+            }
+            self.state(PollTimeout::from(50_u8));
+        }
+    }
+
+    fn close(&mut self, reader: Reader) -> Reader {
+        self.closed = true;
+        self.queue.clear();
+        reader
+    }
+
+    fn state(&self, wait: PollTimeout) -> State {
+        if self.closed {
+            return State::Gone;
+        }
+        let stdout = io::stdout();
+        let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+        if poll(&mut fds, wait).unwrap_or(0) == 0 {
+            return State::Busy;
+        }
+        let told = fds[0].revents().unwrap_or(PollFlags::empty());
+        if told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+            State::Gone
+        } else {
+            State::Ready
+        }
+    }
+}
+
+/// What poll(2) tells.
+enum State {
+    Ready,
+    Busy,
+    Gone,
+}
+
+/// Writes a line to standard error, if it can be written at once: nobody there is worth waiting for.
+pub(crate) fn complain(text: &str) {
+    let stderr = io::stderr();
+    let line = format!("udpnode: {text}\n");
+    for part in line.as_bytes().chunks(WRITE_TERMINAL_MAX) {
+        let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+        if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 || write(&stderr, part).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output() -> Output {
+        Output {
+            queue: VecDeque::new(),
+            terminal: false,
+            slow: false,
+            closed: false,
+            left_out: 0,
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_is_told_once_and_so_is_its_catching_up() {
+        let mut output = output();
+        assert_eq!(output.reader_change(), None);
+        output.push(&"x".repeat(HIGH + 1));
+        assert_eq!(
+            (output.reader_change(), output.reader_change()),
+            (Some(false), None)
+        );
+        output.queue.truncate(LOW);
+        assert_eq!(output.reader_change(), None);
+        output.queue.truncate(LOW - 1);
+        assert_eq!(
+            (output.reader_change(), output.reader_change()),
+            (Some(true), None)
+        );
+    }
+
+    #[test]
+    fn the_queue_has_a_bound_and_tells_what_it_left_out() {
+        let mut output = output();
+        output.push(&"x".repeat(QUEUE_MAX));
+        output.push("y");
+        output.push("z");
+        assert_eq!((output.queue.len(), output.take_left_out()), (QUEUE_MAX, 0));
+        output.queue.clear();
+        assert_eq!((output.take_left_out(), output.take_left_out()), (2, 0));
+    }
+}

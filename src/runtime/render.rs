@@ -1,0 +1,462 @@
+//! How an event looks: as a line for a person, or as a line of JSON for a script.
+//!
+//! Pure: nothing is printed here. The keys of the JSON lines are promised to scripts; fields may
+//! be added, never renamed.
+
+use std::net::SocketAddr;
+
+use chrono::{DateTime, Local, SecondsFormat, Utc};
+
+use crate::address::{Cast, SegmentId};
+use crate::event::{Arrival, Event, Message, PeerName};
+use crate::text::Line;
+use crate::time::WallTime;
+
+/// The last moment of the year 9999; RFC 3339 knows no later one.
+const LAST: u64 = 253_402_300_799_999;
+
+/// What an event alone does not tell.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    /// What the wall clock shows.
+    pub(crate) now: WallTime,
+    /// What the system calls a segment.
+    pub(crate) segment: &'a dyn Fn(SegmentId) -> String,
+}
+
+/// Who we are, as a script is told when everything is open.
+pub(crate) struct Ready<'a> {
+    pub(crate) own: &'a PeerName,
+    pub(crate) boot: u64,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) group: SocketAddr,
+}
+
+/// The event as a line of text, if a person is told about it. Warnings and notices are not:
+/// they have a place of their own.
+pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
+    let now = clock(now);
+    let peer = |peer: &PeerName, what: &str, address: &SocketAddr| {
+        Some(format!("{now} * {} {what} ({address})", peer.label()))
+    };
+    match event {
+        Event::Joined(name, address) => peer(name, "joined", address),
+        Event::Left(name, address) => peer(name, "left", address),
+        Event::Lost(name, address) => peer(name, "is lost", address),
+        Event::Back(name, address) => peer(name, "is back", address),
+        Event::Renamed(name, was) => Some(format!("{now} * {was} is now {}", name.label())),
+        Event::Message(message) if message.history => {
+            let said = clock(message.wall);
+            Some(format!(
+                "{said} (history) {}: {}",
+                message.from.label(),
+                message.text
+            ))
+        }
+        Event::Message(message) => {
+            Some(format!("{now} {}: {}", message.from.label(), message.text))
+        }
+        Event::Plain { arrival, text } => {
+            Some(format!("{now} {} (plain): {text}", arrival.address))
+        }
+        Event::Gap { from, count: 1 } => {
+            Some(format!("{now} * 1 message from {} is gone", from.label()))
+        }
+        Event::Gap { from, count } => Some(format!(
+            "{now} * {count} messages from {} are gone",
+            from.label()
+        )),
+        Event::Sent { .. }
+        | Event::Delivered { .. }
+        | Event::Notice(_)
+        | Event::Warning(_)
+        | Event::Done(_) => None,
+    }
+}
+
+/// As [`text`], with what only somebody who types wants to see.
+pub(crate) fn terminal(event: &Event, now: WallTime, own: &str) -> Option<String> {
+    match event {
+        Event::Sent { text, .. } => Some(format!("{} {own}: {text}", clock(now))),
+        Event::Delivered {
+            confirmed, online, ..
+        } if confirmed < online => Some(format!(
+            "{} * {confirmed} of {online} have confirmed",
+            clock(now)
+        )),
+        _ => text(event, now),
+    }
+}
+
+/// The event as a line of JSON, if scripts are told about it.
+pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
+    let peer = |event, name: &PeerName, address: &SocketAddr| {
+        let object = Object::new(event)
+            .text("peer", name.nick.as_str())
+            .text("id", &name.id.to_string());
+        object.text("address", &address.to_string())
+    };
+    let object = match event {
+        Event::Joined(name, address) => peer("joined", name, address),
+        Event::Left(name, address) => peer("left", name, address),
+        Event::Lost(name, address) => peer("lost", name, address),
+        Event::Back(name, address) => peer("back", name, address),
+        Event::Renamed(name, was) => {
+            let object = Object::new("renamed").text("peer", name.nick.as_str());
+            object
+                .text("was", was.as_str())
+                .text("id", &name.id.to_string())
+        }
+        Event::Sent { boot, seq, text } => Object::new("sent")
+            .number("boot", *boot)
+            .number("seq", *seq)
+            .text("text", text.as_str()),
+        Event::Message(message) => json_message(message, view),
+        Event::Plain { arrival, text } => json_plain(arrival, text, view),
+        Event::Delivered {
+            seq,
+            confirmed,
+            online,
+        } => Object::new("delivered")
+            .number("seq", *seq)
+            .number("confirmed", *confirmed as u64)
+            .number("online", *online as u64),
+        Event::Gap { from, count } => {
+            let object = Object::new("gap").text("from", from.nick.as_str());
+            object
+                .text("id", &from.id.to_string())
+                .number("count", *count)
+        }
+        Event::Notice(text) => Object::new("notice").text("text", text),
+        Event::Warning(text) => Object::new("warning").text("text", text),
+        Event::Done(_) => return None,
+    };
+    Some(object.finish())
+}
+
+fn json_message(message: &Message, view: View<'_>) -> Object {
+    let from = &message.from;
+    Object::new("message")
+        .text("from", from.nick.as_str())
+        .text("id", &from.id.to_string())
+        .number("boot", message.boot)
+        .number("seq", message.seq)
+        .text("text", message.text.as_str())
+        .flag("direct", false)
+        .flag("history", message.history)
+        .arrival(&message.arrival, view)
+        .text("time", &rfc3339(message.wall))
+}
+
+fn json_plain(arrival: &Arrival, text: &Line, view: View<'_>) -> Object {
+    Object::new("message")
+        .flag("plain", true)
+        .text("from", &arrival.address.to_string())
+        .text("text", text.as_str())
+        .arrival(arrival, view)
+        .text("time", &rfc3339(view.now))
+}
+
+/// That everything is open, as a line of JSON.
+pub(crate) fn json_ready(ready: &Ready<'_>) -> String {
+    let addresses: Vec<String> = ready
+        .addresses
+        .iter()
+        .map(|a| quoted(&a.to_string()))
+        .collect();
+    Object::new("ready")
+        .text("id", &ready.own.id.to_string())
+        .number("boot", ready.boot)
+        .text("name", ready.own.nick.as_str())
+        .raw("addresses", &format!("[{}]", addresses.join(",")))
+        .text("group", &ready.group.to_string())
+        .finish()
+}
+
+/// That everything is open, for somebody at a terminal.
+pub(crate) fn greeting(ready: &Ready<'_>) -> String {
+    let addresses: Vec<String> = ready.addresses.iter().map(ToString::to_string).collect();
+    format!(
+        "* {} in {} from {}; /help lists the commands",
+        ready.own.label(),
+        ready.group,
+        addresses.join(", ")
+    )
+}
+
+/// One JSON object under construction. Its keys keep their order, for people who read along.
+struct Object(String);
+
+impl Object {
+    fn new(event: &str) -> Self {
+        Self(format!("{{\"event\":\"{event}\""))
+    }
+
+    fn raw(mut self, key: &str, value: &str) -> Self {
+        self.0.push_str(&format!(",\"{key}\":{value}"));
+        self
+    }
+
+    fn text(self, key: &str, value: &str) -> Self {
+        self.raw(key, &quoted(value))
+    }
+
+    fn number(self, key: &str, value: u64) -> Self {
+        self.raw(key, &value.to_string())
+    }
+
+    fn flag(self, key: &str, value: bool) -> Self {
+        self.raw(key, if value { "true" } else { "false" })
+    }
+
+    fn arrival(self, arrival: &Arrival, view: View<'_>) -> Self {
+        let object = self
+            .text("cast", cast(arrival.cast))
+            .text("segment", &(view.segment)(arrival.segment));
+        object.text("address", &arrival.address.to_string())
+    }
+
+    fn finish(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+const fn cast(cast: Cast) -> &'static str {
+    match cast {
+        Cast::Unicast => "unicast",
+        Cast::Broadcast => "broadcast",
+        Cast::Multicast => "multicast",
+    }
+}
+
+/// A JSON string that is safe on a terminal: serde_json escapes what JSON requires, which leaves
+/// DEL, the C1 controls and two line ends.
+fn quoted(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                safe.push_str(&format!("\\u{:04x}", c as u32))
+            }
+            _ => safe.push(c),
+        }
+    }
+    safe
+}
+
+fn moment(time: WallTime) -> DateTime<Utc> {
+    let millis = i64::try_from(time.0.min(LAST)).unwrap_or(0);
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
+
+fn rfc3339(time: WallTime) -> String {
+    moment(time).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// The time of day here.
+fn clock(time: WallTime) -> String {
+    moment(time)
+        .with_timezone(&Local)
+        .format("%H:%M:%S")
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PeerId;
+    use crate::text::Nick;
+
+    const NOW: WallTime = WallTime(1_769_861_045_678);
+
+    fn bob(shared: bool) -> PeerName {
+        PeerName {
+            id: PeerId([7; 16]),
+            nick: Nick::from_any("bob"),
+            shared,
+        }
+    }
+
+    fn address() -> SocketAddr {
+        "10.0.0.4:5004".parse().expect("an address")
+    }
+
+    fn message(text: &str, history: bool) -> Event {
+        let arrival = Arrival {
+            segment: SegmentId(1),
+            cast: Cast::Multicast,
+            address: address(),
+        };
+        Event::Message(Message {
+            from: bob(false),
+            boot: 3,
+            seq: 12,
+            text: Line::from_peer(text),
+            history,
+            wall: NOW,
+            arrival,
+        })
+    }
+
+    fn as_json(event: &Event) -> serde_json::Value {
+        let segment = |_| "eth0".to_owned();
+        let line = json(
+            event,
+            View {
+                now: NOW,
+                segment: &segment,
+            },
+        )
+        .expect("told");
+        serde_json::from_str(&line).expect("JSON")
+    }
+
+    /// The line without its time of day.
+    fn as_text(event: &Event) -> String {
+        let line = text(event, NOW).expect("told");
+        let (time, rest) = line.split_at(9);
+        assert!(
+            time.bytes()
+                .all(|b| b.is_ascii_digit() || b == b':' || b == b' '),
+            "{line}"
+        );
+        rest.to_owned()
+    }
+
+    #[test]
+    fn peers_come_and_go() {
+        for (event, what, key) in [
+            (Event::Joined(bob(false), address()), "joined", "joined"),
+            (Event::Left(bob(false), address()), "left", "left"),
+            (Event::Lost(bob(false), address()), "is lost", "lost"),
+            (Event::Back(bob(false), address()), "is back", "back"),
+        ] {
+            assert_eq!(as_text(&event), format!("* bob {what} (10.0.0.4:5004)"));
+            let id = PeerId([7; 16]).to_string();
+            let expected = serde_json::json!({"event": key, "peer": "bob", "id": id, "address": "10.0.0.4:5004"});
+            assert_eq!(as_json(&event), expected);
+        }
+    }
+
+    #[test]
+    fn a_shared_nick_has_its_suffix_for_people_and_not_for_scripts() {
+        let event = Event::Joined(bob(true), address());
+        assert_eq!(
+            as_text(&event),
+            format!("* bob~{} joined (10.0.0.4:5004)", PeerId([7; 16]).suffix())
+        );
+        assert_eq!(as_json(&event)["peer"], "bob");
+    }
+
+    #[test]
+    fn messages_from_now_and_from_before() {
+        assert_eq!(as_text(&message("hi", false)), "bob: hi");
+        assert_eq!(as_text(&message("hi", true)), "(history) bob: hi");
+        let expected = serde_json::json!({
+            "event": "message", "from": "bob", "id": PeerId([7; 16]).to_string(), "boot": 3, "seq": 12,
+            "text": "hi", "direct": false, "history": false, "cast": "multicast", "segment": "eth0",
+            "address": "10.0.0.4:5004", "time": "2026-01-31T12:04:05.678Z"
+        });
+        assert_eq!(as_json(&message("hi", false)), expected);
+    }
+
+    #[test]
+    fn plain_text_shows_its_address() {
+        let arrival = Arrival {
+            segment: SegmentId(1),
+            cast: Cast::Unicast,
+            address: address(),
+        };
+        let event = Event::Plain {
+            arrival,
+            text: Line::from_peer("hi"),
+        };
+        assert_eq!(as_text(&event), "10.0.0.4:5004 (plain): hi");
+        let expected = serde_json::json!({
+            "event": "message", "plain": true, "from": "10.0.0.4:5004", "text": "hi", "cast": "unicast",
+            "segment": "eth0", "address": "10.0.0.4:5004", "time": "2026-01-31T12:04:05.678Z"
+        });
+        assert_eq!(as_json(&event), expected);
+    }
+
+    #[test]
+    fn gaps_names_and_numbers() {
+        let gap = |count| Event::Gap {
+            from: bob(false),
+            count,
+        };
+        assert_eq!(as_text(&gap(37)), "* 37 messages from bob are gone");
+        assert_eq!(as_text(&gap(1)), "* 1 message from bob is gone");
+        assert_eq!(as_json(&gap(37))["count"], 37);
+        let renamed = Event::Renamed(bob(false), Nick::from_any("rob"));
+        assert_eq!(as_text(&renamed), "* rob is now bob");
+        assert_eq!(as_json(&renamed)["was"], "rob");
+        let delivered = Event::Delivered {
+            seq: 12,
+            confirmed: 4,
+            online: 5,
+        };
+        let expected =
+            serde_json::json!({"event": "delivered", "seq": 12, "confirmed": 4, "online": 5});
+        assert_eq!(as_json(&delivered), expected);
+    }
+
+    #[test]
+    fn what_was_sent_is_shown_to_the_one_who_typed_it() {
+        let sent = Event::Sent {
+            boot: 7,
+            seq: 12,
+            text: Line::from_peer("hi"),
+        };
+        assert_eq!(text(&sent, NOW), None);
+        assert!(terminal(&sent, NOW, "ann").is_some_and(|line| line.ends_with(" ann: hi")));
+        assert_eq!(
+            as_json(&sent),
+            serde_json::json!({"event": "sent", "boot": 7, "seq": 12, "text": "hi"})
+        );
+        let delivered = |confirmed| Event::Delivered {
+            seq: 12,
+            confirmed,
+            online: 5,
+        };
+        assert_eq!(terminal(&delivered(5), NOW, "ann"), None);
+        assert!(terminal(&delivered(4), NOW, "ann").is_some_and(|line| line.contains("4 of 5")));
+    }
+
+    #[test]
+    fn ready_tells_a_script_who_we_are() {
+        let own = bob(false);
+        let group = "239.192.7.7:5007".parse().expect("a group");
+        let ready = Ready {
+            own: &own,
+            boot: 7,
+            addresses: vec![address()],
+            group,
+        };
+        let json: serde_json::Value = serde_json::from_str(&json_ready(&ready)).expect("JSON");
+        let expected = serde_json::json!({
+            "event": "ready", "id": PeerId([7; 16]).to_string(), "boot": 7, "name": "bob",
+            "addresses": ["10.0.0.4:5004"], "group": "239.192.7.7:5007"
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys() {
+        let json = quoted("a\x1b\u{7f}\u{9b}\u{2028}\"\\é");
+        assert_eq!(json, "\"a\\u001b\\u007f\\u009b\\u2028\\\"\\\\é\"");
+        assert_eq!(
+            serde_json::from_str::<String>(&json).expect("JSON"),
+            "a\x1b\u{7f}\u{9b}\u{2028}\"\\é"
+        );
+    }
+
+    #[test]
+    fn any_time_can_be_shown() {
+        assert_eq!(rfc3339(WallTime(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(WallTime(u64::MAX)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(clock(WallTime(u64::MAX)).len(), 8);
+    }
+}

@@ -1,0 +1,154 @@
+//! Tells what happens: chooses the form - text, JSON, a terminal with a prompt - and the stream.
+//!
+//! Events, notices and warnings come in; what comes out waits in the queue of standard output,
+//! except that warnings in text form go to standard error.
+
+use super::output::{self, Output};
+use super::render::{self, Ready, View};
+use super::terminal;
+use crate::event::Event;
+use crate::term::{Screen, expand_tabs};
+use crate::text::Line;
+
+/// How things are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Lines for a person, warnings on standard error.
+    Text,
+    /// One JSON object a line, warnings among them.
+    Json,
+    /// Lines above a prompt.
+    Prompt,
+}
+
+/// Tells what happens.
+pub(crate) struct Teller {
+    form: Form,
+    screen: Screen,
+    pub(crate) output: Output,
+    /// What is typed behind the prompt, and where the cursor stands.
+    typed: (String, usize),
+}
+
+impl Teller {
+    pub(crate) fn new(form: Form, output: Output) -> Self {
+        Self {
+            form,
+            screen: Screen::new(terminal::columns()),
+            output,
+            typed: (String::new(), 0),
+        }
+    }
+
+    /// Whether there is a prompt to take care of.
+    pub(crate) fn has_prompt(&self) -> bool {
+        self.form == Form::Prompt
+    }
+
+    /// That everything is open.
+    pub(crate) fn ready(&mut self, ready: &Ready<'_>) {
+        match self.form {
+            Form::Text => {}
+            Form::Json => self.line(&render::json_ready(ready)),
+            Form::Prompt => self.line(&render::greeting(ready)),
+        }
+    }
+
+    /// One event; `own` is how we are called.
+    pub(crate) fn event(&mut self, event: &Event, own: &str, view: View<'_>) {
+        match (event, self.form) {
+            (Event::Warning(text), _) => self.warning(text),
+            (_, Form::Json) => {
+                if let Some(line) = render::json(event, view) {
+                    self.line(&line);
+                }
+            }
+            (Event::Notice(text), _) => self.notice(text),
+            (_, Form::Text) => {
+                if let Some(line) = render::text(event, view.now) {
+                    self.line(&line);
+                }
+            }
+            (_, Form::Prompt) => {
+                if let Some(line) = render::terminal(event, view.now, own) {
+                    self.line(&line);
+                }
+            }
+        }
+    }
+
+    /// Something is not as it should be.
+    pub(crate) fn warning(&mut self, text: &str) {
+        let clean = Line::from_peer(text);
+        match self.form {
+            Form::Text => output::complain(clean.as_str()),
+            Form::Json => self.json(&Event::Warning(clean.to_string())),
+            Form::Prompt => self.line(&format!("udpnode: {clean}")),
+        }
+    }
+
+    /// An answer, of one line or several.
+    pub(crate) fn notice(&mut self, text: &str) {
+        if self.form == Form::Json {
+            return self.json(&Event::Notice(text.to_owned()));
+        }
+        for line in text.lines() {
+            self.line(Line::from_peer(line).as_str());
+        }
+    }
+
+    fn json(&mut self, event: &Event) {
+        let view = View {
+            now: crate::time::WallTime(0),
+            segment: &|_| String::new(),
+        };
+        if let Some(line) = render::json(event, view) {
+            self.line(&line);
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        match self.form {
+            Form::Text if self.output.terminal() => {
+                self.output.push(&format!("{}\n", expand_tabs(line)))
+            }
+            Form::Text | Form::Json => self.output.push(&format!("{line}\n")),
+            Form::Prompt => {
+                let (typed, cursor) = &self.typed;
+                self.output.push(&self.screen.print(line, typed, *cursor));
+            }
+        }
+    }
+
+    /// Shows what is typed, if that changed.
+    pub(crate) fn typed(&mut self, text: &str, cursor: usize) {
+        if self.form == Form::Prompt && (self.typed.0 != text || self.typed.1 != cursor) {
+            self.typed = (text.to_owned(), cursor);
+            self.output.push(&self.screen.prompt(text, cursor));
+        }
+    }
+
+    /// Paints the prompt again: the window changed, or something else wrote on it.
+    pub(crate) fn repaint(&mut self) {
+        if self.form == Form::Prompt {
+            self.screen = Screen::new(terminal::columns());
+            self.output
+                .push(&self.screen.prompt(&self.typed.0, self.typed.1));
+        }
+    }
+
+    /// Empties the window.
+    pub(crate) fn clear(&mut self) {
+        if self.form == Form::Prompt {
+            self.output
+                .push(&self.screen.clear(&self.typed.0, self.typed.1));
+        }
+    }
+
+    /// Takes the prompt away.
+    pub(crate) fn leave(&mut self) {
+        if self.form == Form::Prompt {
+            self.output.push(Screen::leave());
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The mode of the terminal: taken for the line editor, given back on every way out.
+//!
+//! The old mode is kept in one place for the whole process, so that a panic can give it back as
+//! well; a release build aborts on panic and runs no destructors.
+
+use std::io;
+use std::sync::{Mutex, Once};
+
+use nix::sys::termios::{
+    LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+};
+use terminal_size::{Width, terminal_size_of};
+
+/// The mode before ours, while ours is on.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+static HOOK: Once = Once::new();
+
+/// Hands out keys one by one and shows none of them; signals stay with the kernel.
+///
+/// # Errors
+/// When the terminal refuses.
+pub(crate) fn enter() -> io::Result<()> {
+    HOOK.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            leave();
+            default(panic);
+        }));
+    });
+    let before = tcgetattr(io::stdin())?;
+    let mut mode = before.clone();
+    mode.local_flags
+        .remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::IEXTEN);
+    mode.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+    mode.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+    if let Ok(mut kept) = BEFORE.lock() {
+        // Entered again after a stop, the mode before is still the one from before the first time.
+        kept.get_or_insert(before);
+    }
+    Ok(tcsetattr(io::stdin(), SetArg::TCSANOW, &mode)?)
+}
+
+/// Gives the old mode back, if ours is on.
+pub(crate) fn leave() {
+    // Not to be waited for: a panic may have come while it was held.
+    if let Ok(mut kept) = BEFORE.try_lock()
+        && let Some(before) = kept.take()
+    {
+        // There is nobody left to tell.
+        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &before);
+    }
+}
+
+/// How wide the window is, if it tells.
+pub(crate) fn columns() -> Option<usize> {
+    terminal_size_of(io::stdout()).map(|(Width(columns), _)| columns.into())
+}

@@ -1,0 +1,249 @@
+//! What a person pressed, out of the bytes a terminal sends.
+//!
+//! Characters of several bytes and escape sequences may arrive in pieces. Escape sequences that
+//! mean nothing here are swallowed whole, so that no half of one ends up in a message.
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A character to insert.
+    Char(char),
+    /// The line is finished.
+    Enter,
+    /// Remove what stands before the cursor.
+    Backspace,
+    /// Remove what stands under the cursor.
+    Delete,
+    /// One character to the left.
+    Left,
+    /// One character to the right.
+    Right,
+    /// To the beginning.
+    Home,
+    /// To the end.
+    End,
+    /// Remove everything before the cursor.
+    KillHead,
+    /// Remove everything from the cursor on.
+    KillTail,
+    /// Remove the word before the cursor.
+    KillWord,
+    /// Paint the line again.
+    Repaint,
+    /// Leave, if nothing is typed.
+    Leave,
+}
+
+/// Where in a sequence of bytes we are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Ground,
+    /// After ESC.
+    Escape,
+    /// After `ESC [`, with the number read so far.
+    Control(u16),
+    /// After `ESC O`: one byte follows.
+    Single,
+    /// In a string for the terminal (`ESC ]`, `ESC P`, ...), until BEL or `ESC \`.
+    Text,
+    /// After an ESC in such a string.
+    TextEscape,
+}
+
+/// Makes keys out of bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    state: State,
+    /// The beginning of a character of several bytes.
+    partial: Vec<u8>,
+}
+
+impl Keys {
+    /// One more byte; what it completes is added to `keys`.
+    pub fn push(&mut self, byte: u8, keys: &mut Vec<Key>) {
+        match self.state {
+            State::Ground => self.on_ground(byte, keys),
+            State::Escape => self.state = after_escape(byte),
+            State::Control(number) => self.on_control(number, byte, keys),
+            State::Single => {
+                self.state = State::Ground;
+                keys.extend(named(byte, 0));
+            }
+            State::Text => match byte {
+                0x07 => self.state = State::Ground,
+                0x1B => self.state = State::TextEscape,
+                _ => {}
+            },
+            State::TextEscape => {
+                self.state = if byte == b'\\' {
+                    State::Ground
+                } else {
+                    State::Text
+                };
+            }
+        }
+    }
+
+    fn on_ground(&mut self, byte: u8, keys: &mut Vec<Key>) {
+        if byte >= 0x80 {
+            return self.on_part(byte, keys);
+        }
+        if !self.partial.is_empty() {
+            self.partial.clear();
+            keys.push(Key::Char(char::REPLACEMENT_CHARACTER));
+        }
+        match byte {
+            0x1B => self.state = State::Escape,
+            0x20..=0x7E | b'\t' => keys.push(Key::Char(char::from(byte))),
+            _ => keys.extend(of_control(byte)),
+        }
+    }
+
+    /// A byte of a character of several.
+    fn on_part(&mut self, byte: u8, keys: &mut Vec<Key>) {
+        self.partial.push(byte);
+        match std::str::from_utf8(&self.partial) {
+            Ok(text) => {
+                keys.extend(text.chars().map(Key::Char));
+                self.partial.clear();
+            }
+            // The character is not complete yet.
+            Err(why) if why.error_len().is_none() => {}
+            Err(_) => {
+                keys.push(Key::Char(char::REPLACEMENT_CHARACTER));
+                let first = self.partial.len() == 1;
+                self.partial.clear();
+                // The byte that broke a character may begin the next.
+                if !first && byte >= 0xC0 {
+                    self.partial.push(byte);
+                }
+            }
+        }
+    }
+
+    fn on_control(&mut self, number: u16, byte: u8, keys: &mut Vec<Key>) {
+        match byte {
+            b'0'..=b'9' => {
+                let number = number
+                    .saturating_mul(10)
+                    .saturating_add(u16::from(byte - b'0'));
+                self.state = State::Control(number);
+            }
+            0x20..=0x3F => {}
+            0x1B => self.state = State::Escape,
+            0x40..=0x7E => {
+                self.state = State::Ground;
+                keys.extend(named(byte, number));
+            }
+            _ => {
+                self.state = State::Ground;
+                self.on_ground(byte, keys);
+            }
+        }
+    }
+}
+
+const fn after_escape(byte: u8) -> State {
+    match byte {
+        b'[' => State::Control(0),
+        b'O' => State::Single,
+        b']' | b'P' | b'X' | b'^' | b'_' => State::Text,
+        0x1B => State::Escape,
+        _ => State::Ground,
+    }
+}
+
+/// The key of an escape sequence that ends with `last` after `number`.
+const fn named(last: u8, number: u16) -> Option<Key> {
+    match (last, number) {
+        (b'C', _) => Some(Key::Right),
+        (b'D', _) => Some(Key::Left),
+        (b'H', _) | (b'~', 1 | 7) => Some(Key::Home),
+        (b'F', _) | (b'~', 4 | 8) => Some(Key::End),
+        (b'~', 3) => Some(Key::Delete),
+        _ => None,
+    }
+}
+
+/// The key of a control character.
+const fn of_control(byte: u8) -> Option<Key> {
+    match byte {
+        b'\r' | b'\n' => Some(Key::Enter),
+        0x7F | 0x08 => Some(Key::Backspace),
+        0x01 => Some(Key::Home),
+        0x02 => Some(Key::Left),
+        0x04 => Some(Key::Leave),
+        0x05 => Some(Key::End),
+        0x06 => Some(Key::Right),
+        0x0B => Some(Key::KillTail),
+        0x0C | 0x12 => Some(Key::Repaint),
+        0x15 => Some(Key::KillHead),
+        0x17 => Some(Key::KillWord),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(bytes: &[u8]) -> Vec<Key> {
+        let (mut reader, mut keys) = (Keys::default(), Vec::new());
+        for &byte in bytes {
+            reader.push(byte, &mut keys);
+        }
+        keys
+    }
+
+    fn chars(text: &str) -> Vec<Key> {
+        text.chars().map(Key::Char).collect()
+    }
+
+    #[test]
+    fn characters_of_several_bytes_come_whole() {
+        assert_eq!(keys("aé你👩\t".as_bytes()), chars("aé你👩\t"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_become_replacements() {
+        assert_eq!(keys(b"\xFFa"), chars("\u{FFFD}a"));
+        assert_eq!(keys(b"\xC3a"), chars("\u{FFFD}a"));
+        assert_eq!(keys(b"\xE4\xC3\xA9"), chars("\u{FFFD}é"));
+    }
+
+    #[test]
+    fn unknown_sequences_are_swallowed_whole() {
+        assert_eq!(
+            keys(b"\x1b[1;5A\x1b[200~x\x1b]0;title\x07y\x1bP1\x1b\\z\x1bq"),
+            chars("xyz")
+        );
+        assert_eq!(keys(b"\x1b\x1b[Cx"), [Key::Right, Key::Char('x')]);
+    }
+
+    #[test]
+    fn cursor_keys_in_both_spellings() {
+        assert_eq!(
+            keys(b"\x1b[D\x1bOD\x1b[H\x1b[1~"),
+            [Key::Left, Key::Left, Key::Home, Key::Home]
+        );
+        assert_eq!(
+            keys(b"\x1b[3~\x1b[F\x1b[8~"),
+            [Key::Delete, Key::End, Key::End]
+        );
+    }
+
+    #[test]
+    fn control_characters() {
+        assert_eq!(
+            keys(b"\r\x7f\x15\x17\x04\x00"),
+            [
+                Key::Enter,
+                Key::Backspace,
+                Key::KillHead,
+                Key::KillWord,
+                Key::Leave
+            ]
+        );
+    }
+}
