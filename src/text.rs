@@ -105,9 +105,20 @@ const fn fate(c: char) -> Fate {
         // are not LF.
         '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => Fate::Show('\u{FFFD}'),
         // Controls that reorder text (CVE-2021-42574), and characters that only hide.
-        '\u{200E}' | '\u{200F}' | '\u{061C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{206F}'
-        | '\u{200B}' | '\u{2060}'..='\u{2065}' | '\u{FEFF}' | '\u{180E}' | '\u{00AD}' | '\u{034F}'
-        | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        '\u{200E}'
+        | '\u{200F}'
+        | '\u{061C}'
+        | '\u{202A}'..='\u{202E}'
+        | '\u{2066}'..='\u{206F}'
+        | '\u{200B}'
+        | '\u{2060}'..='\u{2065}'
+        | '\u{FEFF}'
+        | '\u{180E}'
+        | '\u{00AD}'
+        | '\u{034F}'
+        | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0000}'..='\u{E0FFF}' => Fate::Drop,
         _ if c as u32 & 0xFFFE == 0xFFFE || matches!(c, '\u{FDD0}'..='\u{FDEF}') => Fate::Show('\u{FFFD}'),
         _ => Fate::Keep,
@@ -257,7 +268,8 @@ mod tests {
 
     #[test]
     fn ordinary_text_passes_unchanged() {
-        for text in ["hi", "col\tcol", "Grüße, мир, 你好", "👩‍👩‍👧 family", "नमस्ते", "שָׁלוֹם", "//x  "] {
+        for text in ["hi", "col\tcol", "Grüße, мир, 你好", "👩‍👩‍👧 family", "नमस्ते", "שָׁלוֹם", "//x  "]
+        {
             assert_eq!(line(text), text);
         }
     }

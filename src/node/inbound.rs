@@ -44,7 +44,8 @@ impl Node {
             WireError::Version(version) => {
                 self.stats.other_version += 1;
                 if self.versions_told.len() < VERSIONS_TOLD_MAX && self.versions_told.insert(from.ip()) {
-                    let text = format!("{} speaks protocol version {version}, we speak {}", from.ip(), crate::wire::VERSION);
+                    let text =
+                        format!("{} speaks protocol version {version}, we speak {}", from.ip(), crate::wire::VERSION);
                     self.events.push_back(Event::Warning(text));
                 }
             }

@@ -353,7 +353,8 @@ impl Node {
         self.logs.on_said(entries, &mut context!(self));
         if !self.config.piped && !self.alone_told && self.membership.online().next().is_none() {
             self.alone_told = true;
-            self.events.push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
+            self.events
+                .push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
         }
     }
 
@@ -379,7 +380,9 @@ impl Node {
             self.relate(news);
         }
         let view = self.view();
-        if self.leaving.is_none() && let Some(outcome) = self.session.step(self.now, &view, &self.config) {
+        if self.leaving.is_none()
+            && let Some(outcome) = self.session.step(self.now, &view, &self.config)
+        {
             self.logs.give_up(&mut context!(self));
             while let Some(news) = self.news.pop_front() {
                 self.relate(news);

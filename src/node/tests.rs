@@ -98,7 +98,8 @@ fn contract_2_no_bytes_are_refused_with_more_than_a_counter() {
     let mut node = node(1, config());
     up(&mut node, 1);
     for len in 0..200 {
-        let bytes: Vec<u8> = crate::wire::header::MAGIC.into_iter().chain((0..len).map(|n: u8| n.wrapping_mul(7))).collect();
+        let bytes: Vec<u8> =
+            crate::wire::header::MAGIC.into_iter().chain((0..len).map(|n: u8| n.wrapping_mul(7))).collect();
         hear(&mut node, at(1), 9, &bytes);
         hear(&mut node, at(1), 9, &bytes[4..]);
     }
@@ -180,7 +181,11 @@ fn a_stranger_that_is_heard_is_asked_for_its_hello() {
     let (sent, _) = command(&mut bob, at(1000), say("hi"));
     let (asked, told) = hear(&mut late, at(1000), 2, &sent[0]);
     assert_eq!(told, [], "held until it is known whether it is history");
-    assert!(asked.iter().any(|bytes| dump(bytes).contains(" asks")), "{:?}", asked.iter().map(|b| dump(b)).collect::<Vec<_>>());
+    assert!(
+        asked.iter().any(|bytes| dump(bytes).contains(" asks")),
+        "{:?}",
+        asked.iter().map(|b| dump(b)).collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -86,11 +86,7 @@ enum Joining {
     /// Nobody was met yet.
     Alone,
     /// Somebody was met; history is gathered, to be told in order.
-    Since {
-        met_at: Time,
-        look_at: Time,
-        gathered: Vec<Said>,
-    },
+    Since { met_at: Time, look_at: Time, gathered: Vec<Said> },
     /// Everything that comes now is news.
     Done,
 }

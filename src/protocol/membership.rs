@@ -209,7 +209,13 @@ impl Membership {
     }
 
     /// Somebody whom we do not know is there: ask for a hello, but not too often.
-    pub fn on_stranger(&mut self, segment: SegmentId, address: SocketAddr, standing: Standing<'_>, ctx: &mut Context<'_>) {
+    pub fn on_stranger(
+        &mut self,
+        segment: SegmentId,
+        address: SocketAddr,
+        standing: Standing<'_>,
+        ctx: &mut Context<'_>,
+    ) {
         self.asked.retain(|_, at| ctx.now.since(*at) < ASK_AGAIN_AFTER);
         if self.asked.contains_key(&address) || self.asked.len() >= ASKED_MAX || self.silent {
             return;

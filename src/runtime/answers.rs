@@ -10,10 +10,7 @@ use crate::node::PeerStatus;
 
 /// The answer to `/help`.
 pub(crate) fn help() -> String {
-    let rows: Vec<Vec<String>> = HELP
-        .iter()
-        .map(|&(usage, what)| vec![usage.to_owned(), what.to_owned()])
-        .collect();
+    let rows: Vec<Vec<String>> = HELP.iter().map(|&(usage, what)| vec![usage.to_owned(), what.to_owned()]).collect();
     table(&rows)
 }
 
@@ -27,9 +24,7 @@ pub(crate) fn who(peers: &[PeerStatus], segment: impl Fn(SegmentId) -> String) -
 }
 
 fn row(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Vec<String> {
-    let (address, on) = peer.place.map_or_else(Default::default, |(on, address)| {
-        (address.to_string(), segment(on))
-    });
+    let (address, on) = peer.place.map_or_else(Default::default, |(on, address)| (address.to_string(), segment(on)));
     let state = if peer.online {
         format!("online for {}", span(peer.joined))
     } else {
@@ -41,14 +36,8 @@ fn row(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Vec<String> 
 /// The answer to `/stats`: every counter that is not zero.
 pub(crate) fn stats(counters: impl Iterator<Item = (&'static str, u64)>) -> String {
     let counted = counters.filter(|&(_, count)| count > 0);
-    let rows: Vec<Vec<String>> = counted
-        .map(|(name, count)| vec![name.replace('_', " "), count.to_string()])
-        .collect();
-    if rows.is_empty() {
-        "nothing was counted yet".into()
-    } else {
-        table(&rows)
-    }
+    let rows: Vec<Vec<String>> = counted.map(|(name, count)| vec![name.replace('_', " "), count.to_string()]).collect();
+    if rows.is_empty() { "nothing was counted yet".into() } else { table(&rows) }
 }
 
 /// The answer to `/cast`.
@@ -69,15 +58,9 @@ fn span(span: Duration) -> String {
 /// The rows as lines, their columns aligned.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |column: usize| {
-        rows.iter()
-            .filter_map(|row: &Vec<String>| row.get(column))
-            .map(|cell| cell.width())
-            .max()
-    };
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| widest(column).unwrap_or(0))
-        .collect();
+    let widest =
+        |column: usize| rows.iter().filter_map(|row: &Vec<String>| row.get(column)).map(|cell| cell.width()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
     let lines = rows.iter().map(|row| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| {
             let padding = " ".repeat(width.saturating_sub(cell.width()));
@@ -98,21 +81,14 @@ mod tests {
     #[test]
     fn who_is_here() {
         let peer = |nick: &str, online, place: Option<&str>| PeerStatus {
-            name: PeerName {
-                id: PeerId([1; 16]),
-                nick: Nick::from_any(nick),
-                shared: false,
-            },
+            name: PeerName { id: PeerId([1; 16]), nick: Nick::from_any(nick), shared: false },
             place: place.map(|address| (SegmentId(1), address.parse().expect("an address"))),
             online,
             joined: Duration::from_secs(3700),
             heard: Duration::from_secs(8),
             hears: 0,
         };
-        let peers = [
-            peer("bob", true, Some("10.0.0.4:5004")),
-            peer("你好吗", false, None),
-        ];
+        let peers = [peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
         let expected = "bob     10.0.0.4:5004  eth0  online for 1 h\n你好吗                       lost, silent for 8 s";
         assert_eq!(who(&peers, |_| "eth0".into()), expected);
         assert_eq!(who(&[], |_| String::new()), "nobody else is here");
@@ -121,10 +97,7 @@ mod tests {
     #[test]
     fn only_what_was_counted() {
         let counters = [("heard", 12), ("other_group", 3), ("lost", 0)];
-        assert_eq!(
-            stats(counters.into_iter()),
-            "heard        12\nother group  3"
-        );
+        assert_eq!(stats(counters.into_iter()), "heard        12\nother group  3");
         assert_eq!(stats(std::iter::empty()), "nothing was counted yet");
     }
 

@@ -65,12 +65,7 @@ struct Arguments {
     interface: Vec<String>,
 
     /// use this local address, for example 127.0.0.2, and this port (default: each interface's own)
-    #[argh(
-        option,
-        short = 'a',
-        arg_name = "ADDR[:PORT]",
-        from_str_fn(local_address)
-    )]
+    #[argh(option, short = 'a', arg_name = "ADDR[:PORT]", from_str_fn(local_address))]
     address: Option<Local>,
 
     /// multicast group (default: 239.192.7.7:5007)
@@ -182,11 +177,7 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Arguments may hold anything, and this goes to a terminal.
         let text = self.0.trim().replace('\n', " ");
-        write!(
-            f,
-            "{} (udpnode --help lists the options)",
-            Line::from_peer(&text)
-        )
+        write!(f, "{} (udpnode --help lists the options)", Line::from_peer(&text))
     }
 }
 
@@ -205,9 +196,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         .into_iter()
         .map(OsString::into_string)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|bad| {
-            UsageError::new(format!("argument {:?} is not UTF-8", bad.to_string_lossy()))
-        })?;
+        .map_err(|bad| UsageError::new(format!("argument {:?} is not UTF-8", bad.to_string_lossy())))?;
     let Some(args) = split_values(args) else {
         return Ok(Asked::Print(help()));
     };
@@ -215,11 +204,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
     let arguments = Arguments::from_args(&["udpnode"], &args)
         .map_err(|exit| UsageError::new(exit.output.trim_start_matches("Error parsing ")))?;
     if arguments.version {
-        let version = format!(
-            "udpnode {} (protocol {})\n",
-            env!("CARGO_PKG_VERSION"),
-            crate::wire::VERSION
-        );
+        let version = format!("udpnode {} (protocol {})\n", env!("CARGO_PKG_VERSION"), crate::wire::VERSION);
         return Ok(Asked::Print(version));
     }
     Settings::check(arguments).map(|settings| Asked::Run(Box::new(settings)))
@@ -251,9 +236,7 @@ fn split_values(args: Vec<String>) -> Option<Vec<String>> {
         match arg.split_once('=') {
             Some((name, value)) if known(name) => split.extend([name.to_owned(), value.to_owned()]),
             _ => {
-                let valued = WITH_VALUE
-                    .iter()
-                    .any(|&(short, long)| arg == short || arg == long);
+                let valued = WITH_VALUE.iter().any(|&(short, long)| arg == short || arg == long);
                 split.push(arg);
                 split.extend(valued.then(|| args.next()).flatten());
             }
@@ -264,32 +247,17 @@ fn split_values(args: Vec<String>) -> Option<Vec<String>> {
 
 impl Settings {
     fn check(arguments: Arguments) -> Result<Self, UsageError> {
-        let Arguments {
-            ephemeral,
-            json,
-            stay,
-            commands,
-            ..
-        } = arguments;
-        for (name, times) in [
-            ("--ephemeral", ephemeral),
-            ("--json", json),
-            ("--stay", stay),
-            ("--commands", commands),
-        ] {
+        let Arguments { ephemeral, json, stay, commands, .. } = arguments;
+        for (name, times) in [("--ephemeral", ephemeral), ("--json", json), ("--stay", stay), ("--commands", commands)]
+        {
             if times > 1 {
                 return Err(UsageError::new(format!("option '{name}' is given twice")));
             }
         }
-        let name = arguments
-            .name
-            .map(|name| named("--name", &name))
-            .transpose()?;
+        let name = arguments.name.map(|name| named("--name", &name)).transpose()?;
         let keep = match (arguments.state_dir, ephemeral > 0) {
             (Some(_), true) => {
-                return Err(UsageError::new(
-                    "--state-dir and --ephemeral exclude each other",
-                ));
+                return Err(UsageError::new("--state-dir and --ephemeral exclude each other"));
             }
             (Some(dir), false) if dir.as_os_str().is_empty() => {
                 return Err(UsageError::new("--state-dir needs the name of a directory"));
@@ -326,13 +294,8 @@ impl Settings {
         if let Some(name) = environment.name.as_deref().filter(|name| !name.is_empty()) {
             return named("$UDPNODE_NAME", name);
         }
-        let host = environment
-            .host
-            .as_deref()
-            .and_then(|host| host.split('.').next());
-        Ok(Nick::from_any(
-            environment.login.as_deref().or(host).unwrap_or_default(),
-        ))
+        let host = environment.host.as_deref().and_then(|host| host.split('.').next());
+        Ok(Nick::from_any(environment.login.as_deref().or(host).unwrap_or_default()))
     }
 
     /// How the node is to behave.
@@ -349,9 +312,7 @@ impl Settings {
         config.history = self.history.unwrap_or(config.history);
         if config.history > config.history_max {
             let most = config.history_max;
-            return Err(UsageError::new(format!(
-                "option '--history': at most {most} messages are kept"
-            )));
+            return Err(UsageError::new(format!("option '--history': at most {most} messages are kept")));
         }
         Ok(config)
     }
@@ -370,9 +331,7 @@ fn group(text: &str) -> Result<SocketAddr, String> {
     match group.ip() {
         IpAddr::V6(_) => Err("an IPv6 group is not supported yet: choose an IPv4 group".into()),
         IpAddr::V4(ip) if ip.is_multicast() => Ok(group),
-        IpAddr::V4(_) => {
-            Err("that is no multicast group: choose one from 224.0.0.0 to 239.255.255.255".into())
-        }
+        IpAddr::V4(_) => Err("that is no multicast group: choose one from 224.0.0.0 to 239.255.255.255".into()),
     }
 }
 
@@ -381,11 +340,7 @@ fn local_address(text: &str) -> Result<Local, String> {
     let IpAddr::V4(ip) = ip else {
         return Err("an IPv6 address is not supported yet: choose an IPv4 address".into());
     };
-    if is_one_host(ip) {
-        Ok((ip, port))
-    } else {
-        Err("that is not the address of one machine".into())
-    }
+    if is_one_host(ip) { Ok((ip, port)) } else { Err("that is not the address of one machine".into()) }
 }
 
 fn peer(text: &str) -> Result<SocketAddr, String> {
@@ -402,24 +357,17 @@ const fn is_one_host(ip: Ipv4Addr) -> bool {
 }
 
 fn ttl(text: &str) -> Result<u8, String> {
-    text.parse()
-        .map_err(|_| "a TTL is a number from 0 to 255".into())
+    text.parse().map_err(|_| "a TTL is a number from 0 to 255".into())
 }
 
 fn history(text: &str) -> Result<usize, String> {
-    text.parse()
-        .map_err(|_| "write a number of messages, 0 or more".into())
+    text.parse().map_err(|_| "write a number of messages, 0 or more".into())
 }
 
 fn wait(text: &str) -> Result<Duration, String> {
-    let seconds = text
-        .parse::<f64>()
-        .ok()
-        .filter(|s| (0.0..=WAIT_MAX).contains(s));
+    let seconds = text.parse::<f64>().ok().filter(|s| (0.0..=WAIT_MAX).contains(s));
     let refuse = || "write a number of seconds, at most 86400, for example 2.5".to_owned();
-    seconds
-        .and_then(|s| Duration::try_from_secs_f64(s).ok())
-        .ok_or_else(refuse)
+    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(refuse)
 }
 
 #[cfg(test)]
@@ -447,58 +395,31 @@ mod tests {
     fn nothing_asked_for_means_the_defaults() {
         let s = settings(&[]);
         assert_eq!(s.group.to_string(), "239.192.7.7:5007");
-        assert_eq!(
-            (s.ttl, s.cast, s.keep.clone()),
-            (2, CastChoice::Auto, Keep::Usual)
-        );
+        assert_eq!((s.ttl, s.cast, s.keep.clone()), (2, CastChoice::Auto, Keep::Usual));
         let config = s.config(Nick::from_any("ann"), true).expect("valid");
-        assert_eq!(
-            (config.wait, config.history, config.piped),
-            (Duration::from_secs(5), 50, true)
-        );
+        assert_eq!((config.wait, config.history, config.piped), (Duration::from_secs(5), 50, true));
     }
 
     #[test]
     fn long_short_and_joined_options_mean_the_same() {
         let long = settings(&["--name", "ann", "--ttl", "0", "--json", "--wait", "0.5"]);
         assert_eq!(long, settings(&["-n", "ann", "-t", "0", "-j", "-w", "0.5"]));
-        assert_eq!(
-            long,
-            settings(&["--name=ann", "--ttl=0", "-j", "--wait=0.5"])
-        );
+        assert_eq!(long, settings(&["--name=ann", "--ttl=0", "-j", "--wait=0.5"]));
         assert_eq!(long.wait, Some(Duration::from_millis(500)));
     }
 
     #[test]
     fn the_port_rule_holds_everywhere() {
-        let s = settings(&[
-            "-g",
-            "224.1.1.1",
-            "-p",
-            "10.0.0.4",
-            "-p",
-            "10.0.0.9:7",
-            "-a",
-            "127.0.0.2",
-        ]);
+        let s = settings(&["-g", "224.1.1.1", "-p", "10.0.0.4", "-p", "10.0.0.9:7", "-a", "127.0.0.2"]);
         assert_eq!(s.group.to_string(), "224.1.1.1:5001");
-        assert_eq!(
-            s.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["10.0.0.4:5004", "10.0.0.9:7"]
-        );
+        assert_eq!(s.peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.4:5004", "10.0.0.9:7"]);
         assert_eq!(s.address, Some((Ipv4Addr::new(127, 0, 0, 2), None)));
     }
 
     #[test]
     fn what_may_be_repeated_and_what_may_not() {
-        assert_eq!(
-            settings(&["-i", "eth0", "--interface", "eth1"]).interfaces,
-            ["eth0", "eth1"]
-        );
-        for twice in [
-            ["--ttl", "1", "-t", "2"],
-            ["-g", "224.0.0.5", "-g", "224.0.0.5"],
-        ] {
+        assert_eq!(settings(&["-i", "eth0", "--interface", "eth1"]).interfaces, ["eth0", "eth1"]);
+        for twice in [["--ttl", "1", "-t", "2"], ["-g", "224.0.0.5", "-g", "224.0.0.5"]] {
             assert!(refused(&twice).contains("duplicate"), "{twice:?}");
         }
         assert!(refused(&["-j", "--json"]).contains("twice"));
@@ -509,13 +430,7 @@ mod tests {
         for args in [["-t", "256"], ["-t", "-1"], ["-t", "x"]] {
             assert!(refused(&args).contains("from 0 to 255"), "{args:?}");
         }
-        for args in [
-            ["-w", "-1"],
-            ["-w", "nan"],
-            ["-w", "inf"],
-            ["-w", "1e9"],
-            ["-w", ""],
-        ] {
+        for args in [["-w", "-1"], ["-w", "nan"], ["-w", "inf"], ["-w", "1e9"], ["-w", ""]] {
             assert!(refused(&args).contains("seconds"), "{args:?}");
         }
         assert!(refused(&["-g", "10.0.0.1"]).contains("224.0.0.0"));
@@ -534,15 +449,8 @@ mod tests {
     fn help_is_asked_for_by_its_options_only() {
         assert!(refused(&["help"]).contains("help"));
         assert_eq!(settings(&["-n", "help"]).name, Nick::new("help").ok());
-        for args in [
-            &["-h"][..],
-            &["--help"],
-            &["--json", "-h", "-t", "900"],
-            &["--bogus", "--help"],
-        ] {
-            assert!(
-                matches!(read(args), Ok(Asked::Print(text)) if text.starts_with("Usage: udpnode [OPTIONS]"))
-            );
+        for args in [&["-h"][..], &["--help"], &["--json", "-h", "-t", "900"], &["--bogus", "--help"]] {
+            assert!(matches!(read(args), Ok(Asked::Print(text)) if text.starts_with("Usage: udpnode [OPTIONS]")));
         }
         assert!(refused(&["--bogus"]).contains("--bogus"));
         assert!(refused(&["send", "hi"]).contains("send"));
@@ -551,10 +459,7 @@ mod tests {
 
     #[test]
     fn the_version_names_the_protocol() {
-        assert_eq!(
-            read(&["-V"]),
-            Ok(Asked::Print("udpnode 0.1.0 (protocol 1)\n".into()))
-        );
+        assert_eq!(read(&["-V"]), Ok(Asked::Print("udpnode 0.1.0 (protocol 1)\n".into())));
     }
 
     #[test]
@@ -563,21 +468,10 @@ mod tests {
         for (short, long) in WITH_VALUE {
             assert!(text.contains(long) && text.contains(short), "{long}");
         }
-        for switch in [
-            "--ephemeral",
-            "--json",
-            "--stay",
-            "--commands",
-            "--version",
-            "--help",
-            "Exit status",
-        ] {
+        for switch in ["--ephemeral", "--json", "--stay", "--commands", "--version", "--help", "Exit status"] {
             assert!(text.contains(switch), "{switch}");
         }
-        let widest = text
-            .lines()
-            .max_by_key(|line| line.len())
-            .unwrap_or_default();
+        let widest = text.lines().max_by_key(|line| line.len()).unwrap_or_default();
         assert!(widest.len() <= 90, "{widest}");
     }
 

@@ -209,24 +209,16 @@ impl Console {
     fn on_piece(&mut self, piece: Piece) {
         match piece {
             Piece::TooLong(len) => {
-                self.items.push_back(Item::Remark(format!(
-                    "not sent: {}",
-                    LineError::TooLong(len)
-                )));
+                self.items.push_back(Item::Remark(format!("not sent: {}", LineError::TooLong(len))));
             }
             Piece::Line(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 if matches!(text, std::borrow::Cow::Owned(_)) && !self.told_bytes {
                     self.told_bytes = true;
-                    let text =
-                        "standard input is not all UTF-8: bytes that are not are sent as U+FFFD";
+                    let text = "standard input is not all UTF-8: bytes that are not are sent as U+FFFD";
                     self.items.push_back(Item::Remark(text.into()));
                 }
-                if self.interprets(&text) {
-                    self.on_text(&text)
-                } else {
-                    self.on_message(&bytes)
-                }
+                if self.interprets(&text) { self.on_text(&text) } else { self.on_message(&bytes) }
             }
         }
     }
@@ -241,9 +233,7 @@ impl Console {
     }
 
     fn on_message(&mut self, bytes: &[u8]) {
-        let meant = Line::from_bytes(bytes)
-            .map(Typed::Say)
-            .map_err(CommandError::Line);
+        let meant = Line::from_bytes(bytes).map(Typed::Say).map_err(CommandError::Line);
         self.items.extend(meaning(meant));
     }
 }
@@ -260,10 +250,7 @@ fn meaning(typed: Result<Typed, CommandError>) -> Option<Item> {
 /// Whether a read would return at once, with bytes, the end or an error.
 fn has_input() -> bool {
     let stdin = io::stdin();
-    let mut fds = [PollFd::new(
-        std::os::fd::AsFd::as_fd(&stdin),
-        PollFlags::POLLIN,
-    )];
+    let mut fds = [PollFd::new(std::os::fd::AsFd::as_fd(&stdin), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
@@ -290,17 +277,12 @@ mod tests {
     fn means(console: &mut Console, bytes: &[u8]) -> Vec<String> {
         console.chunk[..bytes.len()].copy_from_slice(bytes);
         console.on_bytes(bytes.len());
-        std::iter::from_fn(|| console.take())
-            .map(|item| shown(&item))
-            .collect()
+        std::iter::from_fn(|| console.take()).map(|item| shown(&item)).collect()
     }
 
     fn shown(item: &Item) -> String {
         match item {
-            Item::Say(lines) => format!(
-                "say {}",
-                lines.iter().map(Line::as_str).collect::<Vec<_>>().join("|")
-            ),
+            Item::Say(lines) => format!("say {}", lines.iter().map(Line::as_str).collect::<Vec<_>>().join("|")),
             Item::Typed(typed) => format!("{typed:?}"),
             Item::Remark(why) => format!("remark {why}"),
             other => format!("{other:?}"),
@@ -310,10 +292,7 @@ mod tests {
     #[test]
     fn every_line_of_a_pipe_is_a_message() {
         let mut pipe = console(Kind::Piped, false);
-        assert_eq!(
-            means(&mut pipe, b"hi\n\n/who\n!exit\n"),
-            ["say hi||/who|!exit"]
-        );
+        assert_eq!(means(&mut pipe, b"hi\n\n/who\n!exit\n"), ["say hi||/who|!exit"]);
     }
 
     #[test]
@@ -329,10 +308,7 @@ mod tests {
         let mut pipe = console(Kind::Piped, false);
         let meant = means(&mut pipe, b"ok\n\xFF1\n\xFE2\n");
         assert!(meant[1].starts_with("remark standard input is not all UTF-8"));
-        assert_eq!(
-            (meant[0].as_str(), meant[2].as_str()),
-            ("say ok", "say \u{FFFD}1|\u{FFFD}2")
-        );
+        assert_eq!((meant[0].as_str(), meant[2].as_str()), ("say ok", "say \u{FFFD}1|\u{FFFD}2"));
     }
 
     #[test]
@@ -342,10 +318,7 @@ mod tests {
             assert!(means(&mut pipe, &[b'x'; READ_MAX]).is_empty());
         }
         let meant = means(&mut pipe, b"\nnext\n");
-        assert!(
-            meant[0].contains(&format!("has {}", 3 * READ_MAX)),
-            "{meant:?}"
-        );
+        assert!(meant[0].contains(&format!("has {}", 3 * READ_MAX)), "{meant:?}");
         assert_eq!(meant[1], "say next");
     }
 
@@ -354,13 +327,7 @@ mod tests {
         let mut pipe = console(Kind::Piped, false);
         let many = "x\n".repeat(LINES_MAX + 1);
         let meant = means(&mut pipe, many.as_bytes());
-        assert_eq!(
-            meant
-                .iter()
-                .map(|m| m.matches('x').count())
-                .collect::<Vec<_>>(),
-            [LINES_MAX, 1]
-        );
+        assert_eq!(meant.iter().map(|m| m.matches('x').count()).collect::<Vec<_>>(), [LINES_MAX, 1]);
     }
 
     #[test]

@@ -16,19 +16,14 @@ pub(crate) fn of(addr: SocketAddr) -> Option<String> {
     let pid = numbers.into_iter().find(|pid| has_open(*pid, &socket))?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     // A program may call itself anything.
-    Some(format!(
-        "{} (process {pid})",
-        Line::from_peer(name.trim_end())
-    ))
+    Some(format!("{} (process {pid})", Line::from_peer(name.trim_end())))
 }
 
 fn has_open(pid: u32, socket: &str) -> bool {
     let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;
     };
-    files
-        .flatten()
-        .any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == socket))
+    files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == socket))
 }
 
 /// The inode of the socket that is bound to `addr`, or to its port on every address.
@@ -36,20 +31,12 @@ fn inode_of(table: &str, addr: SocketAddr) -> Option<&str> {
     let IpAddr::V4(ip) = addr.ip() else {
         return None;
     };
-    let spelled = |ip: Ipv4Addr| {
-        format!(
-            "{:08X}:{:04X}",
-            u32::from_ne_bytes(ip.octets()),
-            addr.port()
-        )
-    };
+    let spelled = |ip: Ipv4Addr| format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), addr.port());
     let (own, any) = (spelled(ip), spelled(Ipv4Addr::UNSPECIFIED));
     table.lines().skip(1).find_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let local = words.nth(1)?;
-        (local == own || local == any)
-            .then(|| words.nth(7))
-            .flatten()
+        (local == own || local == any).then(|| words.nth(7)).flatten()
     })
 }
 

@@ -68,35 +68,21 @@ impl fmt::Display for InterfaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuch(name, there) => {
-                write!(
-                    f,
-                    "there is no interface '{name}': there are {}",
-                    there.join(", ")
-                )
+                write!(f, "there is no interface '{name}': there are {}", there.join(", "))
             }
             Self::Down(name) => write!(f, "interface {name} is down: ip link set {name} up"),
             Self::NoAddress(name) => {
-                write!(
-                    f,
-                    "interface {name} has no IPv4 address: ip address add ADDR/BITS dev {name}"
-                )
+                write!(f, "interface {name} has no IPv4 address: ip address add ADDR/BITS dev {name}")
             }
             Self::NotOurs(ip, there) if there.is_empty() => {
-                write!(
-                    f,
-                    "no interface has the address {ip}: none that is up has any address"
-                )
+                write!(f, "no interface has the address {ip}: none that is up has any address")
             }
             Self::NotOurs(ip, there) => {
-                write!(
-                    f,
-                    "no interface that is up has the address {ip}: there are {}",
-                    there.join(", ")
-                )
+                write!(f, "no interface that is up has the address {ip}: there are {}", there.join(", "))
             }
-            Self::Nothing => f.write_str(
-                "no interface is up with an IPv4 address, not even loopback: ip link set lo up",
-            ),
+            Self::Nothing => {
+                f.write_str("no interface is up with an IPv4 address, not even loopback: ip link set lo up")
+            }
         }
     }
 }
@@ -109,19 +95,11 @@ pub(crate) fn list() -> io::Result<Vec<Interface>> {
     let mut interfaces: Vec<Interface> = Vec::new();
     for entry in getifaddrs()? {
         // An address may carry a label, "eth0:1": that is eth0.
-        let name = entry
-            .interface_name
-            .split(':')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let at = interfaces
-            .iter()
-            .position(|known| known.name == name)
-            .unwrap_or_else(|| {
-                interfaces.push(interface(name, entry.flags));
-                interfaces.len() - 1
-            });
+        let name = entry.interface_name.split(':').next().unwrap_or_default().to_owned();
+        let at = interfaces.iter().position(|known| known.name == name).unwrap_or_else(|| {
+            interfaces.push(interface(name, entry.flags));
+            interfaces.len() - 1
+        });
         interfaces[at].addresses.extend(ipv4(&entry));
     }
     Ok(interfaces)
@@ -139,10 +117,7 @@ fn interface(name: String, flags: InterfaceFlags) -> Interface {
 
 fn ipv4(entry: &InterfaceAddress) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let ip = entry.address.as_ref()?.as_sockaddr_in()?.ip();
-    let mask = entry
-        .netmask
-        .as_ref()
-        .and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
+    let mask = entry.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
     Some((ip, mask.unwrap_or(Ipv4Addr::BROADCAST)))
 }
 
@@ -167,10 +142,7 @@ pub(crate) fn check(there: &[Interface], wanted: &Wanted) -> Result<(), Interfac
         && at_address(there, ip, port).is_none()
     {
         let addresses = there.iter().filter(|i| i.up).flat_map(|i| &i.addresses);
-        return Err(InterfaceError::NotOurs(
-            ip,
-            addresses.map(|(ip, _)| ip.to_string()).collect(),
-        ));
+        return Err(InterfaceError::NotOurs(ip, addresses.map(|(ip, _)| ip.to_string()).collect()));
     }
     if choose(there, wanted, true).is_empty() {
         return Err(InterfaceError::Nothing);
@@ -182,29 +154,16 @@ pub(crate) fn check(there: &[Interface], wanted: &Wanted) -> Result<(), Interfac
 /// interface when there is no other and none was named.
 pub(crate) fn choose(there: &[Interface], wanted: &Wanted, loopback: bool) -> Vec<Place> {
     if wanted.is_anything() {
-        let real: Vec<Place> = there
-            .iter()
-            .filter(|i| !i.loopback)
-            .filter_map(own_place)
-            .collect();
+        let real: Vec<Place> = there.iter().filter(|i| !i.loopback).filter_map(own_place).collect();
         if !real.is_empty() || !loopback {
             return real;
         }
         return there.iter().filter_map(own_place).collect();
     }
-    let asked = wanted
-        .address
-        .and_then(|(ip, port)| at_address(there, ip, port));
-    let named = there
-        .iter()
-        .filter(|i| wanted.interfaces.contains(&i.name))
-        .filter_map(own_place);
+    let asked = wanted.address.and_then(|(ip, port)| at_address(there, ip, port));
+    let named = there.iter().filter(|i| wanted.interfaces.contains(&i.name)).filter_map(own_place);
     // An address that was asked for stands in for its interface's first.
-    let named = named.filter(|place| {
-        asked
-            .as_ref()
-            .is_none_or(|a| a.interface != place.interface)
-    });
+    let named = named.filter(|place| asked.as_ref().is_none_or(|a| a.interface != place.interface));
     let mut places: Vec<Place> = named.collect();
     places.extend(asked);
     places
@@ -219,11 +178,7 @@ fn own_place(interface: &Interface) -> Option<Place> {
 /// The interface that has `ip`. All of 127.0.0.0/8 belongs to loopback.
 fn at_address(there: &[Interface], ip: Ipv4Addr, port: Option<u16>) -> Option<Place> {
     there.iter().filter(|i| i.up).find_map(|interface| {
-        let own = interface
-            .addresses
-            .iter()
-            .find(|&&(own, _)| own == ip)
-            .map(|&(_, mask)| mask);
+        let own = interface.addresses.iter().find(|&&(own, _)| own == ip).map(|&(_, mask)| mask);
         let local = (interface.loopback && ip.is_loopback()).then_some(Ipv4Addr::new(255, 0, 0, 0));
         own.or(local).map(|mask| place(interface, ip, mask, port))
     })
@@ -242,16 +197,8 @@ fn place(interface: &Interface, ip: Ipv4Addr, mask: Ipv4Addr, port: Option<u16>)
 
 /// What is in `old` and no longer in `new`, and the other way round.
 pub(crate) fn diff(old: &[Place], new: &[Place]) -> (Vec<Place>, Vec<Place>) {
-    let gone = old
-        .iter()
-        .filter(|place| !new.contains(place))
-        .cloned()
-        .collect();
-    let appeared = new
-        .iter()
-        .filter(|place| !old.contains(place))
-        .cloned()
-        .collect();
+    let gone = old.iter().filter(|place| !new.contains(place)).cloned().collect();
+    let appeared = new.iter().filter(|place| !old.contains(place)).cloned().collect();
     (gone, appeared)
 }
 
@@ -260,22 +207,9 @@ mod tests {
     use super::*;
 
     fn interface(name: &str, index: u32, up: bool, addresses: &[&str]) -> Interface {
-        let mask = if name == "lo" {
-            Ipv4Addr::new(255, 0, 0, 0)
-        } else {
-            Ipv4Addr::new(255, 255, 255, 0)
-        };
-        let addresses = addresses
-            .iter()
-            .map(|ip| (ip.parse().expect("an address"), mask))
-            .collect();
-        Interface {
-            name: name.into(),
-            index,
-            up,
-            loopback: name == "lo",
-            addresses,
-        }
+        let mask = if name == "lo" { Ipv4Addr::new(255, 0, 0, 0) } else { Ipv4Addr::new(255, 255, 255, 0) };
+        let addresses = addresses.iter().map(|ip| (ip.parse().expect("an address"), mask)).collect();
+        Interface { name: name.into(), index, up, loopback: name == "lo", addresses }
     }
 
     fn machine() -> Vec<Interface> {
@@ -289,17 +223,11 @@ mod tests {
 
     fn wanted(interfaces: &[&str], address: Option<&str>) -> Wanted {
         let address = address.map(|ip| (ip.parse().expect("an address"), None));
-        Wanted {
-            interfaces: interfaces.iter().map(ToString::to_string).collect(),
-            address,
-        }
+        Wanted { interfaces: interfaces.iter().map(ToString::to_string).collect(), address }
     }
 
     fn chosen(there: &[Interface], wanted: &Wanted) -> Vec<String> {
-        choose(there, wanted, true)
-            .iter()
-            .map(|p| format!("{} {}", p.interface, p.ip))
-            .collect()
+        choose(there, wanted, true).iter().map(|p| format!("{} {}", p.interface, p.ip)).collect()
     }
 
     #[test]
@@ -308,27 +236,15 @@ mod tests {
         assert_eq!(chosen(&machine, &wanted(&[], None)), ["eth0 10.0.0.3"]);
         assert_eq!(chosen(&machine[..1], &wanted(&[], None)), ["lo 127.0.0.1"]);
         assert!(choose(&machine[..1], &wanted(&[], None), false).is_empty());
-        assert_eq!(
-            check(&machine[2..], &wanted(&[], None)),
-            Err(InterfaceError::Nothing)
-        );
+        assert_eq!(check(&machine[2..], &wanted(&[], None)), Err(InterfaceError::Nothing));
     }
 
     #[test]
     fn named_interfaces_and_addresses() {
         let machine = machine();
-        assert_eq!(
-            chosen(&machine, &wanted(&["lo", "eth0"], None)),
-            ["lo 127.0.0.1", "eth0 10.0.0.3"]
-        );
-        assert_eq!(
-            chosen(&machine, &wanted(&[], Some("10.0.0.33"))),
-            ["eth0 10.0.0.33"]
-        );
-        assert_eq!(
-            chosen(&machine, &wanted(&["eth0"], Some("10.0.0.33"))),
-            ["eth0 10.0.0.33"]
-        );
+        assert_eq!(chosen(&machine, &wanted(&["lo", "eth0"], None)), ["lo 127.0.0.1", "eth0 10.0.0.3"]);
+        assert_eq!(chosen(&machine, &wanted(&[], Some("10.0.0.33"))), ["eth0 10.0.0.33"]);
+        assert_eq!(chosen(&machine, &wanted(&["eth0"], Some("10.0.0.33"))), ["eth0 10.0.0.33"]);
         let lo = choose(&machine, &wanted(&[], Some("127.0.0.9")), true);
         assert_eq!(lo[0].broadcast, Some(Ipv4Addr::new(127, 255, 255, 255)));
     }
@@ -340,20 +256,14 @@ mod tests {
         assert!(refused(wanted(&["eth1"], None)).contains("is down"));
         assert!(refused(wanted(&["eth2"], None)).contains("no IPv4 address"));
         assert!(refused(wanted(&[], Some("10.9.9.9"))).contains("127.0.0.1, 10.0.0.3, 10.0.0.33"));
-        assert!(
-            refused(wanted(&[], Some("10.0.1.3"))).contains("10.0.0.3"),
-            "an address of an interface that is down"
-        );
+        assert!(refused(wanted(&[], Some("10.0.1.3"))).contains("10.0.0.3"), "an address of an interface that is down");
     }
 
     #[test]
     fn an_interface_made_anew_or_renumbered_is_another() {
         let before = choose(&machine(), &wanted(&[], None), true);
         assert_eq!(diff(&before, &before), (vec![], vec![]));
-        for other in [
-            interface("eth0", 7, true, &["10.0.0.3"]),
-            interface("eth0", 2, true, &["10.0.0.4"]),
-        ] {
+        for other in [interface("eth0", 7, true, &["10.0.0.3"]), interface("eth0", 2, true, &["10.0.0.4"])] {
             let after = choose(&[other], &wanted(&[], None), true);
             assert_eq!(diff(&before, &after), (before.clone(), after));
         }

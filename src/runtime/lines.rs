@@ -38,9 +38,7 @@ impl Lines {
 
     /// The next line that has its end.
     pub(crate) fn next(&mut self) -> Option<Piece> {
-        let found = self.bytes[self.searched..]
-            .iter()
-            .position(|&byte| byte == b'\n');
+        let found = self.bytes[self.searched..].iter().position(|&byte| byte == b'\n');
         let Some(found) = found else {
             self.searched = self.bytes.len();
             // A CR may still turn out to belong to the line's end.
@@ -70,11 +68,7 @@ impl Lines {
 
 fn piece(line: &[u8], discarded: Option<usize>) -> Piece {
     let len = discarded.unwrap_or(0) + line.len();
-    if len > LINE_MAX {
-        Piece::TooLong(len)
-    } else {
-        Piece::Line(line.to_vec())
-    }
+    if len > LINE_MAX { Piece::TooLong(len) } else { Piece::Line(line.to_vec()) }
 }
 
 #[cfg(test)]
@@ -102,10 +96,7 @@ mod tests {
     fn blank_lines_line_ends_and_a_last_line_without_one() {
         for step in [1, 3, 100] {
             let pieces = split(b"one\r\n\n\r\ntw\ro\nlast", step);
-            assert_eq!(
-                pieces,
-                [line("one"), line(""), line(""), line("tw\ro"), line("last")]
-            );
+            assert_eq!(pieces, [line("one"), line(""), line(""), line("tw\ro"), line("last")]);
         }
         assert_eq!(split(b"", 1), []);
         assert_eq!(split(b"x\n", 1), [line("x")]);
@@ -116,22 +107,12 @@ mod tests {
         for end in ["\n", "\r\n"] {
             for over in [0, 1, 2, 200_000] {
                 let text = format!("{}{end}next\n", "x".repeat(LINE_MAX + over));
-                let expected = if over == 0 {
-                    line(&"x".repeat(LINE_MAX))
-                } else {
-                    Piece::TooLong(LINE_MAX + over)
-                };
+                let expected = if over == 0 { line(&"x".repeat(LINE_MAX)) } else { Piece::TooLong(LINE_MAX + over) };
                 let pieces = split(text.as_bytes(), 4096);
-                assert!(
-                    pieces == [expected, line("next")],
-                    "{over} over with {end:?}"
-                );
+                assert!(pieces == [expected, line("next")], "{over} over with {end:?}");
             }
         }
-        assert_eq!(
-            split(&vec![b'x'; LINE_MAX + 1], 4096),
-            [Piece::TooLong(LINE_MAX + 1)]
-        );
+        assert_eq!(split(&vec![b'x'; LINE_MAX + 1], 4096), [Piece::TooLong(LINE_MAX + 1)]);
     }
 
     proptest! {

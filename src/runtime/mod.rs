@@ -103,9 +103,7 @@ fn fail(why: &Failure) -> u8 {
 
 fn run(settings: Settings) -> Result<u8, Failure> {
     let nick = settings.nick(&environment()).map_err(Failure::Usage)?;
-    let mut config = settings
-        .config(nick, !console::Console::is_terminal())
-        .map_err(Failure::Usage)?;
+    let mut config = settings.config(nick, !console::Console::is_terminal()).map_err(Failure::Usage)?;
     let state = state_of(&settings, &config).map_err(Failure::State)?;
     config.ephemeral = state.ephemeral;
     let seed = state::random().map_err(Failure::State)?;
@@ -119,14 +117,8 @@ fn environment() -> Environment {
     let known = || User::from_uid(uid).ok().flatten().map(|user| user.name);
     Environment {
         name: env::var_os("UDPNODE_NAME").map(|name| name.to_string_lossy().into_owned()),
-        login: if uid.is_root() {
-            None
-        } else {
-            known().or_else(|| env::var("LOGNAME").ok())
-        },
-        host: gethostname()
-            .ok()
-            .map(|host| host.to_string_lossy().into_owned()),
+        login: if uid.is_root() { None } else { known().or_else(|| env::var("LOGNAME").ok()) },
+        host: gethostname().ok().map(|host| host.to_string_lossy().into_owned()),
     }
 }
 
@@ -135,16 +127,10 @@ fn state_of(settings: &Settings, config: &Config) -> Result<State, StateError> {
     let dir = match &settings.keep {
         Keep::Nothing => return state::nowhere(None),
         Keep::At(dir) => Some(dir.clone()),
-        Keep::Usual => state::usual_dir(
-            config.nick.as_str(),
-            variable("XDG_STATE_HOME"),
-            variable("HOME"),
-        ),
+        Keep::Usual => state::usual_dir(config.nick.as_str(), variable("XDG_STATE_HOME"), variable("HOME")),
     };
     match dir {
         Some(dir) => state::open(&dir),
-        None => state::nowhere(Some(
-            "there is no HOME to keep a key in: this run has a key of its own".into(),
-        )),
+        None => state::nowhere(Some("there is no HOME to keep a key in: this run has a key of its own".into())),
     }
 }

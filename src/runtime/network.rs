@@ -66,12 +66,7 @@ impl Network {
         let there = interfaces::list().map_err(NetworkError::Unknown)?;
         interfaces::check(&there, &wanted).map_err(NetworkError::Interface)?;
         let mut changes = Changes::default();
-        let mut network = Self {
-            wanted,
-            loopback: true,
-            open: Vec::new(),
-            failed: Vec::new(),
-        };
+        let mut network = Self { wanted, loopback: true, open: Vec::new(), failed: Vec::new() };
         let places = interfaces::choose(&there, &network.wanted, true);
         network.loopback = places.iter().all(|place| place.loopback);
         for place in places {
@@ -88,14 +83,8 @@ impl Network {
     }
 
     /// A place that cannot be opened at the start: fatal if there is no other.
-    fn fail(
-        &mut self,
-        place: Place,
-        why: SocketError,
-        changes: &mut Changes,
-    ) -> Result<(), NetworkError> {
-        let named =
-            self.wanted.interfaces.contains(&place.interface) || self.wanted.address.is_some();
+    fn fail(&mut self, place: Place, why: SocketError, changes: &mut Changes) -> Result<(), NetworkError> {
+        let named = self.wanted.interfaces.contains(&place.interface) || self.wanted.address.is_some();
         if named {
             return Err(NetworkError::Socket(why));
         }
@@ -127,24 +116,14 @@ impl Network {
         for place in appeared {
             self.open(place, &gone, registry, sockets, &mut changes);
         }
-        let stays = |place: &Place| {
-            self.open
-                .iter()
-                .any(|(open, _)| open.interface == place.interface)
-        };
+        let stays = |place: &Place| self.open.iter().any(|(open, _)| open.interface == place.interface);
         for place in gone.iter().filter(|place| !stays(place)) {
             changes.warnings.push(self.farewell(&place.interface));
         }
         changes
     }
 
-    fn close(
-        &mut self,
-        place: &Place,
-        registry: &Registry,
-        sockets: &mut Sockets,
-        changes: &mut Changes,
-    ) {
+    fn close(&mut self, place: &Place, registry: &Registry, sockets: &mut Sockets, changes: &mut Changes) {
         let Some(at) = self.open.iter().position(|(open, _)| open == place) else {
             return;
         };
@@ -185,11 +164,7 @@ impl Network {
     }
 
     fn farewell(&self, interface: &str) -> String {
-        let mut left: Vec<&str> = self
-            .open
-            .iter()
-            .map(|(place, _)| place.interface.as_str())
-            .collect();
+        let mut left: Vec<&str> = self.open.iter().map(|(place, _)| place.interface.as_str()).collect();
         left.dedup();
         if left.is_empty() {
             format!("{interface} is gone, no network: waiting for an interface")

@@ -61,18 +61,8 @@ impl Output {
         let stdout = io::stdout();
         // Refused for files, which are always ready. Registered for good: that a reader is gone is
         // told even when there is nothing to write.
-        let _ = registry.register(
-            &mut SourceFd(&stdout.as_raw_fd()),
-            token,
-            Interest::WRITABLE,
-        );
-        Self {
-            queue: VecDeque::new(),
-            terminal: Self::is_terminal(),
-            slow: false,
-            closed: false,
-            left_out: 0,
-        }
+        let _ = registry.register(&mut SourceFd(&stdout.as_raw_fd()), token, Interest::WRITABLE);
+        Self { queue: VecDeque::new(), terminal: Self::is_terminal(), slow: false, closed: false, left_out: 0 }
     }
 
     /// Whether standard output is a terminal.
@@ -112,11 +102,7 @@ impl Output {
 
     /// How many lines were left out, once the reader has caught up.
     pub(crate) fn take_left_out(&mut self) -> u64 {
-        if self.queue.len() < LOW {
-            std::mem::take(&mut self.left_out)
-        } else {
-            0
-        }
+        if self.queue.len() < LOW { std::mem::take(&mut self.left_out) } else { 0 }
     }
 
     /// Writes as much as the reader takes now.
@@ -127,11 +113,7 @@ impl Output {
                 State::Gone => return self.close(Reader::Gone),
                 State::Ready => {}
             }
-            let most = if self.terminal {
-                WRITE_TERMINAL_MAX
-            } else {
-                WRITE_MAX
-            };
+            let most = if self.terminal { WRITE_TERMINAL_MAX } else { WRITE_MAX };
             let part = self.queue.as_slices().0;
             let part = &part[..part.len().min(most)];
             match write(io::stdout(), part) {
@@ -219,13 +201,7 @@ mod tests {
     use super::*;
 
     fn output() -> Output {
-        Output {
-            queue: VecDeque::new(),
-            terminal: false,
-            slow: false,
-            closed: false,
-            left_out: 0,
-        }
+        Output { queue: VecDeque::new(), terminal: false, slow: false, closed: false, left_out: 0 }
     }
 
     #[test]
@@ -233,17 +209,11 @@ mod tests {
         let mut output = output();
         assert_eq!(output.reader_change(), None);
         output.push(&"x".repeat(HIGH + 1));
-        assert_eq!(
-            (output.reader_change(), output.reader_change()),
-            (Some(false), None)
-        );
+        assert_eq!((output.reader_change(), output.reader_change()), (Some(false), None));
         output.queue.truncate(LOW);
         assert_eq!(output.reader_change(), None);
         output.queue.truncate(LOW - 1);
-        assert_eq!(
-            (output.reader_change(), output.reader_change()),
-            (Some(true), None)
-        );
+        assert_eq!((output.reader_change(), output.reader_change()), (Some(true), None));
     }
 
     #[test]

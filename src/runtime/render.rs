@@ -47,30 +47,13 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
         Event::Renamed(name, was) => Some(format!("{now} * {was} is now {}", name.label())),
         Event::Message(message) if message.history => {
             let said = clock(message.wall);
-            Some(format!(
-                "{said} (history) {}: {}",
-                message.from.label(),
-                message.text
-            ))
+            Some(format!("{said} (history) {}: {}", message.from.label(), message.text))
         }
-        Event::Message(message) => {
-            Some(format!("{now} {}: {}", message.from.label(), message.text))
-        }
-        Event::Plain { arrival, text } => {
-            Some(format!("{now} {} (plain): {text}", arrival.address))
-        }
-        Event::Gap { from, count: 1 } => {
-            Some(format!("{now} * 1 message from {} is gone", from.label()))
-        }
-        Event::Gap { from, count } => Some(format!(
-            "{now} * {count} messages from {} are gone",
-            from.label()
-        )),
-        Event::Sent { .. }
-        | Event::Delivered { .. }
-        | Event::Notice(_)
-        | Event::Warning(_)
-        | Event::Done(_) => None,
+        Event::Message(message) => Some(format!("{now} {}: {}", message.from.label(), message.text)),
+        Event::Plain { arrival, text } => Some(format!("{now} {} (plain): {text}", arrival.address)),
+        Event::Gap { from, count: 1 } => Some(format!("{now} * 1 message from {} is gone", from.label())),
+        Event::Gap { from, count } => Some(format!("{now} * {count} messages from {} are gone", from.label())),
+        Event::Sent { .. } | Event::Delivered { .. } | Event::Notice(_) | Event::Warning(_) | Event::Done(_) => None,
     }
 }
 
@@ -78,12 +61,9 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
 pub(crate) fn terminal(event: &Event, now: WallTime, own: &str) -> Option<String> {
     match event {
         Event::Sent { text, .. } => Some(format!("{} {own}: {text}", clock(now))),
-        Event::Delivered {
-            confirmed, online, ..
-        } if confirmed < online => Some(format!(
-            "{} * {confirmed} of {online} have confirmed",
-            clock(now)
-        )),
+        Event::Delivered { confirmed, online, .. } if confirmed < online => {
+            Some(format!("{} * {confirmed} of {online} have confirmed", clock(now)))
+        }
         _ => text(event, now),
     }
 }
@@ -91,9 +71,7 @@ pub(crate) fn terminal(event: &Event, now: WallTime, own: &str) -> Option<String
 /// The event as a line of JSON, if scripts are told about it.
 pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
     let peer = |event, name: &PeerName, address: &SocketAddr| {
-        let object = Object::new(event)
-            .text("peer", name.nick.as_str())
-            .text("id", &name.id.to_string());
+        let object = Object::new(event).text("peer", name.nick.as_str()).text("id", &name.id.to_string());
         object.text("address", &address.to_string())
     };
     let object = match event {
@@ -103,29 +81,20 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
         Event::Back(name, address) => peer("back", name, address),
         Event::Renamed(name, was) => {
             let object = Object::new("renamed").text("peer", name.nick.as_str());
-            object
-                .text("was", was.as_str())
-                .text("id", &name.id.to_string())
+            object.text("was", was.as_str()).text("id", &name.id.to_string())
         }
-        Event::Sent { boot, seq, text } => Object::new("sent")
-            .number("boot", *boot)
-            .number("seq", *seq)
-            .text("text", text.as_str()),
+        Event::Sent { boot, seq, text } => {
+            Object::new("sent").number("boot", *boot).number("seq", *seq).text("text", text.as_str())
+        }
         Event::Message(message) => json_message(message, view),
         Event::Plain { arrival, text } => json_plain(arrival, text, view),
-        Event::Delivered {
-            seq,
-            confirmed,
-            online,
-        } => Object::new("delivered")
+        Event::Delivered { seq, confirmed, online } => Object::new("delivered")
             .number("seq", *seq)
             .number("confirmed", *confirmed as u64)
             .number("online", *online as u64),
         Event::Gap { from, count } => {
             let object = Object::new("gap").text("from", from.nick.as_str());
-            object
-                .text("id", &from.id.to_string())
-                .number("count", *count)
+            object.text("id", &from.id.to_string()).number("count", *count)
         }
         Event::Notice(text) => Object::new("notice").text("text", text),
         Event::Warning(text) => Object::new("warning").text("text", text),
@@ -159,11 +128,7 @@ fn json_plain(arrival: &Arrival, text: &Line, view: View<'_>) -> Object {
 
 /// That everything is open, as a line of JSON.
 pub(crate) fn json_ready(ready: &Ready<'_>) -> String {
-    let addresses: Vec<String> = ready
-        .addresses
-        .iter()
-        .map(|a| quoted(&a.to_string()))
-        .collect();
+    let addresses: Vec<String> = ready.addresses.iter().map(|a| quoted(&a.to_string())).collect();
     Object::new("ready")
         .text("id", &ready.own.id.to_string())
         .number("boot", ready.boot)
@@ -176,12 +141,7 @@ pub(crate) fn json_ready(ready: &Ready<'_>) -> String {
 /// That everything is open, for somebody at a terminal.
 pub(crate) fn greeting(ready: &Ready<'_>) -> String {
     let addresses: Vec<String> = ready.addresses.iter().map(ToString::to_string).collect();
-    format!(
-        "* {} in {} from {}; /help lists the commands",
-        ready.own.label(),
-        ready.group,
-        addresses.join(", ")
-    )
+    format!("* {} in {} from {}; /help lists the commands", ready.own.label(), ready.group, addresses.join(", "))
 }
 
 /// One JSON object under construction. Its keys keep their order, for people who read along.
@@ -210,9 +170,7 @@ impl Object {
     }
 
     fn arrival(self, arrival: &Arrival, view: View<'_>) -> Self {
-        let object = self
-            .text("cast", cast(arrival.cast))
-            .text("segment", &(view.segment)(arrival.segment));
+        let object = self.text("cast", cast(arrival.cast)).text("segment", &(view.segment)(arrival.segment));
         object.text("address", &arrival.address.to_string())
     }
 
@@ -237,9 +195,7 @@ fn quoted(text: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                safe.push_str(&format!("\\u{:04x}", c as u32))
-            }
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => safe.push_str(&format!("\\u{:04x}", c as u32)),
             _ => safe.push(c),
         }
     }
@@ -257,10 +213,7 @@ fn rfc3339(time: WallTime) -> String {
 
 /// The time of day here.
 fn clock(time: WallTime) -> String {
-    moment(time)
-        .with_timezone(&Local)
-        .format("%H:%M:%S")
-        .to_string()
+    moment(time).with_timezone(&Local).format("%H:%M:%S").to_string()
 }
 
 #[cfg(test)]
@@ -272,11 +225,7 @@ mod tests {
     const NOW: WallTime = WallTime(1_769_861_045_678);
 
     fn bob(shared: bool) -> PeerName {
-        PeerName {
-            id: PeerId([7; 16]),
-            nick: Nick::from_any("bob"),
-            shared,
-        }
+        PeerName { id: PeerId([7; 16]), nick: Nick::from_any("bob"), shared }
     }
 
     fn address() -> SocketAddr {
@@ -284,11 +233,7 @@ mod tests {
     }
 
     fn message(text: &str, history: bool) -> Event {
-        let arrival = Arrival {
-            segment: SegmentId(1),
-            cast: Cast::Multicast,
-            address: address(),
-        };
+        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Multicast, address: address() };
         Event::Message(Message {
             from: bob(false),
             boot: 3,
@@ -302,14 +247,7 @@ mod tests {
 
     fn as_json(event: &Event) -> serde_json::Value {
         let segment = |_| "eth0".to_owned();
-        let line = json(
-            event,
-            View {
-                now: NOW,
-                segment: &segment,
-            },
-        )
-        .expect("told");
+        let line = json(event, View { now: NOW, segment: &segment }).expect("told");
         serde_json::from_str(&line).expect("JSON")
     }
 
@@ -317,11 +255,7 @@ mod tests {
     fn as_text(event: &Event) -> String {
         let line = text(event, NOW).expect("told");
         let (time, rest) = line.split_at(9);
-        assert!(
-            time.bytes()
-                .all(|b| b.is_ascii_digit() || b == b':' || b == b' '),
-            "{line}"
-        );
+        assert!(time.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b' '), "{line}");
         rest.to_owned()
     }
 
@@ -343,10 +277,7 @@ mod tests {
     #[test]
     fn a_shared_nick_has_its_suffix_for_people_and_not_for_scripts() {
         let event = Event::Joined(bob(true), address());
-        assert_eq!(
-            as_text(&event),
-            format!("* bob~{} joined (10.0.0.4:5004)", PeerId([7; 16]).suffix())
-        );
+        assert_eq!(as_text(&event), format!("* bob~{} joined (10.0.0.4:5004)", PeerId([7; 16]).suffix()));
         assert_eq!(as_json(&event)["peer"], "bob");
     }
 
@@ -364,15 +295,8 @@ mod tests {
 
     #[test]
     fn plain_text_shows_its_address() {
-        let arrival = Arrival {
-            segment: SegmentId(1),
-            cast: Cast::Unicast,
-            address: address(),
-        };
-        let event = Event::Plain {
-            arrival,
-            text: Line::from_peer("hi"),
-        };
+        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address() };
+        let event = Event::Plain { arrival, text: Line::from_peer("hi") };
         assert_eq!(as_text(&event), "10.0.0.4:5004 (plain): hi");
         let expected = serde_json::json!({
             "event": "message", "plain": true, "from": "10.0.0.4:5004", "text": "hi", "cast": "unicast",
@@ -383,44 +307,25 @@ mod tests {
 
     #[test]
     fn gaps_names_and_numbers() {
-        let gap = |count| Event::Gap {
-            from: bob(false),
-            count,
-        };
+        let gap = |count| Event::Gap { from: bob(false), count };
         assert_eq!(as_text(&gap(37)), "* 37 messages from bob are gone");
         assert_eq!(as_text(&gap(1)), "* 1 message from bob is gone");
         assert_eq!(as_json(&gap(37))["count"], 37);
         let renamed = Event::Renamed(bob(false), Nick::from_any("rob"));
         assert_eq!(as_text(&renamed), "* rob is now bob");
         assert_eq!(as_json(&renamed)["was"], "rob");
-        let delivered = Event::Delivered {
-            seq: 12,
-            confirmed: 4,
-            online: 5,
-        };
-        let expected =
-            serde_json::json!({"event": "delivered", "seq": 12, "confirmed": 4, "online": 5});
+        let delivered = Event::Delivered { seq: 12, confirmed: 4, online: 5 };
+        let expected = serde_json::json!({"event": "delivered", "seq": 12, "confirmed": 4, "online": 5});
         assert_eq!(as_json(&delivered), expected);
     }
 
     #[test]
     fn what_was_sent_is_shown_to_the_one_who_typed_it() {
-        let sent = Event::Sent {
-            boot: 7,
-            seq: 12,
-            text: Line::from_peer("hi"),
-        };
+        let sent = Event::Sent { boot: 7, seq: 12, text: Line::from_peer("hi") };
         assert_eq!(text(&sent, NOW), None);
         assert!(terminal(&sent, NOW, "ann").is_some_and(|line| line.ends_with(" ann: hi")));
-        assert_eq!(
-            as_json(&sent),
-            serde_json::json!({"event": "sent", "boot": 7, "seq": 12, "text": "hi"})
-        );
-        let delivered = |confirmed| Event::Delivered {
-            seq: 12,
-            confirmed,
-            online: 5,
-        };
+        assert_eq!(as_json(&sent), serde_json::json!({"event": "sent", "boot": 7, "seq": 12, "text": "hi"}));
+        let delivered = |confirmed| Event::Delivered { seq: 12, confirmed, online: 5 };
         assert_eq!(terminal(&delivered(5), NOW, "ann"), None);
         assert!(terminal(&delivered(4), NOW, "ann").is_some_and(|line| line.contains("4 of 5")));
     }
@@ -429,12 +334,7 @@ mod tests {
     fn ready_tells_a_script_who_we_are() {
         let own = bob(false);
         let group = "239.192.7.7:5007".parse().expect("a group");
-        let ready = Ready {
-            own: &own,
-            boot: 7,
-            addresses: vec![address()],
-            group,
-        };
+        let ready = Ready { own: &own, boot: 7, addresses: vec![address()], group };
         let json: serde_json::Value = serde_json::from_str(&json_ready(&ready)).expect("JSON");
         let expected = serde_json::json!({
             "event": "ready", "id": PeerId([7; 16]).to_string(), "boot": 7, "name": "bob",
@@ -447,10 +347,7 @@ mod tests {
     fn json_holds_nothing_that_a_terminal_obeys() {
         let json = quoted("a\x1b\u{7f}\u{9b}\u{2028}\"\\é");
         assert_eq!(json, "\"a\\u001b\\u007f\\u009b\\u2028\\\"\\\\é\"");
-        assert_eq!(
-            serde_json::from_str::<String>(&json).expect("JSON"),
-            "a\x1b\u{7f}\u{9b}\u{2028}\"\\é"
-        );
+        assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), "a\x1b\u{7f}\u{9b}\u{2028}\"\\é");
     }
 
     #[test]

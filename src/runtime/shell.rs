@@ -95,28 +95,15 @@ pub(super) struct Shell {
 
 impl Shell {
     /// Opens everything and tells that it is open.
-    pub(super) fn open(
-        settings: Settings,
-        config: Config,
-        state: State,
-        seed: [u8; 32],
-    ) -> Result<Self, Failure> {
+    pub(super) fn open(settings: Settings, config: Config, state: State, seed: [u8; 32]) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(Failure::Poll)?;
         let registry = poll.registry();
         let (form, kind) = form(settings.json);
-        let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt)
-            .map_err(Failure::Signal)?;
-        let group = Group {
-            address: settings.group,
-            ttl: settings.ttl,
-        };
+        let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
+        let group = Group { address: settings.group, ttl: settings.ttl };
         let mut sockets = Sockets::new(group, FIRST_SOCKET);
-        let wanted = Wanted {
-            interfaces: settings.interfaces,
-            address: settings.address,
-        };
-        let (network, changes) =
-            Network::start(wanted, registry, &mut sockets).map_err(Failure::Network)?;
+        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address };
+        let (network, changes) = Network::start(wanted, registry, &mut sockets).map_err(Failure::Network)?;
         if form == Form::Prompt {
             terminal::enter().map_err(Failure::Terminal)?;
         }
@@ -145,27 +132,15 @@ impl Shell {
             poll,
         };
         shell.greet(boot);
-        state
-            .warning
-            .iter()
-            .for_each(|text| shell.teller.warning(text));
+        state.warning.iter().for_each(|text| shell.teller.warning(text));
         shell.change(changes);
         Ok(shell)
     }
 
     fn greet(&mut self, boot: u64) {
-        let addresses = self
-            .network
-            .segments()
-            .map(|segment| segment.address)
-            .collect();
+        let addresses = self.network.segments().map(|segment| segment.address).collect();
         let own = self.node.name();
-        self.teller.ready(&Ready {
-            own: &own,
-            boot,
-            addresses,
-            group: self.group,
-        });
+        self.teller.ready(&Ready { own: &own, boot, addresses, group: self.group });
         self.teller.repaint();
     }
 
@@ -199,15 +174,11 @@ impl Shell {
         match self.done {
             Some(Outcome::Nobody) if status == 3 => {
                 let (group, wait) = (self.group, self.wait.as_secs_f64());
-                output::complain(&format!(
-                    "nobody is there: no peer in {group} within {wait} s to hear what was said"
-                ));
+                output::complain(&format!("nobody is there: no peer in {group} within {wait} s to hear what was said"));
             }
             Some(Outcome::Partial) if status == 4 => {
                 let Tally { said, confirmed } = self.tally;
-                output::complain(&format!(
-                    "only some confirmed: {confirmed} of {said} messages reached everybody"
-                ));
+                output::complain(&format!("only some confirmed: {confirmed} of {said} messages reached everybody"));
             }
             _ => {}
         }
@@ -243,16 +214,8 @@ impl Shell {
         let wait = if reads || !self.ready.is_empty() {
             Duration::ZERO
         } else {
-            let times = [
-                Some(self.look_at),
-                self.node.poll_timeout(),
-                self.leaving.map(|l| l.by),
-            ];
-            times
-                .into_iter()
-                .flatten()
-                .min()
-                .map_or(LOOK_EVERY, |at| at.since(now))
+            let times = [Some(self.look_at), self.node.poll_timeout(), self.leaving.map(|l| l.by)];
+            times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
             Err(why) if why.kind() == io::ErrorKind::Interrupted => Ok(()),
@@ -299,8 +262,7 @@ impl Shell {
     fn take_terminal(&mut self) {
         if self.teller.has_prompt() {
             if let Err(why) = terminal::enter() {
-                self.teller
-                    .warning(&format!("cannot set up the terminal: {why}"));
+                self.teller.warning(&format!("cannot set up the terminal: {why}"));
             }
             self.teller.repaint();
         }
@@ -336,15 +298,7 @@ impl Shell {
         };
         let bytes = &self.datagram[..len];
         let now = self.now();
-        self.node.handle_input(
-            now,
-            Input::Datagram {
-                segment,
-                cast,
-                from,
-                bytes,
-            },
-        );
+        self.node.handle_input(now, Input::Datagram { segment, cast, from, bytes });
         self.drain();
         true
     }
@@ -373,8 +327,7 @@ impl Shell {
             self.line_waits = true;
             self.handle(Input::Command(Command::LineWaiting));
             if self.teller.has_prompt() {
-                self.teller
-                    .notice("* your line waits: others have not confirmed what you said before");
+                self.teller.notice("* your line waits: others have not confirmed what you said before");
             }
         }
     }
@@ -383,10 +336,7 @@ impl Shell {
         match item {
             Item::Say(lines) => {
                 self.line_waits = false;
-                self.handle(Input::Command(Command::Say {
-                    lines,
-                    wall: wall(),
-                }));
+                self.handle(Input::Command(Command::Say { lines, wall: wall() }));
             }
             Item::Typed(typed) => self.on_typed(typed),
             Item::Remark(text) => self.teller.warning(&text),
@@ -424,10 +374,7 @@ impl Shell {
     /// Says bye; the loop ends when that is done, or late.
     fn leave(&mut self, status: Option<u8>) {
         if self.leaving.is_none() {
-            self.leaving = Some(Leaving {
-                status,
-                by: self.now() + LEAVING_MAX,
-            });
+            self.leaving = Some(Leaving { status, by: self.now() + LEAVING_MAX });
             self.handle(Input::Command(Command::Quit));
         }
     }
@@ -462,23 +409,14 @@ impl Shell {
         match event {
             Event::Done(outcome) => self.done = Some(*outcome),
             Event::Sent { .. } => self.tally.said += 1,
-            Event::Delivered {
-                confirmed, online, ..
-            } if confirmed == online && *online > 0 => {
+            Event::Delivered { confirmed, online, .. } if confirmed == online && *online > 0 => {
                 self.tally.confirmed += 1;
             }
             _ => {}
         }
         let own = self.node.name().label();
         let segment = |id| self.sockets.name(id).to_owned();
-        self.teller.event(
-            event,
-            &own,
-            View {
-                now: wall(),
-                segment: &segment,
-            },
-        );
+        self.teller.event(event, &own, View { now: wall(), segment: &segment });
     }
 
     /// Looks at the interfaces: once a second, and at once when sending fails.
@@ -492,19 +430,13 @@ impl Shell {
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
         self.change(changes);
         // Trouble with a segment that is gone is no news any more.
-        for trouble in troubles
-            .iter()
-            .filter(|trouble| self.sockets.is_open(trouble.segment))
-        {
+        for trouble in troubles.iter().filter(|trouble| self.sockets.is_open(trouble.segment)) {
             self.teller.warning(&trouble.text);
         }
     }
 
     fn change(&mut self, changes: Changes) {
-        changes
-            .warnings
-            .iter()
-            .for_each(|text| self.teller.warning(text));
+        changes.warnings.iter().for_each(|text| self.teller.warning(text));
         for change in changes.segments {
             self.handle(Input::Segment(change));
         }
@@ -517,9 +449,7 @@ impl Shell {
         self.drain();
         let left_out = self.teller.output.take_left_out();
         if left_out > 0 {
-            self.teller.warning(&format!(
-                "{left_out} lines were left out: whoever reads this is too slow"
-            ));
+            self.teller.warning(&format!("{left_out} lines were left out: whoever reads this is too slow"));
         }
     }
 
@@ -555,8 +485,6 @@ fn form(json: bool) -> (Form, Kind) {
 
 /// What the wall clock shows.
 fn wall() -> WallTime {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -62,24 +62,13 @@ impl Signals {
     ///
     /// # Errors
     /// A [`SignalError`] when the system refuses.
-    pub(crate) fn open(
-        registry: &Registry,
-        token: Token,
-        wake: Token,
-        terminal: bool,
-    ) -> Result<Self, SignalError> {
+    pub(crate) fn open(registry: &Registry, token: Token, wake: Token, terminal: bool) -> Result<Self, SignalError> {
         let refused = SignalError::Refused;
         let mask = mask(terminal);
         mask.thread_block().map_err(|why| refused(why.into()))?;
         let others = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|why| refused(why.into()))?;
-        registry
-            .register(
-                &mut SourceFd(&others.as_raw_fd()),
-                token,
-                Interest::READABLE,
-            )
-            .map_err(refused)?;
+        registry.register(&mut SourceFd(&others.as_raw_fd()), token, Interest::READABLE).map_err(refused)?;
 
         let waker = Waker::new(registry, wake).map_err(refused)?;
         let interrupts = Arc::new(AtomicUsize::new(0));
@@ -90,11 +79,7 @@ impl Signals {
             let _ = waker.wake();
         })
         .map_err(SignalError::Handler)?;
-        Ok(Self {
-            others,
-            interrupts,
-            heard: 0,
-        })
+        Ok(Self { others, interrupts, heard: 0 })
     }
 
     /// The next thing asked for, if there is one.
@@ -104,9 +89,7 @@ impl Signals {
             return Some(Heard::Leave(status(Signal::SIGINT)));
         }
         while let Ok(Some(told)) = self.others.read_signal() {
-            let signal = i32::try_from(told.ssi_signo)
-                .ok()
-                .and_then(|n| Signal::try_from(n).ok());
+            let signal = i32::try_from(told.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok());
             if let Some(heard) = signal.and_then(meaning) {
                 return Some(heard);
             }
@@ -144,27 +127,20 @@ const fn status(signal: Signal) -> u8 {
 
 fn mask(terminal: bool) -> SigSet {
     let ignored = fs::read_to_string("/proc/self/status").map_or(0, |status| ignored(&status));
-    let mut wanted = vec![
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGWINCH,
-        Signal::SIGCONT,
-    ];
+    let mut wanted = vec![Signal::SIGTERM, Signal::SIGHUP, Signal::SIGWINCH, Signal::SIGCONT];
     if terminal {
         wanted.extend([Signal::SIGTSTP, Signal::SIGQUIT]);
     }
     // What the parent has us ignore stays ignored: nohup does so with SIGHUP. Whoever ends us with
     // SIGTERM means it.
-    let keeps =
-        |signal: &Signal| *signal == Signal::SIGTERM || ignored >> (*signal as u64 - 1) & 1 == 0;
+    let keeps = |signal: &Signal| *signal == Signal::SIGTERM || ignored >> (*signal as u64 - 1) & 1 == 0;
     wanted.into_iter().filter(keeps).collect()
 }
 
 /// The set of ignored signals in `/proc/self/status`.
 fn ignored(status: &str) -> u64 {
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        .unwrap_or(0)
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -173,10 +149,7 @@ mod tests {
 
     #[test]
     fn the_set_of_ignored_signals() {
-        assert_eq!(
-            ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"),
-            0x1001
-        );
+        assert_eq!(ignored("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"), 0x1001);
         assert_eq!(ignored(""), 0);
     }
 

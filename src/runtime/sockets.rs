@@ -58,11 +58,7 @@ impl fmt::Display for SocketError {
                 addr.ip()
             ),
             Self::Taken(addr, None) => {
-                write!(
-                    f,
-                    "{addr} is taken: choose another port with --address {}:PORT",
-                    addr.ip()
-                )
+                write!(f, "{addr} is taken: choose another port with --address {}:PORT", addr.ip())
             }
             Self::Refused(interface, addr, why) => {
                 write!(f, "cannot use {addr} on {interface}: {why}")
@@ -131,21 +127,16 @@ impl Sockets {
         let mut unicast = unicast(place, self.group.ttl, warnings)?;
         let address = unicast.local_addr().map_err(refused)?;
         let token = self.token(id, Cast::Unicast);
-        registry
-            .register(&mut unicast, token, Interest::READABLE)
-            .map_err(refused)?;
+        registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 
-        let mut listen =
-            |cast, to: SocketAddr| match listener(registry, place, to, self.token(id, cast)) {
-                Ok(socket) => Some(socket),
-                Err(why) => {
-                    warnings.push(off(place, cast, to, &why));
-                    None
-                }
-            };
-        let to = place
-            .broadcast
-            .map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
+        let mut listen = |cast, to: SocketAddr| match listener(registry, place, to, self.token(id, cast)) {
+            Ok(socket) => Some(socket),
+            Err(why) => {
+                warnings.push(off(place, cast, to, &why));
+                None
+            }
+        };
+        let to = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
         let broadcast = to.and_then(|to| listen(Cast::Broadcast, to));
         let group = listen(Cast::Multicast, self.group.address);
 
@@ -159,16 +150,7 @@ impl Sockets {
             group: group.is_some().then_some(self.group.address),
         };
         self.remember(id, &name);
-        self.open.insert(
-            id,
-            Wires {
-                name,
-                unicast,
-                broadcast,
-                group,
-                troubles: BTreeMap::new(),
-            },
-        );
+        self.open.insert(id, Wires { name, unicast, broadcast, group, troubles: BTreeMap::new() });
         Ok(segment)
     }
 
@@ -213,12 +195,7 @@ impl Sockets {
     }
 
     /// The next datagram, if there is one; `None` as well if there is no such socket any more.
-    pub(crate) fn receive(
-        &self,
-        id: SegmentId,
-        cast: Cast,
-        buf: &mut [u8],
-    ) -> Option<(usize, SocketAddr)> {
+    pub(crate) fn receive(&self, id: SegmentId, cast: Cast, buf: &mut [u8]) -> Option<(usize, SocketAddr)> {
         let wires = self.open.get(&id)?;
         let socket = match cast {
             Cast::Unicast => &wires.unicast,
@@ -284,14 +261,9 @@ fn own_address(place: &Place) -> SocketAddr {
 
 /// Why a cast is not heard on a segment.
 fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> String {
-    let holder = (why.kind() == io::ErrorKind::AddrInUse)
-        .then(|| holder::of(to))
-        .flatten();
+    let holder = (why.kind() == io::ErrorKind::AddrInUse).then(|| holder::of(to)).flatten();
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    format!(
-        "no {cast} on {}: cannot listen at {to}: {why}{by}",
-        place.interface
-    )
+    format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface)
 }
 
 /// The socket that everything is sent from, bound to the own address.
@@ -306,9 +278,7 @@ fn unicast(place: &Place, ttl: u8, warnings: &mut Vec<String>) -> Result<UdpSock
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }
-            socket
-                .bind(&SocketAddr::new(address.ip(), 0).into())
-                .map_err(refused)?;
+            socket.bind(&SocketAddr::new(address.ip(), 0).into()).map_err(refused)?;
             warnings.push(another_port(&socket, address, holder));
         }
         Err(why) => return Err(refused(why)),
@@ -319,11 +289,7 @@ fn unicast(place: &Place, ttl: u8, warnings: &mut Vec<String>) -> Result<UdpSock
 
 fn another_port(socket: &Socket, wanted: SocketAddr, holder: Option<String>) -> String {
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    let port = socket
-        .local_addr()
-        .ok()
-        .and_then(|addr| addr.as_socket())
-        .map_or(0, |addr| addr.port());
+    let port = socket.local_addr().ok().and_then(|addr| addr.as_socket()).map_or(0, |addr| addr.port());
     format!("{wanted} is taken{by}: using port {port} instead")
 }
 
@@ -336,12 +302,7 @@ fn prepare_sending(socket: &Socket, ip: Ipv4Addr, ttl: u8) -> io::Result<()> {
 }
 
 /// A socket that hears what is sent to `to`, a broadcast address or a group, on one interface.
-fn listener(
-    registry: &Registry,
-    place: &Place,
-    to: SocketAddr,
-    token: Token,
-) -> io::Result<UdpSocket> {
+fn listener(registry: &Registry, place: &Place, to: SocketAddr, token: Token) -> io::Result<UdpSocket> {
     let socket = datagram_socket()?;
     // Every node on this machine listens here.
     socket.set_reuse_address(true)?;
@@ -362,11 +323,7 @@ fn listener(
 }
 
 fn datagram_socket() -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::IPV4,
-        Type::DGRAM.nonblocking().cloexec(),
-        Some(Protocol::UDP),
-    )?;
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     // Wishes: with less, more is lost in bursts and repaired.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
@@ -389,10 +346,7 @@ mod tests {
     }
 
     fn sockets() -> (mio::Poll, Sockets) {
-        let group = Group {
-            address: "239.192.7.7:5007".parse().expect("a group"),
-            ttl: 2,
-        };
+        let group = Group { address: "239.192.7.7:5007".parse().expect("a group"), ttl: 2 };
         (mio::Poll::new().expect("a poll"), Sockets::new(group, 8))
     }
 
@@ -417,62 +371,33 @@ mod tests {
             free.local_addr().expect("bound").port()
         };
         let asked = on_loopback("127.81.0.7", Some(port));
-        let first = sockets
-            .open(poll.registry(), &asked, &mut warnings)
-            .expect("free");
+        let first = sockets.open(poll.registry(), &asked, &mut warnings).expect("free");
         assert_eq!(first.address.to_string(), format!("127.81.0.7:{port}"));
-        let Err(why) = sockets.open(poll.registry(), &asked, &mut warnings) else {
-            panic!("taken")
-        };
-        assert!(
-            why.to_string()
-                .contains(&format!("process {}", std::process::id())),
-            "{why}"
-        );
+        let Err(why) = sockets.open(poll.registry(), &asked, &mut warnings) else { panic!("taken") };
+        assert!(why.to_string().contains(&format!("process {}", std::process::id())), "{why}");
 
         let rule = on_loopback("127.81.0.8", None);
-        let first = sockets
-            .open(poll.registry(), &rule, &mut warnings)
-            .expect("free");
+        let first = sockets.open(poll.registry(), &rule, &mut warnings).expect("free");
         warnings.clear();
-        let second = sockets
-            .open(poll.registry(), &rule, &mut warnings)
-            .expect("another port");
+        let second = sockets.open(poll.registry(), &rule, &mut warnings).expect("another port");
         assert_ne!(first.address.port(), second.address.port());
-        assert!(
-            warnings[0].contains("127.81.0.8:5008 is taken by"),
-            "{warnings:?}"
-        );
+        assert!(warnings[0].contains("127.81.0.8:5008 is taken by"), "{warnings:?}");
     }
 
     #[test]
     fn trouble_is_told_once_until_sending_works_again() {
         let (poll, mut sockets) = sockets();
-        let segment = sockets
-            .open(
-                poll.registry(),
-                &on_loopback("127.81.0.9", None),
-                &mut Vec::new(),
-            )
-            .expect("free");
+        let segment = sockets.open(poll.registry(), &on_loopback("127.81.0.9", None), &mut Vec::new()).expect("free");
         let (own, nobody) = (segment.address, "127.81.0.9:0".parse().expect("an address"));
         for told in [1, 0] {
             sockets.send(segment.id, nobody, b"x");
             sockets.send(segment.id, own, b"");
             assert_eq!(sockets.take_troubles().len(), told);
         }
-        assert_eq!(
-            sockets
-                .receive(segment.id, Cast::Unicast, &mut [0; 8])
-                .map(|(len, _)| len),
-            Some(0)
-        );
+        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|(len, _)| len), Some(0));
         sockets.close(poll.registry(), segment.id);
         assert!(!sockets.is_open(segment.id));
         assert_eq!(sockets.name(segment.id), "lo");
-        assert_eq!(
-            sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]),
-            None
-        );
+        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]), None);
     }
 }

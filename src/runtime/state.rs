@@ -77,19 +77,11 @@ impl From<StateError> for Unusable {
 }
 
 /// The usual state directory of a node of this name, if the environment names one.
-pub(crate) fn usual_dir(
-    nick: &str,
-    xdg: Option<PathBuf>,
-    home: Option<PathBuf>,
-) -> Option<PathBuf> {
+pub(crate) fn usual_dir(nick: &str, xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
     // A relative path is to be ignored (XDG Base Directory Specification).
     let base = xdg.filter(|path| path.is_absolute());
     let home = home.filter(|path| !path.as_os_str().is_empty());
-    Some(
-        base.or_else(|| home.map(|path| path.join(".local/state")))?
-            .join("udpnode")
-            .join(nick),
-    )
+    Some(base.or_else(|| home.map(|path| path.join(".local/state")))?.join("udpnode").join(nick))
 }
 
 /// The state kept in `dir`, made there if there is none yet.
@@ -102,15 +94,11 @@ pub(crate) fn open(dir: &Path) -> Result<State, StateError> {
         Err(Unusable::Broken(why)) => Err(why),
         Err(Unusable::Locked) => {
             let dir = dir.display();
-            nowhere(Some(format!(
-                "{dir} is in use by another node: this run has a key of its own"
-            )))
+            nowhere(Some(format!("{dir} is in use by another node: this run has a key of its own")))
         }
         Err(Unusable::Io(path, why)) => {
             let path = path.display();
-            nowhere(Some(format!(
-                "cannot use {path}: {why}: this run has a key of its own"
-            )))
+            nowhere(Some(format!("cannot use {path}: {why}: this run has a key of its own")))
         }
     }
 }
@@ -120,13 +108,7 @@ pub(crate) fn open(dir: &Path) -> Result<State, StateError> {
 /// # Errors
 /// [`StateError::Random`].
 pub(crate) fn nowhere(warning: Option<String>) -> Result<State, StateError> {
-    Ok(State {
-        secret: random()?,
-        boot: 1,
-        ephemeral: true,
-        warning,
-        _lock: None,
-    })
+    Ok(State { secret: random()?, boot: 1, ephemeral: true, warning, _lock: None })
 }
 
 /// 32 bytes that nobody can guess.
@@ -144,21 +126,11 @@ fn try_open(dir: &Path) -> Result<State, Unusable> {
         let path = path.to_owned();
         move |why| Unusable::Io(path, why)
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(at(dir))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
     let lock = lock(&dir.join("lock"))?;
     let (secret, fresh) = key(dir)?;
     let (boot, warning) = next_boot(dir, fresh).map_err(at(&dir.join("boot")))?;
-    Ok(State {
-        secret,
-        boot,
-        ephemeral: false,
-        warning,
-        _lock: Some(lock),
-    })
+    Ok(State { secret, boot, ephemeral: false, warning, _lock: Some(lock) })
 }
 
 fn lock(path: &Path) -> Result<Flock<File>, Unusable> {
@@ -200,9 +172,7 @@ fn read_key(path: &Path, file: File) -> Result<[u8; KEY_LEN], Unusable> {
     let mut bytes = Vec::with_capacity(KEY_LEN + 1);
     file.take(64 * 1024).read_to_end(&mut bytes).map_err(io)?;
     let len = bytes.len();
-    bytes
-        .try_into()
-        .map_err(|_| StateError::Damaged(path.to_owned(), len).into())
+    bytes.try_into().map_err(|_| StateError::Damaged(path.to_owned(), len).into())
 }
 
 /// Counts this run, before anything is said in it: a key must never run twice with one number.
@@ -216,22 +186,14 @@ fn next_boot(dir: &Path, fresh: bool) -> io::Result<(u64, Option<String>)> {
     let (boot, warning) = match last.and_then(|last| last.checked_add(1)) {
         Some(boot) => (boot, None),
         // The clock is beyond any number of runs, so no number comes twice.
-        None => (
-            seconds_now(),
-            Some(format!(
-                "{} was damaged and is mended",
-                dir.join("boot").display()
-            )),
-        ),
+        None => (seconds_now(), Some(format!("{} was damaged and is mended", dir.join("boot").display()))),
     };
     replace(dir, "boot", format!("{boot}\n").as_bytes())?;
     Ok((boot, warning))
 }
 
 fn seconds_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Writes a file so that after a crash it is the old or the new one, never half of either.
@@ -242,11 +204,7 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, dir.join(name))?;
@@ -344,18 +302,10 @@ mod tests {
 
     #[test]
     fn the_usual_place() {
-        let dir = |xdg: Option<&str>, home: Option<&str>| {
-            usual_dir("ann", xdg.map(Into::into), home.map(Into::into))
-        };
+        let dir = |xdg: Option<&str>, home: Option<&str>| usual_dir("ann", xdg.map(Into::into), home.map(Into::into));
         assert_eq!(dir(Some("/x"), Some("/h")), Some("/x/udpnode/ann".into()));
-        assert_eq!(
-            dir(Some("x"), Some("/h")),
-            Some("/h/.local/state/udpnode/ann".into())
-        );
-        assert_eq!(
-            dir(None, Some("/h")),
-            Some("/h/.local/state/udpnode/ann".into())
-        );
+        assert_eq!(dir(Some("x"), Some("/h")), Some("/h/.local/state/udpnode/ann".into()));
+        assert_eq!(dir(None, Some("/h")), Some("/h/.local/state/udpnode/ann".into()));
         assert_eq!(dir(None, Some("")), None);
         assert_eq!(dir(None, None), None);
     }

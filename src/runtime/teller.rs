@@ -32,12 +32,7 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(form: Form, output: Output) -> Self {
-        Self {
-            form,
-            screen: Screen::new(terminal::columns()),
-            output,
-            typed: (String::new(), 0),
-        }
+        Self { form, screen: Screen::new(terminal::columns()), output, typed: (String::new(), 0) }
     }
 
     /// Whether there is a prompt to take care of.
@@ -98,10 +93,7 @@ impl Teller {
     }
 
     fn json(&mut self, event: &Event) {
-        let view = View {
-            now: crate::time::WallTime(0),
-            segment: &|_| String::new(),
-        };
+        let view = View { now: crate::time::WallTime(0), segment: &|_| String::new() };
         if let Some(line) = render::json(event, view) {
             self.line(&line);
         }
@@ -109,9 +101,7 @@ impl Teller {
 
     fn line(&mut self, line: &str) {
         match self.form {
-            Form::Text if self.output.terminal() => {
-                self.output.push(&format!("{}\n", expand_tabs(line)))
-            }
+            Form::Text if self.output.terminal() => self.output.push(&format!("{}\n", expand_tabs(line))),
             Form::Text | Form::Json => self.output.push(&format!("{line}\n")),
             Form::Prompt => {
                 let (typed, cursor) = &self.typed;
@@ -132,16 +122,14 @@ impl Teller {
     pub(crate) fn repaint(&mut self) {
         if self.form == Form::Prompt {
             self.screen = Screen::new(terminal::columns());
-            self.output
-                .push(&self.screen.prompt(&self.typed.0, self.typed.1));
+            self.output.push(&self.screen.prompt(&self.typed.0, self.typed.1));
         }
     }
 
     /// Empties the window.
     pub(crate) fn clear(&mut self) {
         if self.form == Form::Prompt {
-            self.output
-                .push(&self.screen.clear(&self.typed.0, self.typed.1));
+            self.output.push(&self.screen.clear(&self.typed.0, self.typed.1));
         }
     }
 

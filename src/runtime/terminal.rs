@@ -6,9 +6,7 @@
 use std::io;
 use std::sync::{Mutex, Once};
 
-use nix::sys::termios::{
-    LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
-};
+use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use terminal_size::{Width, terminal_size_of};
 
 /// The mode before ours, while ours is on.
@@ -30,8 +28,7 @@ pub(crate) fn enter() -> io::Result<()> {
     });
     let before = tcgetattr(io::stdin())?;
     let mut mode = before.clone();
-    mode.local_flags
-        .remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::IEXTEN);
+    mode.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::IEXTEN);
     mode.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
     mode.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
     if let Ok(mut kept) = BEFORE.lock() {

@@ -76,11 +76,7 @@ impl Keys {
                 _ => {}
             },
             State::TextEscape => {
-                self.state = if byte == b'\\' {
-                    State::Ground
-                } else {
-                    State::Text
-                };
+                self.state = if byte == b'\\' { State::Ground } else { State::Text };
             }
         }
     }
@@ -125,9 +121,7 @@ impl Keys {
     fn on_control(&mut self, number: u16, byte: u8, keys: &mut Vec<Key>) {
         match byte {
             b'0'..=b'9' => {
-                let number = number
-                    .saturating_mul(10)
-                    .saturating_add(u16::from(byte - b'0'));
+                let number = number.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
                 self.state = State::Control(number);
             }
             0x20..=0x3F => {}
@@ -214,36 +208,21 @@ mod tests {
 
     #[test]
     fn unknown_sequences_are_swallowed_whole() {
-        assert_eq!(
-            keys(b"\x1b[1;5A\x1b[200~x\x1b]0;title\x07y\x1bP1\x1b\\z\x1bq"),
-            chars("xyz")
-        );
+        assert_eq!(keys(b"\x1b[1;5A\x1b[200~x\x1b]0;title\x07y\x1bP1\x1b\\z\x1bq"), chars("xyz"));
         assert_eq!(keys(b"\x1b\x1b[Cx"), [Key::Right, Key::Char('x')]);
     }
 
     #[test]
     fn cursor_keys_in_both_spellings() {
-        assert_eq!(
-            keys(b"\x1b[D\x1bOD\x1b[H\x1b[1~"),
-            [Key::Left, Key::Left, Key::Home, Key::Home]
-        );
-        assert_eq!(
-            keys(b"\x1b[3~\x1b[F\x1b[8~"),
-            [Key::Delete, Key::End, Key::End]
-        );
+        assert_eq!(keys(b"\x1b[D\x1bOD\x1b[H\x1b[1~"), [Key::Left, Key::Left, Key::Home, Key::Home]);
+        assert_eq!(keys(b"\x1b[3~\x1b[F\x1b[8~"), [Key::Delete, Key::End, Key::End]);
     }
 
     #[test]
     fn control_characters() {
         assert_eq!(
             keys(b"\r\x7f\x15\x17\x04\x00"),
-            [
-                Key::Enter,
-                Key::Backspace,
-                Key::KillHead,
-                Key::KillWord,
-                Key::Leave
-            ]
+            [Key::Enter, Key::Backspace, Key::KillHead, Key::KillWord, Key::Leave]
         );
     }
 }

@@ -121,10 +121,7 @@ impl Editor {
     /// Where the word before the cursor begins.
     fn word(&self) -> usize {
         let head = self.text[..self.cursor].trim_end();
-        head.char_indices()
-            .rev()
-            .find(|(_, c)| c.is_whitespace())
-            .map_or(0, |(at, c)| at + c.len_utf8())
+        head.char_indices().rev().find(|(_, c)| c.is_whitespace()).map_or(0, |(at, c)| at + c.len_utf8())
     }
 }
 
@@ -141,10 +138,7 @@ mod tests {
     #[test]
     fn a_line_is_typed_and_finished() {
         let mut editor = Editor::default();
-        assert_eq!(
-            editor.feed(b"hi\rthere\nx"),
-            [Act::Line("hi".into()), Act::Line("there".into())]
-        );
+        assert_eq!(editor.feed(b"hi\rthere\nx"), [Act::Line("hi".into()), Act::Line("there".into())]);
         assert_eq!((editor.text(), editor.cursor()), ("x", 1));
     }
 

@@ -26,19 +26,13 @@ impl Screen {
     /// A window `columns` wide; `None` where that is not known.
     #[must_use]
     pub fn new(columns: Option<usize>) -> Self {
-        Self {
-            columns: columns.filter(|&c| c > 0).unwrap_or(COLUMNS_DEFAULT),
-        }
+        Self { columns: columns.filter(|&c| c > 0).unwrap_or(COLUMNS_DEFAULT) }
     }
 
     /// Prints one line above the prompt.
     #[must_use]
     pub fn print(&self, line: &str, typed: &str, cursor: usize) -> String {
-        format!(
-            "\r\x1b[K{}\r\n{}",
-            expand_tabs(line),
-            self.prompt(typed, cursor)
-        )
+        format!("\r\x1b[K{}\r\n{}", expand_tabs(line), self.prompt(typed, cursor))
     }
 
     /// Paints the prompt and what is typed, the cursor where it belongs.
@@ -133,10 +127,7 @@ mod tests {
     #[test]
     fn a_line_goes_above_the_prompt_and_what_was_typed() {
         let screen = Screen::new(Some(40));
-        assert_eq!(
-            screen.print("bob: hi", "hel", 3),
-            "\r\x1b[Kbob: hi\r\n\r> hel\x1b[K"
-        );
+        assert_eq!(screen.print("bob: hi", "hel", 3), "\r\x1b[Kbob: hi\r\n\r> hel\x1b[K");
     }
 
     #[test]

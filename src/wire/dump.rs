@@ -15,7 +15,9 @@ const TEXT_MAX: usize = 60;
 pub fn dump(bytes: &[u8]) -> String {
     let datagram = match Datagram::parse(bytes) {
         Ok(datagram) => datagram,
-        Err(WireError::Plain) => return format!("plain {} bytes {:?}", bytes.len(), clip(&String::from_utf8_lossy(bytes))),
+        Err(WireError::Plain) => {
+            return format!("plain {} bytes {:?}", bytes.len(), clip(&String::from_utf8_lossy(bytes)));
+        }
         Err(why) => return format!("{why}, {} bytes", bytes.len()),
     };
     let mut line = format!("v1 group={}", hex(&datagram.header.group_tag));

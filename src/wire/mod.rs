@@ -139,8 +139,9 @@ impl<'a> Datagram<'a> {
             kind::BYE if self.body.is_empty() => Ok(Message::Bye),
             kind::FRONTIER => body::decode(self.body).map(Message::Frontier),
             kind::NACK => body::decode(self.body).map(Message::Nack),
-            kind::ENTRIES => body::split_entries(self.body)
-                .map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect())),
+            kind::ENTRIES => {
+                body::split_entries(self.body).map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect()))
+            }
             _ => Err(WireError::Malformed),
         }
     }

@@ -49,7 +49,10 @@ pub(crate) fn all_hold_the_same(world: &World, hosts: &[usize]) {
                 let at = shown.iter().zip(&said).position(|(a, b)| a != b).unwrap_or(shown.len().min(said.len()));
                 panic!(
                     "n{listener} shows {} of {} lines of {nick}; they part at {at}: {:?} for {:?}",
-                    shown.len(), said.len(), shown.get(at), said.get(at),
+                    shown.len(),
+                    said.len(),
+                    shown.get(at),
+                    said.get(at),
                 );
             }
         }

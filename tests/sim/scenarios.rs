@@ -141,7 +141,11 @@ fn left_lost_and_back_are_three_different_events() {
     world.run_for(secs(15));
     let events = |world: &World| {
         let of = |is: fn(&Event) -> bool| count(world, 0, is);
-        (of(|e| matches!(e, Event::Left(..))), of(|e| matches!(e, Event::Lost(..))), of(|e| matches!(e, Event::Back(..))))
+        (
+            of(|e| matches!(e, Event::Left(..))),
+            of(|e| matches!(e, Event::Lost(..))),
+            of(|e| matches!(e, Event::Back(..))),
+        )
     };
     assert_eq!(events(&world), (1, 1, 0));
     world.start(2);
@@ -163,11 +167,16 @@ fn a_newcomer_is_shown_what_was_said_before_as_history() {
     world.run_for(secs(6));
     world.say(0, "new");
     world.run_for(secs(2));
-    let messages: Vec<_> = world.hosts[late].events.iter().filter_map(|(_, event)| match event {
-        Event::Message(message) => Some((message.history, message.text.to_string())),
-        _ => None,
-    }).collect();
-    let expected: Vec<_> = (30..80).map(|line| (true, format!("old {line}"))).chain([(false, "new".to_owned())]).collect();
+    let messages: Vec<_> = world.hosts[late]
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::Message(message) => Some((message.history, message.text.to_string())),
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<_> =
+        (30..80).map(|line| (true, format!("old {line}"))).chain([(false, "new".to_owned())]).collect();
     assert_eq!(messages, expected);
 }
 

@@ -201,15 +201,20 @@ impl World {
     fn send(&mut self, host: usize, segment: SegmentId, cast: Cast, to: SocketAddr, bytes: &[u8]) {
         assert!(bytes.len() <= udpnode::config::DATAGRAM_MAX, "{} bytes", bytes.len());
         let (net, from) = self.hosts[host].places[segment.0 as usize];
-        if cast == Cast::Unicast { self.unicasts += 1 } else { self.casts += 1 }
+        if cast == Cast::Unicast {
+            self.unicasts += 1
+        } else {
+            self.casts += 1
+        }
         if self.trace {
             eprintln!("{} n{host} {cast} to {to}: {}", self.now, dump(bytes));
         }
         let bytes: Rc<[u8]> = Rc::from(bytes);
         for other in (0..self.hosts.len()).filter(|&other| other != host) {
-            let place = self.hosts[other].places.iter().position(|&(there, address)| {
-                there == net && (cast != Cast::Unicast || address == to)
-            });
+            let place = self.hosts[other]
+                .places
+                .iter()
+                .position(|&(there, address)| there == net && (cast != Cast::Unicast || address == to));
             let Some(place) = place else { continue };
             for delay in self.nets[net].fates(host, other, cast) {
                 let segment = SegmentId(u32::try_from(place).expect("few"));

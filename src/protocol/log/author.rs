@@ -172,7 +172,14 @@ impl Author {
     }
 
     /// A peer says that it has everything below `next`.
-    pub(super) fn on_confirm(&mut self, peer: PeerId, next: u64, now: Time, config: &Config, news: &mut VecDeque<News>) {
+    pub(super) fn on_confirm(
+        &mut self,
+        peer: PeerId,
+        next: u64,
+        now: Time,
+        config: &Config,
+        news: &mut VecDeque<News>,
+    ) {
         let Some(listener) = self.listeners.get_mut(&peer) else { return };
         let next = next.min(self.next);
         if next <= listener.next {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Logs;
 use super::repair::{answering, weight};
 use super::store::{Ask, Claim, Log};
-use super::Logs;
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, Post, To, earlier};
@@ -146,7 +146,9 @@ impl Logs {
             self.ask_at = earlier(self.ask_at, log.ask.at);
             return None;
         }
-        if log.ask.round >= ROUNDS_PATIENT && let Some(to) = unclaimed(log, online) {
+        if log.ask.round >= ROUNDS_PATIENT
+            && let Some(to) = unclaimed(log, online)
+        {
             log.skip_to(to);
             log.ask = Ask::default();
             self.hash = None;
