@@ -3,6 +3,8 @@
 //! `cargo test --test sim` runs a fixed set of seeds; `UDPNODE_SEED=7 cargo test --test sim NAME`
 //! replays one, `UDPNODE_TRACE=1` prints every datagram of it.
 
+#![allow(clippy::print_stderr, reason = "a trace is printed when it is asked for")]
+
 #[path = "sim/check.rs"]
 mod check;
 #[path = "sim/net.rs"]

@@ -15,6 +15,8 @@
 
 mod check;
 mod inbound;
+mod leaving;
+mod news;
 mod outbound;
 #[cfg(test)]
 mod tests;
@@ -27,18 +29,18 @@ use crate::address::{Cast, Segment, SegmentId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, open_group_tag};
-use crate::event::{Event, Message, Outcome, PeerName};
-use crate::id::PeerId;
+use crate::event::{Event, Outcome, PeerName};
 use crate::protocol::log::Logs;
 use crate::protocol::membership::{Membership, Presence};
 use crate::protocol::session::{Session, View};
 use crate::protocol::{Believed, Context, News, Post, earlier};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::text::{Line, Nick};
+use crate::text::Line;
 use crate::time::{Time, WallTime};
 use crate::wire::body::{ENTRY_TEXT, Entry};
 use crate::wire::{ENTRY_DOMAIN, encode_entry};
+use leaving::Leaving;
 use outbound::Outbound;
 
 /// What can happen to a node.
@@ -107,14 +109,6 @@ pub struct PeerStatus {
     pub heard: Duration,
     /// Our casts that it says it hears, as bits of [`Cast::bit`]; 0 while unknown.
     pub hears: u8,
-}
-
-/// How the run ends, once that is decided.
-#[derive(Debug)]
-struct Leaving {
-    since: Time,
-    byes: usize,
-    outcome: Outcome,
 }
 
 /// A node: the state machine.
@@ -391,93 +385,12 @@ impl Node {
         }
     }
 
-    /// News for the person, and for the parts that must know as well.
-    fn relate(&mut self, news: News) {
-        let event = match news {
-            News::Joined(id) => {
-                self.bring_online(id);
-                self.peer_event(id, Event::Joined)
-            }
-            News::Back(id) => {
-                self.logs.on_gone(id, &mut context!(self));
-                self.bring_online(id);
-                self.peer_event(id, Event::Back)
-            }
-            News::Left(id) => {
-                self.logs.on_gone(id, &mut context!(self));
-                self.peer_event(id, Event::Left)
-            }
-            News::Lost(id) => {
-                self.logs.on_gone(id, &mut context!(self));
-                self.peer_event(id, Event::Lost)
-            }
-            News::Renamed(id, was) => {
-                self.membership.peer(id).map(|peer| Event::Renamed(self.name_of(id, &peer.nick), was))
-            }
-            News::Sent { seq, text } => Some(Event::Sent { boot: self.identity.boot(), seq, text }),
-            News::Delivered { seq, confirmed, online } => Some(Event::Delivered { seq, confirmed, online }),
-            News::Gap { log, nick, count } => {
-                let known = self.membership.peer(log.author).map(|peer| peer.nick.clone());
-                let nick = nick.or(known).unwrap_or_else(|| Nick::from_any(""));
-                Some(Event::Gap { from: self.name_of(log.author, &nick), count })
-            }
-            News::Said(said) => Some(Event::Message(Message {
-                from: self.name_of(said.log.author, &said.nick),
-                boot: said.log.boot,
-                seq: said.seq,
-                text: said.text,
-                history: said.history,
-                wall: said.wall,
-                arrival: said.arrival,
-            })),
-        };
-        self.events.extend(event);
-    }
-
-    fn bring_online(&mut self, id: PeerId) {
-        if let Some(boot) = self.membership.peer(id).map(|peer| peer.boot) {
-            self.logs.on_online(id, boot, &mut context!(self));
-        }
-    }
-
-    fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
-        let peer = self.membership.peer(id)?;
-        Some(event(self.name_of(id, &peer.nick), peer.last_address()))
-    }
-
-    fn name_of(&self, id: PeerId, nick: &Nick) -> PeerName {
-        PeerName { id, nick: nick.clone(), shared: self.membership.is_shared(id, nick, self.identity.id()) }
-    }
-
     fn view(&self) -> View {
         View {
             online: self.membership.online().count(),
             last_joined: self.membership.last_joined(),
             said: self.logs.tally(),
             progress_at: self.logs.progress_at(),
-        }
-    }
-
-    fn leave(&mut self, outcome: Outcome) {
-        if self.leaving.is_none() {
-            self.leaving = Some(Leaving { since: self.now, byes: 0, outcome });
-            self.leave_on_time();
-        }
-    }
-
-    /// Says the byes that are due; after the last, or at once if nobody is there, we are gone.
-    fn leave_on_time(&mut self) {
-        let alone = self.membership.online().next().is_none();
-        let Some(leaving) = self.leaving.as_mut() else { return };
-        if leaving.bye_at(&self.config) > Some(self.now) {
-            return;
-        }
-        leaving.byes += 1;
-        let (byes, outcome) = (leaving.byes, leaving.outcome);
-        self.membership.say_bye(&mut context!(self));
-        if alone || byes == self.config.bye_at.len() {
-            self.gone = true;
-            self.events.push_back(Event::Done(outcome));
         }
     }
 
@@ -493,12 +406,5 @@ impl Node {
             None => self.session.wake_at(&self.view(), &self.config),
         };
         self.wake = earlier(parts, session);
-    }
-}
-
-impl Leaving {
-    /// When the next bye is due.
-    fn bye_at(&self, config: &Config) -> Option<Time> {
-        config.bye_at.get(self.byes).map(|&after| self.since + after)
     }
 }

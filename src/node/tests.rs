@@ -1,6 +1,7 @@
 //! The contract, a test a sentence, and what a single node does without a network.
 
 use super::*;
+use crate::text::Nick;
 use crate::wire::dump::dump;
 
 fn at(ms: u64) -> Time {

@@ -17,6 +17,7 @@
 mod author;
 mod converge;
 mod exchange;
+mod joining;
 mod repair;
 mod store;
 
@@ -28,23 +29,15 @@ use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
 use crate::protocol::session::Tally;
-use crate::protocol::{Believed, Context, Draft, News, Post, Said, To, earlier};
+use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
 use crate::text::Line;
 use crate::time::Time;
 use crate::wire::Message;
 use author::Author;
 use converge::{Confirmations, Trickle};
+use joining::Joining;
 use repair::{Budget, RoundTrip};
 use store::{Claim, Held, Log};
-
-/// How long after meeting the first peer what is learnt still counts as joining, at least ...
-const JOINING_MIN: Duration = Duration::from_millis(700);
-/// How long greetings may take before they are asked for.
-const PLACING_PATIENCE: Duration = Duration::from_millis(150);
-/// ... while history still comes, with no pause longer than this, ...
-const JOINING_IDLE_MAX: Duration = Duration::from_millis(1500);
-/// ... and at most.
-const JOINING_MAX: Duration = Duration::from_secs(30);
 
 /// All logs, and the means to make them equal everywhere.
 #[derive(Debug)]
@@ -78,17 +71,6 @@ struct Repeat {
     said_at: Time,
     step: usize,
     at: Time,
-}
-
-/// Whether what we learn was said before we joined.
-#[derive(Debug)]
-enum Joining {
-    /// Nobody was met yet.
-    Alone,
-    /// Somebody was met; history is gathered, to be told in order.
-    Since { met_at: Time, look_at: Time, gathered: Vec<Said> },
-    /// Everything that comes now is news.
-    Done,
 }
 
 impl Logs {
@@ -155,9 +137,7 @@ impl Logs {
     pub fn on_online(&mut self, peer: PeerId, boot: u64, ctx: &mut Context<'_>) {
         self.online.insert(peer, boot);
         self.author.on_online(peer);
-        if matches!(self.joining, Joining::Alone) {
-            self.joining = Joining::Since { met_at: ctx.now, look_at: ctx.now + JOINING_STEP, gathered: Vec::new() };
-        }
+        self.joining.on_met(ctx.now);
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
     }
 
@@ -192,13 +172,9 @@ impl Logs {
 
     /// Lines to say: what is to be signed. The drafts must come back through [`Logs::on_said`].
     pub fn draft(&mut self, lines: &[Line], ctx: &mut Context<'_>) -> Vec<Draft> {
-        let mut number = self.author.head_message();
-        let drafts = self.author.draft(lines);
-        for text in lines {
-            ctx.news.push_back(News::Sent { seq: number, text: text.clone() });
-            number += 1;
-        }
-        drafts
+        let numbered = (self.author.head_message()..).zip(lines);
+        ctx.news.extend(numbered.map(|(seq, text)| News::Sent { seq, text: text.clone() }));
+        self.author.draft(lines)
     }
 
     /// Our own entries, signed: kept, and cast.
@@ -349,78 +325,6 @@ impl Logs {
         }
     }
 
-    fn is_joining(&self) -> bool {
-        !matches!(self.joining, Joining::Done)
-    }
-
-    /// Delivers what is due of one log, as far as the person takes it.
-    fn deliver(&mut self, id: LogId, ctx: &mut Context<'_>) {
-        let is_joining = self.is_joining();
-        let Some(log) = self.logs.get_mut(&id) else { return };
-        // While joining, a log is held until it is known where in it we joined, and behind that
-        // point until all history is told in order.
-        let until = match log.history_until {
-            None => 0,
-            Some(until) if is_joining && until > 1 => until,
-            Some(_) => u64::MAX,
-        };
-        let (before, mut news) = (log.next, Vec::new());
-        while self.reader_ready && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {}
-        if log.next != before {
-            self.hash = None;
-            if id != self.own {
-                self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
-            }
-        }
-        for news in news {
-            self.tell(news, ctx);
-        }
-    }
-
-    /// Tells at once, or keeps history until it is complete.
-    fn tell(&mut self, news: News, ctx: &mut Context<'_>) {
-        match (&mut self.joining, news) {
-            (Joining::Since { gathered, .. }, News::Said(said)) if said.history => {
-                gathered.push(said);
-                // Not sorted for each line, and never many more than will be shown.
-                if gathered.len() > 2 * ctx.config.history + 64 {
-                    latest(gathered, ctx.config.history);
-                }
-            }
-            (_, news) => ctx.news.push_back(news),
-        }
-    }
-
-    fn deliver_all(&mut self, ctx: &mut Context<'_>) {
-        for id in self.logs.keys().copied().collect::<Vec<_>>() {
-            self.deliver(id, ctx);
-        }
-    }
-
-    /// When the joining is over, history is told in the order it was said, and the rest goes on.
-    fn end_joining(&mut self, ctx: &mut Context<'_>) {
-        let Joining::Since { met_at, look_at, .. } = &mut self.joining else { return };
-        if *look_at > ctx.now {
-            return;
-        }
-        *look_at = ctx.now + JOINING_STEP;
-        let (age, idle) = (ctx.now.since(*met_at), ctx.now.since(self.busy_at.max(*met_at)));
-        let waits = age < JOINING_MAX && idle < JOINING_IDLE_MAX;
-        if age < JOINING_MIN || waits && (self.unplaced().next().is_some() || !self.is_complete()) {
-            return;
-        }
-        // Authors who are not here any more: whatever they said is history.
-        for log in self.logs.values_mut() {
-            log.history_until = log.history_until.or(Some(log.known));
-        }
-        self.deliver_all(ctx);
-        if let Joining::Since { mut gathered, .. } = std::mem::replace(&mut self.joining, Joining::Done) {
-            latest(&mut gathered, ctx.config.history);
-            ctx.news.extend(gathered.into_iter().map(News::Said));
-        }
-        self.deliver_all(ctx);
-    }
-
     /// Asserts what must always hold.
     pub fn check(&self, config: &Config) {
         assert!(self.logs.len() <= config.logs_max, "the table of logs is bounded");
@@ -432,31 +336,10 @@ impl Logs {
         }
     }
 
-    fn is_complete(&self) -> bool {
-        self.logs.values().all(Log::is_complete)
-    }
-
-    /// Peers online of whom we still do not know from which entry on they count us as a listener:
-    /// their hellos to us were lost.
-    pub fn unplaced_since(&self, now: Time) -> impl Iterator<Item = PeerId> {
-        let patient = matches!(&self.joining, Joining::Since { met_at, .. } if now.since(*met_at) >= PLACING_PATIENCE);
-        self.unplaced().filter(move |_| patient)
-    }
-
-    fn unplaced(&self) -> impl Iterator<Item = PeerId> {
-        let placed = |id: LogId| self.logs.get(&id).is_some_and(|log| log.history_until.is_some());
-        let joining = self.is_joining();
-        let online = self.online.iter().map(|(&author, &boot)| LogId { author, boot });
-        online.filter(move |&id| joining && !placed(id)).map(|id| id.author)
-    }
-
     /// When [`Logs::on_timeout`] has something to do.
     #[must_use]
     pub fn wake_at(&self) -> Option<Time> {
-        let look_at = match &self.joining {
-            Joining::Since { look_at, .. } => Some(*look_at),
-            Joining::Alone | Joining::Done => None,
-        };
+        let look_at = self.joining.wake_at();
         let repeat_at = self.repeat.as_ref().map(|repeat| repeat.at);
         let mut wake = earlier(self.confirmations.wake_at(), self.trickle.wake_at());
         wake = earlier(wake, earlier(self.frontier_at, self.ask_at));
@@ -498,16 +381,6 @@ impl Logs {
         ctx.stats.repeats += 1;
         ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&held.raw)]) });
     }
-}
-
-/// While joining and history still comes, it is looked after this often.
-const JOINING_STEP: Duration = Duration::from_millis(50);
-
-/// Keeps the last `count` by the clocks of their authors, in order.
-fn latest(gathered: &mut Vec<Said>, count: usize) {
-    gathered.sort_by_key(|said| (said.wall, said.log, said.seq));
-    let surplus = gathered.len().saturating_sub(count);
-    gathered.drain(..surplus);
 }
 
 /// What to do with an entry that was heard.

@@ -46,7 +46,8 @@ pub(crate) fn all_hold_the_same(world: &World, hosts: &[usize]) {
         for &listener in hosts.iter().filter(|&&listener| listener != speaker) {
             let shown = screen(world, listener).remove(&nick).unwrap_or_default();
             if shown != said {
-                let at = shown.iter().zip(&said).position(|(a, b)| a != b).unwrap_or(shown.len().min(said.len()));
+                let at =
+                    shown.iter().zip(&said).position(|(a, b)| a != b).unwrap_or_else(|| shown.len().min(said.len()));
                 panic!(
                     "n{listener} shows {} of {} lines of {nick}; they part at {at}: {:?} for {:?}",
                     shown.len(),

@@ -344,6 +344,6 @@ fn unclaimed(log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<u64> {
     let held = log.held.range(log.next + 1..).next().map(|(&seq, _)| seq);
     match (claimed, held) {
         (Some(floor), Some(held)) => Some(floor.min(held)),
-        (floor, held) => floor.or(held.filter(|_| log.ask.round >= ROUNDS_MAX)),
+        (floor, held) => floor.or_else(|| held.filter(|_| log.ask.round >= ROUNDS_MAX)),
     }
 }

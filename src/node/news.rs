@@ -1,0 +1,69 @@
+//! From what a part tells to what a person is told, and to the other parts that must know.
+
+use std::net::SocketAddr;
+
+use super::{Context, Node, context};
+use crate::event::{Event, Message, PeerName};
+use crate::id::PeerId;
+use crate::protocol::News;
+use crate::text::Nick;
+
+impl Node {
+    /// News for the person, and for the parts that must know as well.
+    pub(super) fn relate(&mut self, news: News) {
+        let event = match news {
+            News::Joined(id) => {
+                self.bring_online(id);
+                self.peer_event(id, Event::Joined)
+            }
+            News::Back(id) => {
+                self.logs.on_gone(id, &mut context!(self));
+                self.bring_online(id);
+                self.peer_event(id, Event::Back)
+            }
+            News::Left(id) => {
+                self.logs.on_gone(id, &mut context!(self));
+                self.peer_event(id, Event::Left)
+            }
+            News::Lost(id) => {
+                self.logs.on_gone(id, &mut context!(self));
+                self.peer_event(id, Event::Lost)
+            }
+            News::Renamed(id, was) => {
+                self.membership.peer(id).map(|peer| Event::Renamed(self.name_of(id, &peer.nick), was))
+            }
+            News::Sent { seq, text } => Some(Event::Sent { boot: self.identity.boot(), seq, text }),
+            News::Delivered { seq, confirmed, online } => Some(Event::Delivered { seq, confirmed, online }),
+            News::Gap { log, nick, count } => {
+                let known = self.membership.peer(log.author).map(|peer| peer.nick.clone());
+                let nick = nick.or(known).unwrap_or_else(|| Nick::from_any(""));
+                Some(Event::Gap { from: self.name_of(log.author, &nick), count })
+            }
+            News::Said(said) => Some(Event::Message(Message {
+                from: self.name_of(said.log.author, &said.nick),
+                boot: said.log.boot,
+                seq: said.seq,
+                text: said.text,
+                history: said.history,
+                wall: said.wall,
+                arrival: said.arrival,
+            })),
+        };
+        self.events.extend(event);
+    }
+
+    fn bring_online(&mut self, id: PeerId) {
+        if let Some(boot) = self.membership.peer(id).map(|peer| peer.boot) {
+            self.logs.on_online(id, boot, &mut context!(self));
+        }
+    }
+
+    fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
+        let peer = self.membership.peer(id)?;
+        Some(event(self.name_of(id, &peer.nick), peer.last_address()))
+    }
+
+    pub(super) fn name_of(&self, id: PeerId, nick: &Nick) -> PeerName {
+        PeerName { id, nick: nick.clone(), shared: self.membership.is_shared(id, nick, self.identity.id()) }
+    }
+}

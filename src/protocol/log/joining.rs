@@ -1,0 +1,151 @@
+//! From which point on what is said is said to us: history, and the wait for it.
+//!
+//! A log is held until its author's hello says from which entry on it counts us as a listener. What
+//! lies before is history: gathered until it is complete, told in the order it was said, and only
+//! then does the rest of that log go on. Logs without history are not held.
+
+use std::time::Duration;
+
+use super::Logs;
+use super::store::Log;
+use crate::id::{LogId, PeerId};
+use crate::protocol::{Context, News, Said};
+use crate::time::Time;
+
+/// How long after meeting the first peer what is learnt still counts as joining, at least ...
+const JOINING_MIN: Duration = Duration::from_millis(700);
+/// How long greetings may take before they are asked for.
+const PLACING_PATIENCE: Duration = Duration::from_millis(150);
+/// ... while history still comes, with no pause longer than this, ...
+const JOINING_IDLE_MAX: Duration = Duration::from_millis(1500);
+/// ... and at most.
+const JOINING_MAX: Duration = Duration::from_secs(30);
+
+/// While joining and history still comes, it is looked after this often.
+const JOINING_STEP: Duration = Duration::from_millis(50);
+
+/// Whether what we learn was said before we joined.
+#[derive(Debug)]
+pub(super) enum Joining {
+    /// Nobody was met yet.
+    Alone,
+    /// Somebody was met; history is gathered, to be told in order.
+    Since { met_at: Time, look_at: Time, gathered: Vec<Said> },
+    /// Everything that comes now is news.
+    Done,
+}
+
+impl Joining {
+    /// Somebody is online: from now on we are joining.
+    pub(super) fn on_met(&mut self, now: Time) {
+        if matches!(self, Self::Alone) {
+            *self = Self::Since { met_at: now, look_at: now + JOINING_STEP, gathered: Vec::new() };
+        }
+    }
+
+    pub(super) const fn wake_at(&self) -> Option<Time> {
+        match self {
+            Self::Since { look_at, .. } => Some(*look_at),
+            Self::Alone | Self::Done => None,
+        }
+    }
+}
+
+impl Logs {
+    /// Delivers what is due of one log, as far as the person takes it.
+    pub(super) fn deliver(&mut self, id: LogId, ctx: &mut Context<'_>) {
+        let is_joining = self.is_joining();
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        // While joining, a log is held until it is known where in it we joined, and behind that
+        // point until all history is told in order.
+        let until = match log.history_until {
+            None => 0,
+            Some(until) if is_joining && until > 1 => until,
+            Some(_) => u64::MAX,
+        };
+        let (before, mut news) = (log.next, Vec::new());
+        while self.reader_ready && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {}
+        if log.next != before {
+            self.hash = None;
+            if id != self.own {
+                self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
+            }
+        }
+        for news in news {
+            self.tell(news, ctx);
+        }
+    }
+
+    /// Tells at once, or keeps history until it is complete.
+    fn tell(&mut self, news: News, ctx: &mut Context<'_>) {
+        match (&mut self.joining, news) {
+            (Joining::Since { gathered, .. }, News::Said(said)) if said.history => {
+                gathered.push(said);
+                // Not sorted for each line, and never many more than will be shown.
+                if gathered.len() > 2 * ctx.config.history + 64 {
+                    latest(gathered, ctx.config.history);
+                }
+            }
+            (_, news) => ctx.news.push_back(news),
+        }
+    }
+
+    pub(super) fn deliver_all(&mut self, ctx: &mut Context<'_>) {
+        for id in self.logs.keys().copied().collect::<Vec<_>>() {
+            self.deliver(id, ctx);
+        }
+    }
+
+    /// When the joining is over, history is told in the order it was said, and the rest goes on.
+    pub(super) fn end_joining(&mut self, ctx: &mut Context<'_>) {
+        let Joining::Since { met_at, look_at, .. } = &mut self.joining else { return };
+        if *look_at > ctx.now {
+            return;
+        }
+        *look_at = ctx.now + JOINING_STEP;
+        let (age, idle) = (ctx.now.since(*met_at), ctx.now.since(self.busy_at.max(*met_at)));
+        let waits = age < JOINING_MAX && idle < JOINING_IDLE_MAX;
+        if age < JOINING_MIN || waits && (self.unplaced().next().is_some() || !self.is_complete()) {
+            return;
+        }
+        // Authors who are not here any more: whatever they said is history.
+        for log in self.logs.values_mut() {
+            log.history_until = log.history_until.or(Some(log.known));
+        }
+        self.deliver_all(ctx);
+        if let Joining::Since { mut gathered, .. } = std::mem::replace(&mut self.joining, Joining::Done) {
+            latest(&mut gathered, ctx.config.history);
+            ctx.news.extend(gathered.into_iter().map(News::Said));
+        }
+        self.deliver_all(ctx);
+    }
+
+    /// Peers online of whom we still do not know from which entry on they count us as a listener:
+    /// their hellos to us were lost.
+    pub fn unplaced_since(&self, now: Time) -> impl Iterator<Item = PeerId> {
+        let patient = matches!(&self.joining, Joining::Since { met_at, .. } if now.since(*met_at) >= PLACING_PATIENCE);
+        self.unplaced().filter(move |_| patient)
+    }
+
+    fn unplaced(&self) -> impl Iterator<Item = PeerId> {
+        let placed = |id: LogId| self.logs.get(&id).is_some_and(|log| log.history_until.is_some());
+        let joining = self.is_joining();
+        let online = self.online.iter().map(|(&author, &boot)| LogId { author, boot });
+        online.filter(move |&id| joining && !placed(id)).map(|id| id.author)
+    }
+
+    pub(super) fn is_joining(&self) -> bool {
+        !matches!(self.joining, Joining::Done)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.logs.values().all(Log::is_complete)
+    }
+}
+
+/// Keeps the last `count` by the clocks of their authors, in order.
+fn latest(gathered: &mut Vec<Said>, count: usize) {
+    gathered.sort_by_key(|said| (said.wall, said.log, said.seq));
+    let surplus = gathered.len().saturating_sub(count);
+    gathered.drain(..surplus);
+}
