@@ -29,7 +29,7 @@ step() {
 }
 
 check() {
-    if step check 300 make --no-print-directory check; then PASSED=$((PASSED + 1)); else fail check; fi
+    if step check 300 make --no-print-directory lint; then PASSED=$((PASSED + 1)); else fail check; fi
 }
 
 cargo_tests() {

@@ -341,3 +341,31 @@ fn renaming_is_told_and_used() {
     let left = bob.event("left");
     assert_eq!(left["peer"], "anna", "{left}");
 }
+
+#[test]
+fn an_interface_can_be_chosen() {
+    let net = Net::new();
+    let on_lo = |name: &str| {
+        let args = ["-n", name, "-i", "lo", "-g", &net.group(), "--ephemeral", "--json"];
+        let mut node = net.bare(&args).start();
+        let ready = node.event("ready");
+        assert!(ready["addresses"][0].as_str().is_some_and(|a| a.starts_with("127.0.0.1:")), "{ready}");
+        node
+    };
+    let mut ann = on_lo("ann");
+    let mut bob = on_lo("bob");
+    ann.joined("bob");
+    bob.joined("ann");
+    bob.say("over lo");
+    assert_eq!(ann.message("over lo")["segment"], "lo");
+}
+
+#[test]
+fn a_ttl_in_range_is_taken() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    for ttl in ["1", "255"] {
+        net.node("ann", 2).args(&["--ttl", ttl]).feed(format!("with {ttl}\n").as_bytes()).exits(0);
+        bob.message(&format!("with {ttl}"));
+    }
+}

@@ -1,11 +1,11 @@
 //! How it ends: 0, 1, 2, 3, 4, 130, 143, 129, and by a closed pipe.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::driver::Net;
+use crate::driver::{BIN, Net};
 
 #[test]
 fn done_is_0_when_everybody_online_confirmed() {
@@ -131,4 +131,28 @@ fn an_address_of_somebody_else_fails_and_names_it() {
     let mut ann = net.bare(&args).stdin(Stdio::null()).start();
     ann.exits(1);
     assert!(ann.errors().contains("192.0.2.77"), "{}", ann.errors());
+}
+
+/// Runs a line of shell with the program as `$0`, this test's address and group as `$1` and `$2`.
+fn shell(net: &Net, line: &str) -> (Option<i32>, String) {
+    let mut sh = Command::new("timeout");
+    sh.args(["15", "sh", "-c", line, BIN, &net.address(2), &net.group()]);
+    let out = sh.stdin(Stdio::null()).output().expect("sh and timeout");
+    (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[test]
+fn a_full_disk_is_1_with_the_reason() {
+    let (code, errors) = shell(&Net::new(), "exec \"$0\" -n ann --ephemeral --json --stay -a $1 -g $2 >/dev/full");
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("space") && !errors.contains("panicked"), "{errors}");
+}
+
+#[test]
+fn closed_outputs_are_survived() {
+    for closed in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let net = Net::new();
+        let (code, errors) = shell(&net, &format!("exec \"$0\" -n ann --ephemeral --json -a $1 -g $2 {closed}"));
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{closed}");
+    }
 }

@@ -34,7 +34,14 @@ start() { # NAME ADDRESS
 
 # sees NAME TEXT: waits until a node shows this.
 sees() {
-    grep -m1 -qF -- "$2" < <(exec timeout 15 tail -n +1 -s 0.05 -f "$T/$1.txt") && { kill $! 2>/dev/null; return; }
+    local lines found watcher
+    exec {lines}< <(exec timeout 15 tail -n +1 -s 0.05 -f "$T/$1.txt")
+    watcher=$!
+    grep -m1 -qF -- "$2" <&"$lines"
+    found=$?
+    exec {lines}<&-
+    kill "$watcher" 2>/dev/null
+    [ "$found" = 0 ] && return
     echo "demo: $1 did not show: $2"
     exit 1
 }

@@ -29,7 +29,7 @@ FAILED=0
 
 cleanup() {
     local p n
-    for p in "${PID[@]}"; do kill -CONT "$p" 2>/dev/null; kill -KILL "$p" 2>/dev/null; done
+    for p in "${PID[@]}"; do kill -CONT "$p"; kill -KILL "$p"; wait "$p"; done 2>/dev/null
     for n in "${SPACES[@]}"; do ip netns del "$n" 2>/dev/null; done
     rm -rf "$T"
 }
@@ -126,11 +126,14 @@ stop() { kill -TERM "${PID[$1]}" 2>/dev/null; reap "$1" 10; }
 
 # follow "FILE..." REGEX SECONDS: waits until a line of the files fits.
 follow() {
-    local tail
-    grep -m1 -qP -- "$2" < <(exec timeout "$3" tail -q -n +1 -s 0.02 -f $1 2>/dev/null)
-    local found=$?
-    tail=$!
-    kill "$tail" 2>/dev/null
+    local lines found watcher
+    # shellcheck disable=SC2086
+    exec {lines}< <(exec timeout "$3" tail -q -n +1 -s 0.02 -f $1 2>/dev/null)
+    watcher=$!
+    grep -m1 -qP -- "$2" <&"$lines"
+    found=$?
+    exec {lines}<&-
+    kill "$watcher" 2>/dev/null
     return $found
 }
 
