@@ -33,6 +33,7 @@ check() {
 }
 
 cargo_tests() {
+    export RUST_BACKTRACE=0
     local status=0 passed failed ignored results=0
     step "cargo test" 600 cargo test --locked --no-fail-fast -- --test-threads "${TEST_THREADS:-6}" || status=$?
     while read -r passed failed ignored; do

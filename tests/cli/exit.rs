@@ -89,10 +89,11 @@ fn signals_end_it_after_saying_bye() {
 fn a_closed_output_pipe_is_0_and_quiet() {
     let net = Net::new();
     let mut ann = net.listener("ann", 2);
-    ann.close_output();
-    // The pump that reads for us notices at the next line.
     let mut bob = net.node("bob", 3).args(&["--json"]).start();
     bob.joined("ann");
+    ann.joined("bob");
+    // Who reads for us notices at the next line.
+    ann.close_output();
     bob.say("first");
     bob.say("second");
     bob.event_where("left", |v| v["peer"] == "ann");

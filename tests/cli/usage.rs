@@ -134,9 +134,9 @@ fn a_missing_value_is_refused() {
 
 #[test]
 fn a_single_option_given_twice_is_refused() {
-    refused(&["-n", "ann", "-n", "bob"], "name");
+    refused(&["-n", "ann", "-n", "bob"], "-n");
     refused(&["--ttl", "1", "--ttl", "2"], "ttl");
-    refused(&["-g", "239.1.1.1", "-g", "239.1.1.2"], "group");
+    refused(&["-g", "239.1.1.1", "-g", "239.1.1.2"], "-g");
     refused(&["-w", "1", "--wait", "2"], "wait");
 }
 

@@ -43,8 +43,8 @@ say mia "eth2 is new"
 check "and hears mia" tells fay message "text=eth2 is new"
 say fay "hello from afar"
 check "and is heard" tells mia message "text=hello from afar" segment=eth2
-on mid ip addr add 10.77.3.10/24 dev eth2
 on mid ip addr del 10.77.3.9/24 dev eth2
+on mid ip addr add 10.77.3.10/24 dev eth2
 say mia "another address"
 WITHIN=15 check "a changed address is followed" tells fay message "text=another address"
 still "after all that"
