@@ -167,7 +167,7 @@ impl Logs {
             self.deliver(log, ctx);
             self.look_for_holes(log, ctx);
         }
-        self.compare(hash, false, ctx);
+        self.compare(log.author, hash, false, ctx);
     }
 
     /// Lines to say: what is to be signed. The drafts must come back through [`Logs::on_said`].

@@ -89,6 +89,22 @@ pub enum Message {
     Nack(Nack),
 }
 
+/// No count in the protocol is greater: nobody says that much, and sums cannot overflow.
+pub const NUMBER_MAX: u64 = 1 << 48;
+
+impl Message {
+    /// Whether every number is one that can have been counted to.
+    fn is_plausible(&self) -> bool {
+        let small = |number: u64| number <= NUMBER_MAX;
+        match self {
+            Self::Hello(hello) => small(hello.head) && hello.heard.iter().all(|heard| small(heard.base)),
+            Self::Frontier(frontier) => frontier.logs.iter().all(|log| small(log.next) && small(log.floor)),
+            Self::Nack(nack) => nack.holes.iter().all(|hole| small(hole.from) && small(hole.to)),
+            Self::Bye | Self::Entries(_) => true,
+        }
+    }
+}
+
 /// A native datagram, taken apart but not yet believed.
 #[derive(Debug)]
 pub struct Datagram<'a> {
@@ -134,6 +150,11 @@ impl<'a> Datagram<'a> {
     /// # Errors
     /// [`WireError::Malformed`] where it is not what the kind demands, trailing bytes included.
     pub fn message(&self) -> Result<Message, WireError> {
+        let message = self.read()?;
+        if message.is_plausible() { Ok(message) } else { Err(WireError::Malformed) }
+    }
+
+    fn read(&self) -> Result<Message, WireError> {
         match self.header.kind {
             kind::HELLO => body::decode(self.body).map(Message::Hello),
             kind::BYE if self.body.is_empty() => Ok(Message::Bye),
@@ -214,7 +235,11 @@ impl SignedEntry<'_> {
 /// [`WireError::Malformed`].
 pub fn parse_entry(raw: &[u8]) -> Result<SignedEntry<'_>, WireError> {
     let (bytes, signature) = body::split_signed(raw)?;
-    let entry = body::decode(bytes)?;
+    let entry: Entry<'_> = body::decode(bytes)?;
+    let counted = 1..=NUMBER_MAX;
+    if !counted.contains(&entry.seq) || !counted.contains(&entry.first) {
+        return Err(WireError::Malformed);
+    }
     Ok(SignedEntry { entry, bytes, signature })
 }
 

@@ -48,10 +48,13 @@ impl Logs {
         hash
     }
 
-    /// Somebody's hash: equal calms us down; another one, while nothing is under way, is looked into.
-    pub(super) fn compare(&mut self, hash: u64, told_all: bool, ctx: &mut Context<'_>) {
+    /// A peer's hash: an equal one calms us down, and confirms all that we said; another one, while
+    /// nothing is under way, is looked into.
+    pub(super) fn compare(&mut self, from: PeerId, hash: u64, told_all: bool, ctx: &mut Context<'_>) {
         if hash == self.hash() {
             self.trickle.on_equal();
+            let head = self.author.head();
+            self.author.on_confirm(from, head, ctx.now, ctx.config, ctx.news);
             if told_all {
                 self.frontier_at = None;
             }
@@ -75,7 +78,7 @@ impl Logs {
         }
         // A part of a frontier says nothing by its hash unless all is equal.
         if frontier.logs.is_empty() || frontier.whole == Some(true) || frontier.hash == self.hash() {
-            self.compare(frontier.hash, frontier.whole == Some(true), ctx);
+            self.compare(from, frontier.hash, frontier.whole == Some(true), ctx);
         }
     }
 

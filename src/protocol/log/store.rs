@@ -175,8 +175,11 @@ impl Log {
         self.nick = Some(nick.clone());
         if entry.first > self.next_message {
             let count = entry.first - self.next_message;
-            stats.lost += count;
-            news.extend([News::Gap { log: id, nick: self.nick.clone(), count }]);
+            // What was said before we joined and is kept by nobody any more is no loss of ours.
+            if !history {
+                stats.lost += count;
+                news.extend([News::Gap { log: id, nick: self.nick.clone(), count }]);
+            }
         } else if entry.first < self.next_message {
             // A number that was given twice: our author numbers from 1 without holes.
             stats.malformed += 1;
