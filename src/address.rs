@@ -80,6 +80,12 @@ pub const fn broadcast_of(ip: Ipv4Addr, mask: Ipv4Addr) -> Option<Ipv4Addr> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SegmentId(pub u32);
 
+/// Names a stream for as long as the node runs. Never used twice.
+///
+/// The node numbers those it opens with odd numbers, the runtime those it accepts with even ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
 /// How a datagram travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cast {
@@ -122,10 +128,30 @@ pub struct Segment {
     pub name: String,
     /// The address and port of the unicast socket; everything leaves from it.
     pub address: SocketAddr,
+    /// Leading bits of the address that all hosts of the network share.
+    pub prefix_len: u8,
     /// Where broadcasts go, if the segment has them.
     pub broadcast: Option<SocketAddr>,
     /// Where multicasts go, if the segment carries them.
     pub group: Option<SocketAddr>,
+}
+
+impl Segment {
+    /// Whether `ip` belongs to the network this segment is in, so that no router lies between.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address.ip(), ip) {
+            (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                let host_bits = 32u32.saturating_sub(u32::from(self.prefix_len));
+                (own.to_bits() ^ ip.to_bits()).checked_shr(host_bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                let host_bits = 128u32.saturating_sub(u32::from(self.prefix_len));
+                (own.to_bits() ^ ip.to_bits()).checked_shr(host_bits).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +175,21 @@ mod tests {
         for bad in ["", "x", "10.0.0", "10.0.0.4:", "10.0.0.4:0", "10.0.0.4:70000", "10.0.0.4:5x"] {
             assert!(addr(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_segment_knows_its_network() {
+        let segment = |prefix_len| Segment {
+            id: SegmentId(1),
+            name: "eth0".into(),
+            address: "10.0.0.3:5003".parse().expect("an address"),
+            prefix_len,
+            broadcast: None,
+            group: None,
+        };
+        let contains = |prefix_len, ip: &str| segment(prefix_len).contains(ip.parse().expect("an address"));
+        assert!(contains(24, "10.0.0.200") && contains(0, "192.0.2.1") && contains(32, "10.0.0.3"));
+        assert!(!contains(24, "10.0.1.3") && !contains(32, "10.0.0.4") && !contains(24, "fe80::1"));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Pure parsing; nothing is done here. The console and, later, the control socket call it.
 
 use std::fmt;
+use std::net::SocketAddr;
 
+use crate::address::{Endpoint, EndpointError};
 use crate::text::{Line, LineError, Nick, NickError};
 use crate::time::WallTime;
 
@@ -56,6 +58,22 @@ pub enum Command {
         /// What the wall clock shows.
         wall: WallTime,
     },
+    /// Say this to one peer alone.
+    Tell {
+        /// A nick, or `nick~suffix` where two share it.
+        to: Line,
+        /// What.
+        text: Line,
+        /// What the wall clock shows.
+        wall: WallTime,
+    },
+    /// Send this text as it is, not in our protocol: to `nc -u`, socat, a script.
+    Plain {
+        /// To which address.
+        to: SocketAddr,
+        /// What.
+        text: Line,
+    },
     /// A line waits to be said: from now on somebody should be there within the wait.
     LineWaiting,
     /// Take another name.
@@ -81,6 +99,13 @@ pub enum Typed {
     Who,
     /// `/stats`.
     Stats,
+    /// `/tell NAME TEXT`; who says it adds the time.
+    Tell {
+        /// A nick, or `nick~suffix`.
+        to: Line,
+        /// What.
+        text: Line,
+    },
     /// `/cast` without a word: which one is it?
     ShowCast,
     /// For the state machine.
@@ -98,6 +123,8 @@ pub enum CommandError {
     Nick(NickError),
     /// That is no cast.
     Cast(String),
+    /// That is no address.
+    Address(EndpointError),
     /// That is no line.
     Line(LineError),
 }
@@ -111,6 +138,7 @@ impl fmt::Display for CommandError {
             Self::Usage(usage) => write!(f, "usage: {usage}"),
             Self::Nick(why) => why.fmt(f),
             Self::Cast(why) => f.write_str(why),
+            Self::Address(why) => why.fmt(f),
             Self::Line(why) => why.fmt(f),
         }
     }
@@ -119,6 +147,8 @@ impl fmt::Display for CommandError {
 /// What `/help` answers: usage and what it does, a pair a command.
 pub const HELP: &[(&str, &str)] = &[
     ("/who", "who is here, where, and since when"),
+    ("/tell NAME TEXT", "say it to one alone; it waits while that one is away"),
+    ("/plain ADDR[:PORT] TEXT", "send text as it is, to nc -u, socat or a script"),
     ("/nick NAME", "take another name"),
     ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
     ("/stats", "counters: what was sent, heard, repaired, dropped"),
@@ -157,6 +187,21 @@ fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
         "who" => Ok(Typed::Who),
         "stats" => Ok(Typed::Stats),
         "quit" => Ok(Typed::Command(Command::Quit)),
+        "tell" => match rest.split_once(char::is_whitespace) {
+            Some((to, text)) if !text.trim().is_empty() => {
+                let text = Line::new(text.trim_start()).map_err(CommandError::Line)?;
+                Ok(Typed::Tell { to: Line::from_peer(to), text })
+            }
+            _ => Err(CommandError::Usage("/tell NAME TEXT")),
+        },
+        "plain" => match rest.split_once(char::is_whitespace) {
+            Some((to, text)) if !text.trim().is_empty() => {
+                let to = to.parse::<Endpoint>().map_err(CommandError::Address)?.socket_addr();
+                let text = Line::new(text.trim_start()).map_err(CommandError::Line)?;
+                Ok(Typed::Command(Command::Plain { to, text }))
+            }
+            _ => Err(CommandError::Usage("/plain ADDR[:PORT] TEXT")),
+        },
         "nick" if rest.is_empty() => Err(CommandError::Usage("/nick NAME")),
         "nick" => Nick::new(rest).map(|n| Typed::Command(Command::Nick(n))).map_err(CommandError::Nick),
         "cast" if rest.is_empty() => Ok(Typed::ShowCast),
@@ -198,6 +243,16 @@ mod tests {
         assert_eq!(read("/nick"), Err(CommandError::Usage("/nick NAME")));
         assert!(matches!(read("/nick a b"), Err(CommandError::Nick(_))));
         assert!(matches!(read("/cast x"), Err(CommandError::Cast(_))));
+    }
+
+    #[test]
+    fn private_and_plain_text_name_their_reader() {
+        let line = |text: &str| Line::new(text).expect("short");
+        assert_eq!(read("/tell bob  hi  there"), Ok(Typed::Tell { to: line("bob"), text: line("hi  there") }));
+        let to = "10.0.0.4:5004".parse().expect("an address");
+        assert_eq!(read("/plain 10.0.0.4 hi"), Ok(Typed::Command(Command::Plain { to, text: line("hi") })));
+        assert_eq!(read("/tell bob"), Err(CommandError::Usage("/tell NAME TEXT")));
+        assert!(matches!(read("/plain bob hi"), Err(CommandError::Address(_))));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Config {
     pub static_peers: Vec<SocketAddr>,
     /// The key is used for this run only: peers must not remember it.
     pub ephemeral: bool,
+    /// Streams are accepted on the port of each unicast socket.
+    pub listens: bool,
     /// Lines come from a pipe: hold them back until somebody is there.
     pub piped: bool,
     /// Go on as a listener when nobody is there and when the input ends.
@@ -107,6 +109,7 @@ impl Config {
             cast: CastChoice::Auto,
             static_peers: Vec::new(),
             ephemeral: false,
+            listens: false,
             piped: false,
             stay: false,
             wait: Duration::from_secs(5),

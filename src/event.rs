@@ -59,6 +59,23 @@ pub struct Message {
     pub arrival: Arrival,
 }
 
+/// A message that somebody said to us alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whisper {
+    /// Its author.
+    pub from: PeerName,
+    /// The author's run.
+    pub boot: u64,
+    /// Its number among the author's direct messages of that run.
+    pub mid: u64,
+    /// What was said.
+    pub text: Line,
+    /// When it was said, by the author's clock.
+    pub wall: WallTime,
+    /// How it got here.
+    pub arrival: Arrival,
+}
+
 /// How a run that had something to say ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -94,6 +111,33 @@ pub enum Event {
     },
     /// Somebody said something to the group.
     Message(Message),
+    /// Our message to one peer has its number.
+    Told {
+        /// Its number among our direct messages.
+        mid: u64,
+        /// For whom.
+        to: PeerName,
+        /// What.
+        text: Line,
+        /// The peer is away: it waits.
+        queued: bool,
+    },
+    /// One peer has our message.
+    TellDelivered {
+        /// Its number.
+        mid: u64,
+        /// Who has it.
+        to: PeerName,
+    },
+    /// We leave, and one peer has not confirmed our message.
+    TellFailed {
+        /// Its number.
+        mid: u64,
+        /// Who may not have it.
+        to: PeerName,
+    },
+    /// Somebody said something to us alone.
+    Whisper(Whisper),
     /// Text that is not in our protocol: `nc -u`, socat, a script.
     Plain {
         /// How it got here.

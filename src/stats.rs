@@ -66,6 +66,14 @@ counters! {
     frontiers,
     /// Entries dropped from the store to make room.
     forgotten,
+    /// Frames of direct messages sent again.
+    direct_repeats,
+    /// Streams opened or accepted.
+    streams,
+    /// Streams closed because they were too many, silent, slow or not ours.
+    streams_refused,
+    /// Plain text not shown because there was too much of it, or it is no text.
+    plain_hidden,
     /// Messages that nobody could give us.
     lost,
     /// Peers not taken because the table was full.

@@ -70,6 +70,19 @@ impl Line {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The text in pieces of at most `max` bytes, cut between characters; one piece if it is empty.
+    #[must_use]
+    pub fn chunks(&self, max: usize) -> Vec<&str> {
+        let (mut pieces, mut rest) = (Vec::new(), self.0.as_str());
+        while rest.len() > max {
+            let (piece, behind) = rest.split_at(rest.floor_char_boundary(max));
+            pieces.push(piece);
+            rest = behind;
+        }
+        pieces.push(rest);
+        pieces
+    }
 }
 
 impl fmt::Display for Line {

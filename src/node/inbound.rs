@@ -8,9 +8,9 @@ use crate::address::{Cast, SegmentId};
 use crate::crypto::{peer_id, verify};
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
-use crate::protocol::Believed;
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
+use crate::protocol::{Believed, To};
 use crate::wire::body::{Hello, bytes as wire_id};
 use crate::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, Signed, WireError, parse_entry};
 
@@ -23,6 +23,7 @@ impl Node {
         self.stats.heard_bytes += bytes.len() as u64;
         let datagram = match Datagram::parse(bytes) {
             Ok(datagram) => datagram,
+            Err(WireError::Plain) => return self.on_plain(Arrival { segment, cast, address: from }, bytes),
             Err(why) => return self.on_unreadable(why, from),
         };
         if datagram.header.group_tag != self.group_tag {
@@ -38,9 +39,8 @@ impl Node {
 
     fn on_unreadable(&mut self, why: WireError, from: SocketAddr) {
         match why {
-            WireError::Plain => self.stats.plain += 1,
+            WireError::Plain | WireError::Malformed => self.stats.malformed += 1,
             WireError::Kind(_) => self.stats.unknown_kind += 1,
-            WireError::Malformed => self.stats.malformed += 1,
             WireError::Version(version) => {
                 self.stats.other_version += 1;
                 if self.versions_told.len() < VERSIONS_TOLD_MAX && self.versions_told.insert(from.ip()) {
@@ -91,7 +91,16 @@ impl Node {
             (Message::Nack(nack), Admission::Fresh) if self.membership.is_online(origin.id) => {
                 self.logs.on_nack(origin.id, &nack, &mut context!(self));
             }
-            (Message::Frontier(_) | Message::Nack(_), Admission::Stranger) => self.ask_stranger(arrival),
+            (Message::Direct(frame), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                let back = To::Address(arrival.segment, arrival.address);
+                self.directs.on_direct(origin.id, origin.boot, frame, arrival, back, &mut context!(self));
+            }
+            (Message::Receipt(receipt), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
+            }
+            (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_), Admission::Stranger) => {
+                self.ask_stranger(arrival);
+            }
             _ => {}
         }
     }

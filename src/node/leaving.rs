@@ -23,6 +23,10 @@ impl Leaving {
 impl Node {
     pub(super) fn leave(&mut self, outcome: Outcome) {
         if self.leaving.is_none() {
+            let undelivered: Vec<_> = self.directs.undelivered().collect();
+            for (to, mid) in undelivered {
+                self.events.push_back(Event::TellFailed { mid, to: self.name_of_peer(to) });
+            }
             self.leaving = Some(Leaving { since: self.now, byes: 0, outcome });
             self.leave_on_time();
         }

@@ -18,6 +18,8 @@ mod inbound;
 mod leaving;
 mod news;
 mod outbound;
+mod streams;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -25,14 +27,15 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::address::{Cast, Segment, SegmentId};
+use crate::address::{Cast, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, open_group_tag};
 use crate::event::{Event, Outcome, PeerName};
+use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::membership::{Membership, Presence};
-use crate::protocol::session::{Session, View};
+use crate::protocol::session::{Session, Tally, View};
 use crate::protocol::{Believed, Context, News, Post, earlier};
 use crate::rng::Rng;
 use crate::stats::Stats;
@@ -42,6 +45,10 @@ use crate::wire::body::{ENTRY_TEXT, Entry};
 use crate::wire::{ENTRY_DOMAIN, encode_entry};
 use leaving::Leaving;
 use outbound::Outbound;
+use streams::Streams;
+use tell::PlainGate;
+
+pub use streams::{StreamAct, StreamInput};
 
 /// What can happen to a node.
 #[derive(Debug)]
@@ -59,6 +66,13 @@ pub enum Input<'a> {
     },
     /// A segment came or went.
     Segment(SegmentChange),
+    /// Something happened to a stream.
+    Stream {
+        /// To which.
+        stream: StreamId,
+        /// What.
+        what: StreamInput<'a>,
+    },
     /// Whoever reads our events keeps up, or is so far behind that nothing more should be
     /// delivered; what is not delivered is not confirmed, so that speakers slow down.
     Reader {
@@ -89,6 +103,13 @@ pub enum Output {
         cast: Cast,
         /// To which address.
         to: SocketAddr,
+    },
+    /// Do something with a stream; [`StreamAct::Write`] writes the bytes in the caller's buffer.
+    Stream {
+        /// With which.
+        stream: StreamId,
+        /// What.
+        act: StreamAct,
     },
     /// Tell the person.
     Event(Event),
@@ -122,6 +143,8 @@ pub struct Node {
     wake: Option<Time>,
     membership: Membership,
     logs: Logs,
+    directs: Directs,
+    streams: Streams,
     session: Session,
     leaving: Option<Leaving>,
     gone: bool,
@@ -133,6 +156,7 @@ pub struct Node {
     /// Addresses whose unknown version was told.
     versions_told: BTreeSet<IpAddr>,
     alone_told: bool,
+    plain_gate: PlainGate,
 }
 
 /// The world of a part, from fields that are not the part itself.
@@ -184,6 +208,8 @@ impl Node {
             membership: Membership::new(config.nick.clone(), now),
             session: Session::new(now, &config),
             logs,
+            directs: Directs::default(),
+            streams: Streams::default(),
             rng,
             now,
             wake: Some(now),
@@ -196,6 +222,7 @@ impl Node {
             stats,
             versions_told: BTreeSet::new(),
             alone_told: false,
+            plain_gate: PlainGate::default(),
             identity,
             config,
         }
@@ -212,7 +239,11 @@ impl Node {
             Input::Datagram { segment, cast, from, bytes } => self.on_datagram(segment, cast, from, bytes),
             Input::Segment(SegmentChange::Up(segment)) => self.membership.on_segment_up(segment, &context!(self)),
             Input::Segment(SegmentChange::Down(id)) => self.membership.on_segment_down(id),
-            Input::Reader { ready } => self.logs.on_reader(ready, &mut context!(self)),
+            Input::Stream { stream, what } => self.on_stream(stream, what),
+            Input::Reader { ready } => {
+                self.logs.on_reader(ready, &mut context!(self));
+                self.directs.on_reader(ready, &mut context!(self));
+            }
             Input::Command(command) => self.on_command(command),
         }
         self.settle();
@@ -247,6 +278,9 @@ impl Node {
         loop {
             if let Some(send) = self.outbound.next(buf, &mut self.stats) {
                 return Some(send);
+            }
+            if let Some(act) = self.streams.next(buf) {
+                return Some(act);
             }
             let Some(post) = self.posts.pop_front() else { break };
             self.dispatch(post);
@@ -308,12 +342,14 @@ impl Node {
     }
 
     fn is_drained(&self) -> bool {
-        self.posts.is_empty() && self.events.is_empty() && self.outbound.is_empty()
+        self.posts.is_empty() && self.events.is_empty() && self.outbound.is_empty() && self.streams.is_empty()
     }
 
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Say { lines, wall } => self.say(&lines, wall),
+            Command::Tell { to, text, wall } => self.tell(&to, &text, wall),
+            Command::Plain { to, text } => self.send_plain(to, &text),
             Command::LineWaiting => self.session.on_line_waiting(self.now),
             Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
             Command::Cast(cast) => self.config.cast = cast,
@@ -357,6 +393,8 @@ impl Node {
         self.membership.on_timeout(standing!(self), &mut context!(self));
         self.settle();
         self.logs.on_timeout(&mut context!(self));
+        self.directs.on_timeout(&mut context!(self));
+        self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
         self.settle();
         self.leave_on_time();
@@ -389,8 +427,11 @@ impl Node {
         View {
             online: self.membership.online().count(),
             last_joined: self.membership.last_joined(),
-            said: self.logs.tally(),
-            progress_at: self.logs.progress_at(),
+            said: Tally { private: self.directs.open(), ..self.logs.tally() },
+            progress_at: self
+                .directs
+                .progress_at()
+                .map_or(self.logs.progress_at(), |at| at.max(self.logs.progress_at())),
         }
     }
 
@@ -401,6 +442,7 @@ impl Node {
             return;
         }
         let parts = earlier(self.membership.wake_at(), self.logs.wake_at());
+        let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
         let session = match &self.leaving {
             Some(leaving) => leaving.bye_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),

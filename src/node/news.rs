@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Context, Node, context};
-use crate::event::{Event, Message, PeerName};
+use crate::event::{Event, Message, PeerName, Whisper};
 use crate::id::PeerId;
 use crate::protocol::News;
 use crate::text::Nick;
@@ -17,16 +17,16 @@ impl Node {
                 self.peer_event(id, Event::Joined)
             }
             News::Back(id) => {
-                self.logs.on_gone(id, &mut context!(self));
+                self.take_offline(id);
                 self.bring_online(id);
                 self.peer_event(id, Event::Back)
             }
             News::Left(id) => {
-                self.logs.on_gone(id, &mut context!(self));
+                self.take_offline(id);
                 self.peer_event(id, Event::Left)
             }
             News::Lost(id) => {
-                self.logs.on_gone(id, &mut context!(self));
+                self.take_offline(id);
                 self.peer_event(id, Event::Lost)
             }
             News::Renamed(id, was) => {
@@ -34,10 +34,17 @@ impl Node {
             }
             News::Sent { seq, text } => Some(Event::Sent { boot: self.identity.boot(), seq, text }),
             News::Delivered { seq, confirmed, online } => Some(Event::Delivered { seq, confirmed, online }),
+            News::Told { mid, to, text, queued } => Some(Event::Told { mid, to: self.name_of_peer(to), text, queued }),
+            News::TellDelivered { mid, to } => Some(Event::TellDelivered { mid, to: self.name_of_peer(to) }),
+            News::Whispered { from, boot, mid, wall, text, arrival } => {
+                Some(Event::Whisper(Whisper { from: self.name_of_peer(from), boot, mid, text, wall, arrival }))
+            }
             News::Gap { log, nick, count } => {
-                let known = self.membership.peer(log.author).map(|peer| peer.nick.clone());
-                let nick = nick.or(known).unwrap_or_else(|| Nick::from_any(""));
-                Some(Event::Gap { from: self.name_of(log.author, &nick), count })
+                let from = match nick {
+                    Some(nick) => self.name_of(log.author, &nick),
+                    None => self.name_of_peer(log.author),
+                };
+                Some(Event::Gap { from, count })
             }
             News::Said(said) => Some(Event::Message(Message {
                 from: self.name_of(said.log.author, &said.nick),
@@ -55,7 +62,20 @@ impl Node {
     fn bring_online(&mut self, id: PeerId) {
         if let Some(boot) = self.membership.peer(id).map(|peer| peer.boot) {
             self.logs.on_online(id, boot, &mut context!(self));
+            self.directs.on_online(id, &mut context!(self));
         }
+    }
+
+    fn take_offline(&mut self, id: PeerId) {
+        self.logs.on_gone(id, &mut context!(self));
+        self.directs.on_gone(id);
+        self.streams.on_gone(id);
+    }
+
+    /// The name of a peer as it is known now.
+    pub(super) fn name_of_peer(&self, id: PeerId) -> PeerName {
+        let nick = self.membership.peer(id).map_or_else(|| Nick::from_any(""), |peer| peer.nick.clone());
+        self.name_of(id, &nick)
     }
 
     fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {

@@ -27,6 +27,14 @@ impl Outbound {
         self.targets.is_empty()
     }
 
+    /// Text as it is, not in our protocol.
+    pub(super) fn plain(&mut self, segment: SegmentId, to: SocketAddr, text: &str) {
+        debug_assert!(self.is_empty(), "one datagram at a time");
+        self.bytes.clear();
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.targets.push((segment, Cast::Unicast, to));
+    }
+
     /// The next copy to send; its bytes go into `buf`.
     pub(super) fn next(&mut self, buf: &mut Vec<u8>, stats: &mut Stats) -> Option<Output> {
         let (segment, cast, to) = self.targets.pop()?;
@@ -44,7 +52,7 @@ impl Node {
     pub(super) fn dispatch(&mut self, post: Post) {
         debug_assert!(self.outbound.is_empty(), "one datagram at a time");
         let targets = self.targets(&post.to);
-        if targets.is_empty() {
+        if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
             return;
         }
         self.outbound.targets = targets;
@@ -57,6 +65,21 @@ impl Node {
         encode(&mut self.outbound.bytes, self.group_tag, &sender, &post.message, sign);
         let len = self.outbound.bytes.len();
         debug_assert!(len <= DATAGRAM_MAX, "{len} bytes: {:?}", post.message);
+        self.by_stream(&post.to);
+    }
+
+    /// Sends what is for one alone by stream instead, where there can be one.
+    fn by_stream(&mut self, to: &To) {
+        match *to {
+            To::Stream(stream) => self.streams.write(stream, &self.outbound.bytes, self.now),
+            To::Private(id, number) if self.membership.peer(id).is_some_and(|peer| peer.listens) => {
+                let Some(&(_, _, address)) = self.outbound.targets.first() else { return };
+                if self.streams.carry(id, address, number, &self.outbound.bytes, self.now) {
+                    self.outbound.targets.clear();
+                }
+            }
+            _ => {}
+        }
     }
 
     fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
@@ -64,7 +87,8 @@ impl Node {
             To::Group => self.group_targets(),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
             To::Address(segment, address) => vec![(*segment, Cast::Unicast, *address)],
-            To::Peer(id) => {
+            To::Stream(_) => Vec::new(),
+            To::Peer(id) | To::Private(id, _) => {
                 let path = self.membership.peer(*id).and_then(Peer::best_path);
                 path.map(|(segment, address)| (segment, Cast::Unicast, address)).into_iter().collect()
             }

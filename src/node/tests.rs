@@ -21,6 +21,7 @@ fn segment(last: u8) -> Segment {
         id: SegmentId(1),
         name: "eth0".into(),
         address: SocketAddr::from(([10, 0, 0, last], 5000 + u16::from(last))),
+        prefix_len: 24,
         broadcast: Some("10.0.0.255:5255".parse().expect("an address")),
         group: Some("239.192.7.7:5007".parse().expect("an address")),
     }
@@ -33,6 +34,7 @@ fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Vec<Event>) {
         match output {
             Output::Send { .. } => sent.push(buf.clone()),
             Output::Event(event) => told.push(event),
+            Output::Stream { .. } => {}
         }
     }
     (sent, told)

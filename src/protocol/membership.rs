@@ -14,7 +14,7 @@
 mod peer;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId};
@@ -23,7 +23,7 @@ use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::Nick;
 use crate::time::Time;
 use crate::wire::Message;
-use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, Heard, Hello};
+use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Heard, Hello};
 
 pub use peer::{Path, Peer, Presence};
 
@@ -169,6 +169,15 @@ impl Membership {
         self.segments.values()
     }
 
+    /// The segment to reach an address by: the one it is on, else the first of its family, for the
+    /// kernel to route.
+    #[must_use]
+    pub fn segment_towards(&self, ip: IpAddr) -> Option<SegmentId> {
+        let family = |segment: &&Segment| segment.address.is_ipv4() == ip.is_ipv4();
+        let near = self.segments.values().find(|segment| segment.contains(ip));
+        near.or_else(|| self.segments.values().find(family)).map(|segment| segment.id)
+    }
+
     /// A segment is there: greet those on it.
     pub fn on_segment_up(&mut self, segment: Segment, ctx: &Context<'_>) {
         self.segments.insert(segment.id, segment);
@@ -252,6 +261,7 @@ impl Membership {
             ctx.news.push_back(News::Renamed(origin.id, was));
         }
         peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
+        peer.listens = hello.flags & FLAG_LISTENS != 0;
         peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
         let me = body::bytes(ctx.me);
         if let Some(heard) = hello.heard.iter().find(|heard| heard.id == me) {
@@ -386,9 +396,8 @@ impl Membership {
     /// Hellos by unicast: to static peers that are silent, and to those whom no cast reaches.
     fn greet_afar(&self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for &address in &ctx.config.static_peers {
-            let here = |segment: &&Segment| segment.address.is_ipv4() == address.is_ipv4();
             let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
-            if let Some(segment) = self.segments.values().find(here).filter(|_| !known).map(|s| s.id) {
+            if let Some(segment) = self.segment_towards(address.ip()).filter(|_| !known) {
                 self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
             }
         }
@@ -433,10 +442,11 @@ impl Membership {
         ctx: &Context<'_>,
     ) -> Hello {
         let ephemeral = if ctx.config.ephemeral { FLAG_EPHEMERAL } else { 0 };
+        let listens = if ctx.config.listens { FLAG_LISTENS } else { 0 };
         let every = self.period(ctx).as_millis();
         Hello {
             nick: self.nick.as_str().into(),
-            flags: flags | ephemeral,
+            flags: flags | ephemeral | listens,
             every_ms: u32::try_from(every).unwrap_or(u32::MAX),
             head: standing.head,
             hash: standing.hash,

@@ -1,9 +1,11 @@
-//! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said,
-//! [`reach`] which cast gets where, [`session`] when a run has said everything.
+//! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
+//! [`direct`] what was said to one, [`reach`] which cast gets where, [`session`] when a run has
+//! said everything.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
 //! bytes, and tell [`News`]; `node` carries both to where they belong.
 
+pub mod direct;
 pub mod log;
 pub mod membership;
 pub mod reach;
@@ -13,7 +15,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::address::{Cast, SegmentId};
+use crate::address::{Cast, SegmentId, StreamId};
 use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
@@ -61,6 +63,10 @@ pub enum To {
     Peer(PeerId),
     /// One address.
     Address(SegmentId, SocketAddr),
+    /// One peer, by stream if it accepts them; with a number that stays when it is posted again.
+    Private(PeerId, u64),
+    /// Whoever is at the other end of a stream.
+    Stream(StreamId),
 }
 
 /// What a part has to tell. `node` puts names to it.
@@ -93,6 +99,39 @@ pub enum News {
         confirmed: usize,
         /// Peers that were to.
         online: usize,
+    },
+    /// Our message to one peer has its number; it waits if the peer is away.
+    Told {
+        /// Its number among our direct messages.
+        mid: u64,
+        /// For whom.
+        to: PeerId,
+        /// What.
+        text: Line,
+        /// The peer is away.
+        queued: bool,
+    },
+    /// One peer has our message.
+    TellDelivered {
+        /// Its number.
+        mid: u64,
+        /// Who has it.
+        to: PeerId,
+    },
+    /// A peer said something to us alone.
+    Whispered {
+        /// Who.
+        from: PeerId,
+        /// In which run.
+        boot: u64,
+        /// Its number among that peer's direct messages.
+        mid: u64,
+        /// When, by its clock.
+        wall: WallTime,
+        /// What.
+        text: Line,
+        /// How it got here.
+        arrival: Arrival,
     },
     /// Messages that nobody can give us.
     Gap {

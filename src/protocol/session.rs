@@ -35,6 +35,8 @@ pub struct Tally {
     pub partial: u64,
     /// Entries said when nobody was online.
     pub unheard: u64,
+    /// Direct messages that their peers have not acknowledged.
+    pub private: u64,
 }
 
 /// The state of a run with an end.
@@ -85,7 +87,7 @@ impl Session {
         }
         self.ended_at?;
         let late = self.ends_at(view, config).is_some_and(|at| at <= now);
-        (view.said.open == 0 || late).then(|| outcome(&view.said))
+        (view.said.open + view.said.private == 0 || late).then(|| outcome(&view.said))
     }
 
     /// When [`Session::step`] has something to do.
@@ -118,7 +120,7 @@ impl Session {
 fn outcome(said: &Tally) -> Outcome {
     if said.entries > 0 && said.unheard == said.entries {
         Outcome::Nobody
-    } else if said.open + said.partial + said.unheard > 0 {
+    } else if said.open + said.partial + said.unheard + said.private > 0 {
         Outcome::Partial
     } else {
         Outcome::Complete

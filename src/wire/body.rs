@@ -18,6 +18,9 @@ pub const FLAG_EPHEMERAL: u8 = 1;
 /// The sender has not heard our hello: greet it by unicast.
 pub const FLAG_ASKS: u8 = 2;
 
+/// The sender accepts streams on the port of its unicast socket.
+pub const FLAG_LISTENS: u8 = 4;
+
 /// I am here, this is what I hear. Says its casts relative to the segment it is sent on.
 #[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
 #[cbor(map)]
@@ -201,6 +204,54 @@ pub struct Text {
     /// How many parts there are.
     #[n(2)]
     pub parts: Option<u16>,
+}
+
+/// A message for one peer, or one part of it. Frames to one peer are numbered from 1 in each run.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Direct {
+    /// Whom it is for: a frame that strays is nobody else's.
+    #[n(0)]
+    pub to: ByteArray<16>,
+    /// Its number among the frames to this peer.
+    #[n(1)]
+    pub seq: u64,
+    /// The first frame that the peer has not acknowledged: a peer that runs anew begins there.
+    #[n(2)]
+    pub base: u64,
+    /// The number of the message among the sender's direct messages, from 1 in each run.
+    #[n(3)]
+    pub mid: u64,
+    /// When it was said, by the sender's clock: milliseconds since 1970.
+    #[n(4)]
+    pub wall_ms: u64,
+    /// The text, or one part of it.
+    #[n(5)]
+    pub text: String,
+    /// Which part this is, from 0; none if the message is whole.
+    #[n(6)]
+    pub part: Option<u16>,
+    /// How many parts there are.
+    #[n(7)]
+    pub parts: Option<u16>,
+}
+
+/// Acknowledges frames of direct messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Receipt {
+    /// Whose frames.
+    #[n(0)]
+    pub to: ByteArray<16>,
+    /// In which run of theirs.
+    #[n(1)]
+    pub boot: u64,
+    /// The first frame that is not here.
+    #[n(2)]
+    pub next: u64,
+    /// Frames behind it that are: bit n stands for `next + 1 + n`.
+    #[n(3)]
+    pub ahead: u64,
 }
 
 /// An id as it stands on the wire.

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use crate::id::PublicKey;
 use crate::text::Line;
-use crate::wire::body::{ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, Frontier, Hello, Nack, Text, decode};
+use crate::wire::body::{
+    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Hello, Nack, Receipt, Text, decode,
+};
 use crate::wire::{Datagram, Message, WireError, parse_entry};
 
 /// Longest text shown of a line or of a plain datagram, in characters.
@@ -31,6 +33,11 @@ pub fn dump(bytes: &[u8]) -> String {
         Ok(Message::Entries(entries)) => entries.iter().for_each(|raw| dump_entry(&mut line, raw)),
         Ok(Message::Frontier(frontier)) => dump_frontier(&mut line, &frontier),
         Ok(Message::Nack(nack)) => dump_nack(&mut line, &nack),
+        Ok(Message::Direct(direct)) => dump_direct(&mut line, &direct),
+        Ok(Message::Receipt(receipt)) => {
+            let Receipt { to, boot, next, ahead } = receipt;
+            put(&mut line, format_args!(" receipt to={}/{boot} next={next} ahead={ahead:x}", hex(&to[..4])));
+        }
         Err(why) => put(&mut line, format_args!(" kind={} {why}", datagram.header.kind)),
     }
     line
@@ -49,6 +56,9 @@ fn dump_hello(line: &mut String, hello: &Hello) {
     }
     if hello.flags & FLAG_ASKS != 0 {
         line.push_str(" asks");
+    }
+    if hello.flags & FLAG_LISTENS != 0 {
+        line.push_str(" listens");
     }
     for heard in &hello.heard {
         put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
@@ -91,6 +101,15 @@ fn dump_nack(line: &mut String, nack: &Nack) {
     for hole in &nack.holes {
         put(line, format_args!(" {}/{} {}..{}", hex(&hole.author[..4]), hole.boot, hole.from, hole.to));
     }
+}
+
+fn dump_direct(line: &mut String, direct: &Direct) {
+    put(line, format_args!(" direct to={} frame={} base={}", hex(&direct.to[..4]), direct.seq, direct.base));
+    put(line, format_args!(" mid={}", direct.mid));
+    if let (Some(part), Some(parts)) = (direct.part, direct.parts) {
+        put(line, format_args!(" part={part}/{parts}"));
+    }
+    put(line, format_args!(" {:?}", clip(&direct.text)));
 }
 
 /// The beginning of a text, safe to show.

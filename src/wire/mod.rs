@@ -16,12 +16,13 @@
 pub mod body;
 pub mod dump;
 pub mod header;
+pub mod stream;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::id::PublicKey;
-use body::{Entry, Frontier, Hello, Nack};
+use body::{Direct, Entry, Frontier, Hello, Nack, Receipt};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
 
 /// The version of the protocol. A datagram of another version is told to the person, not read.
@@ -72,6 +73,10 @@ pub mod kind {
     pub const FRONTIER: u8 = 4;
     /// These entries I lack.
     pub const NACK: u8 = 5;
+    /// A message for one peer.
+    pub const DIRECT: u8 = 6;
+    /// It is here.
+    pub const RECEIPT: u8 = 7;
 }
 
 /// What one datagram says.
@@ -87,6 +92,10 @@ pub enum Message {
     Frontier(Frontier),
     /// These entries I lack.
     Nack(Nack),
+    /// A message for one peer.
+    Direct(Direct),
+    /// It is here.
+    Receipt(Receipt),
 }
 
 /// No count in the protocol is greater: nobody says that much, and sums cannot overflow.
@@ -100,6 +109,8 @@ impl Message {
             Self::Hello(hello) => small(hello.head) && hello.heard.iter().all(|heard| small(heard.base)),
             Self::Frontier(frontier) => frontier.logs.iter().all(|log| small(log.next) && small(log.floor)),
             Self::Nack(nack) => nack.holes.iter().all(|hole| small(hole.from) && small(hole.to)),
+            Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
+            Self::Receipt(receipt) => small(receipt.next),
             Self::Bye | Self::Entries(_) => true,
         }
     }
@@ -135,7 +146,7 @@ impl<'a> Datagram<'a> {
         let (header, rest) = Header::parse(bytes)?;
         match header.kind {
             kind::ENTRIES => Ok(Self { header, signed: None, body: rest }),
-            kind::HELLO | kind::BYE | kind::FRONTIER | kind::NACK => {
+            kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::RECEIPT => {
                 let (sender, rest) = Sender::parse(rest).ok_or(WireError::Malformed)?;
                 let (body, signature) = rest.split_last_chunk().ok_or(WireError::Malformed)?;
                 let bytes = &bytes[..bytes.len() - SIGNATURE_LEN];
@@ -160,6 +171,8 @@ impl<'a> Datagram<'a> {
             kind::BYE if self.body.is_empty() => Ok(Message::Bye),
             kind::FRONTIER => body::decode(self.body).map(Message::Frontier),
             kind::NACK => body::decode(self.body).map(Message::Nack),
+            kind::DIRECT => body::decode(self.body).map(Message::Direct),
+            kind::RECEIPT => body::decode(self.body).map(Message::Receipt),
             kind::ENTRIES => {
                 body::split_entries(self.body).map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect()))
             }
@@ -193,6 +206,8 @@ pub fn encode(
         Message::Entries(_) => kind::ENTRIES,
         Message::Frontier(_) => kind::FRONTIER,
         Message::Nack(_) => kind::NACK,
+        Message::Direct(_) => kind::DIRECT,
+        Message::Receipt(_) => kind::RECEIPT,
     };
     Header { kind, group_tag }.write(out);
     if let Message::Entries(entries) = message {
@@ -204,6 +219,8 @@ pub fn encode(
         Message::Hello(hello) => body::encode(out, hello),
         Message::Frontier(frontier) => body::encode(out, frontier),
         Message::Nack(nack) => body::encode(out, nack),
+        Message::Direct(direct) => body::encode(out, direct),
+        Message::Receipt(receipt) => body::encode(out, receipt),
         Message::Bye | Message::Entries(_) => {}
     }
     let signature = sign(out);

@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpnode::address::{Cast, Segment, SegmentId};
+use udpnode::address::{Cast, Segment, SegmentId, StreamId};
 use udpnode::command::Command;
 use udpnode::config::Config;
 use udpnode::crypto::Identity;
 use udpnode::event::Event;
-use udpnode::node::{Input, Node, Output, SegmentChange};
+use udpnode::node::{Input, Node, Output, SegmentChange, StreamAct, StreamInput};
 use udpnode::rng::Rng;
 use udpnode::text::{Line, Nick};
 use udpnode::time::{Time, WallTime};
@@ -27,6 +27,10 @@ pub(crate) struct World {
     flights: BinaryHeap<Reverse<(Time, u64, usize)>>,
     cargo: BTreeMap<u64, Flight>,
     wakes: BTreeSet<(Time, usize)>,
+    /// The two ends of each stream.
+    pairs: BTreeMap<(usize, StreamId), (usize, StreamId)>,
+    /// Whether streams can be opened.
+    pub(crate) streams_work: bool,
     order: u64,
     seed: u64,
     trace: bool,
@@ -52,10 +56,36 @@ pub(crate) struct Host {
 
 struct Flight {
     to: usize,
-    segment: SegmentId,
-    cast: Cast,
-    from: SocketAddr,
-    bytes: Rc<[u8]>,
+    cargo: Cargo,
+}
+
+enum Cargo {
+    Datagram { segment: SegmentId, cast: Cast, from: SocketAddr, bytes: Rc<[u8]> },
+    Accepted(StreamId, SocketAddr),
+    Connected(StreamId),
+    Bytes(StreamId, Rc<[u8]>),
+    Closed(StreamId),
+}
+
+impl Cargo {
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::Datagram { segment, cast, from, bytes } => {
+                Input::Datagram { segment: *segment, cast: *cast, from: *from, bytes }
+            }
+            Self::Accepted(stream, from) => Input::Stream { stream: *stream, what: StreamInput::Accepted(*from) },
+            Self::Connected(stream) => Input::Stream { stream: *stream, what: StreamInput::Connected },
+            Self::Bytes(stream, bytes) => Input::Stream { stream: *stream, what: StreamInput::Bytes(bytes) },
+            Self::Closed(stream) => Input::Stream { stream: *stream, what: StreamInput::Closed },
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Datagram { bytes, .. } | Self::Bytes(_, bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// The seed to run: one given from outside, or this one.
@@ -73,6 +103,8 @@ impl World {
             flights: BinaryHeap::new(),
             cargo: BTreeMap::new(),
             wakes: BTreeSet::new(),
+            pairs: BTreeMap::new(),
+            streams_work: true,
             order: 0,
             seed,
             trace: std::env::var_os("UDPNODE_TRACE").is_some(),
@@ -145,6 +177,7 @@ impl World {
             id: SegmentId(u32::try_from(index).expect("few")),
             name: format!("eth{index}"),
             address,
+            prefix_len: 16,
             broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),
             group: Some("239.192.7.7:5007".parse().expect("an address")),
         };
@@ -192,6 +225,7 @@ impl World {
                     }
                     self.hosts[host].events.push((self.now, event));
                 }
+                Output::Stream { stream, act } => self.stream(host, stream, act, &buf),
                 Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),
             }
         }
@@ -218,11 +252,46 @@ impl World {
             let Some(place) = place else { continue };
             for delay in self.nets[net].fates(host, other, cast) {
                 let segment = SegmentId(u32::try_from(place).expect("few"));
-                self.order += 1;
-                self.flights.push(Reverse((self.now + delay, self.order, other)));
-                self.cargo.insert(self.order, Flight { to: other, segment, cast, from, bytes: Rc::clone(&bytes) });
+                self.later(delay, other, Cargo::Datagram { segment, cast, from, bytes: Rc::clone(&bytes) });
             }
         }
+    }
+
+    /// Streams lose nothing: what is written arrives a little later, in order.
+    fn stream(&mut self, host: usize, stream: StreamId, act: StreamAct, bytes: &[u8]) {
+        let delay = Duration::from_micros(150);
+        match act {
+            StreamAct::Connect(to) => {
+                let listener = self.hosts.iter().position(|other| {
+                    other.node.is_some() && other.config.listens && other.places.iter().any(|place| place.1 == to)
+                });
+                let Some(listener) = listener.filter(|_| self.streams_work) else {
+                    return self.later(delay, host, Cargo::Closed(stream));
+                };
+                self.order += 1;
+                let far = StreamId(self.order * 2);
+                self.pairs.insert((host, stream), (listener, far));
+                self.pairs.insert((listener, far), (host, stream));
+                let from = SocketAddr::new(self.hosts[host].places[0].1.ip(), 40_000);
+                self.later(delay, listener, Cargo::Accepted(far, from));
+                self.later(delay * 2, host, Cargo::Connected(stream));
+            }
+            StreamAct::Write => {
+                let Some(&(other, far)) = self.pairs.get(&(host, stream)) else { return };
+                self.later(delay, other, Cargo::Bytes(far, Rc::from(bytes)));
+            }
+            StreamAct::Close => {
+                let Some((other, far)) = self.pairs.remove(&(host, stream)) else { return };
+                self.pairs.remove(&(other, far));
+                self.later(delay, other, Cargo::Closed(far));
+            }
+        }
+    }
+
+    fn later(&mut self, delay: Duration, to: usize, cargo: Cargo) {
+        self.order += 1;
+        self.flights.push(Reverse((self.now + delay, self.order, to)));
+        self.cargo.insert(self.order, Flight { to, cargo });
     }
 
     fn arm(&mut self, host: usize) {
@@ -263,9 +332,8 @@ impl World {
     fn land(&mut self) {
         let Some(Reverse((_, order, _))) = self.flights.pop() else { return };
         let Some(flight) = self.cargo.remove(&order) else { return };
-        self.trace_hash = self.trace_hash.rotate_left(5) ^ self.now.as_micros() ^ flight.bytes.len() as u64;
-        let Flight { to, segment, cast, from, bytes } = flight;
-        self.input(to, Input::Datagram { segment, cast, from, bytes: &bytes });
+        self.trace_hash = self.trace_hash.rotate_left(5) ^ self.now.as_micros() ^ flight.cargo.len() as u64;
+        self.input(flight.to, flight.cargo.input());
     }
 
     fn wake(&mut self) {

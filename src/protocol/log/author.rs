@@ -66,7 +66,7 @@ impl Author {
             listeners: BTreeMap::new(),
             bases: BTreeMap::new(),
             awaited: VecDeque::new(),
-            tally: Tally { entries: 0, open: 0, partial: 0, unheard: 0 },
+            tally: Tally { entries: 0, open: 0, partial: 0, unheard: 0, private: 0 },
             window: config.window_start,
             confirmed_in_window: 0,
             halved_at: None,
@@ -146,7 +146,7 @@ impl Author {
     }
 
     fn draft_parts(&mut self, line: &Line, drafts: &mut Vec<Draft>) {
-        let chunks = chunks(line.as_str(), BODY_MAX - BODY_OVERHEAD - LINE_OVERHEAD);
+        let chunks = line.chunks(BODY_MAX - BODY_OVERHEAD - LINE_OVERHEAD);
         let parts = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
         for (part, chunk) in (0..).zip(chunks) {
             let text = Text { lines: vec![chunk.to_owned()], part: Some(part), parts: Some(parts) };
@@ -249,15 +249,3 @@ impl Author {
 
 /// The window never closes further than this: one lost datagram must not stop the talk.
 const WINDOW_MIN: u32 = 8;
-
-/// Cuts text into pieces of at most `max` bytes, between characters.
-fn chunks(text: &str, max: usize) -> Vec<&str> {
-    let (mut pieces, mut rest) = (Vec::new(), text);
-    while !rest.is_empty() {
-        let at = rest.floor_char_boundary(max);
-        let (piece, behind) = rest.split_at(at);
-        pieces.push(piece);
-        rest = behind;
-    }
-    pieces
-}

@@ -32,6 +32,8 @@ pub struct Peer {
     pub boot: u64,
     /// Its key is for this run only.
     pub ephemeral: bool,
+    /// It accepts streams on the port of its unicast socket.
+    pub listens: bool,
     /// Whether it is there.
     pub presence: Presence,
     /// When it joined or came back.
@@ -61,6 +63,7 @@ impl Peer {
             nick,
             boot: origin.boot,
             ephemeral: false,
+            listens: false,
             presence: Presence::Online,
             joined_at: now,
             heard_at: now,

@@ -1,0 +1,115 @@
+//! What is for one alone: direct messages by name, and plain text from and to strangers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Context, Node, context};
+use crate::event::{Arrival, Event};
+use crate::id::PeerId;
+use crate::protocol::membership::Presence;
+use crate::text::Line;
+use crate::time::{Time, WallTime};
+
+/// The longest plain datagram: what a UDP socket takes over IPv4.
+pub(super) const PLAIN_MAX: usize = 65_507;
+
+/// Plain texts shown at once; those beyond are counted and told in one line.
+const PLAIN_BURST: u32 = 50;
+/// One more may be shown after each such time.
+const PLAIN_EVERY: Duration = Duration::from_millis(50);
+
+/// How much plain text may still be shown.
+#[derive(Debug, Default)]
+pub(super) struct PlainGate {
+    shown: u32,
+    refilled_at: Time,
+    hidden: u64,
+}
+
+impl PlainGate {
+    /// Whether one more may be shown; if so, how many were not since the last.
+    fn pass(&mut self, now: Time) -> Option<u64> {
+        let gained = now.since(self.refilled_at).as_micros() / PLAIN_EVERY.as_micros();
+        if gained > 0 {
+            self.shown = self.shown.saturating_sub(u32::try_from(gained).unwrap_or(u32::MAX));
+            self.refilled_at = now;
+        }
+        if self.shown >= PLAIN_BURST {
+            self.hidden += 1;
+            return None;
+        }
+        self.shown += 1;
+        Some(std::mem::take(&mut self.hidden))
+    }
+}
+
+impl Node {
+    /// Says something to one peer, by its name.
+    pub(super) fn tell(&mut self, to: &Line, text: &Line, wall: WallTime) {
+        if self.leaving.is_some() {
+            return;
+        }
+        self.session.on_said();
+        let named = self.named(to.as_str());
+        let id = match named[..] {
+            [id] => id,
+            [] => return self.warn(format!("nobody here is called {to}: /who lists the names")),
+            _ => {
+                let labels: Vec<_> = named.iter().map(|&id| self.name_of_peer(id).label()).collect();
+                return self.warn(format!("{to} may be {}: say which", labels.join(" or ")));
+            }
+        };
+        let online = self.membership.is_online(id);
+        if self.directs.tell(id, online, text, wall, &mut context!(self)).is_err() {
+            self.warn(format!("not queued: too much waits for {to} already"));
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        self.events.push_back(Event::Warning(text));
+    }
+
+    /// Peers that a name may mean: those of that nick, or the one with that suffix. Where several
+    /// bear the nick, those who are here are meant.
+    fn named(&self, name: &str) -> Vec<PeerId> {
+        let (nick, suffix) = name.split_once('~').unwrap_or((name, ""));
+        let means = |id: PeerId, own: &str| own == nick && id.to_string().starts_with(suffix);
+        let known: Vec<_> = self.membership.peers().filter(|(id, peer)| means(*id, peer.nick.as_str())).collect();
+        let here = known.iter().filter(|(_, peer)| peer.presence == Presence::Online);
+        let here: Vec<_> = here.map(|&(id, _)| id).collect();
+        if here.is_empty() { known.into_iter().map(|(id, _)| id).collect() } else { here }
+    }
+
+    /// Plain text of a stranger: shown if it is text and there is not too much of it.
+    pub(super) fn on_plain(&mut self, arrival: Arrival, bytes: &[u8]) {
+        self.stats.plain += 1;
+        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let readable = std::str::from_utf8(text).is_ok_and(|text| !text.is_empty() && !text.contains('\0'));
+        let Ok(text) = Line::from_bytes(text) else { return };
+        // Our own plain text, come back by a cast.
+        if self.membership.segments().any(|segment| segment.address == arrival.address) {
+            self.stats.echoes += 1;
+            return;
+        }
+        let Some(hidden) = readable.then(|| self.plain_gate.pass(self.now)).flatten() else {
+            self.stats.plain_hidden += 1;
+            return;
+        };
+        if hidden > 0 {
+            self.warn(format!("{hidden} plain datagrams were not shown: there were too many"));
+        }
+        self.events.push_back(Event::Plain { arrival, text });
+    }
+
+    /// Sends text as it is.
+    pub(super) fn send_plain(&mut self, to: SocketAddr, text: &Line) {
+        let Some(segment) = self.membership.segment_towards(to.ip()) else {
+            return self.warn(format!("no interface to reach {to} by"));
+        };
+        if text.as_str().len() > PLAIN_MAX {
+            return self.warn(format!("not sent: a datagram holds at most {PLAIN_MAX} bytes"));
+        }
+        self.outbound.plain(segment, to, text.as_str());
+    }
+}

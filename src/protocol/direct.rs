@@ -1,0 +1,322 @@
+//! Messages for one peer: queued while it is away, delivered once and in order, and said so.
+//!
+//! Frames are numbered per peer and acknowledged; it is the same whether they travel by datagram
+//! or by stream, so either may fail without a message being lost or shown twice.
+//!
+//! ```text
+//!   ann                              bob
+//!    |-- direct 7 (datagram) -->  x    |
+//!    |-- direct 8 ------------------->|  held: 7 is lacking
+//!    |<-- receipt next 7, ahead 8 ----|
+//!    |-- direct 7 ------------------->|  shows 7 and 8
+//!    |<-- receipt next 9 -------------|  delivered
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::event::Arrival;
+use crate::id::PeerId;
+use crate::protocol::{Context, News, Post, To, earlier};
+use crate::text::{LINE_MAX, Line};
+use crate::time::{Time, WallTime};
+use crate::wire::Message;
+use crate::wire::body::{self, Direct, Receipt};
+
+/// Text in one frame: with everything around it a frame fits a datagram.
+const CHUNK_MAX: usize = 900;
+/// Frames under way to one peer.
+const WINDOW: usize = 32;
+/// Frames held beyond the first that is lacking: as many as a receipt can tell.
+const AHEAD_MAX: u64 = 64;
+/// Messages queued for one peer. When full, a further one is refused, aloud.
+const QUEUE_MAX: usize = 10_000;
+/// Bytes queued for all peers together. When full, a further message is refused, aloud.
+const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// A frame is sent again after this, doubled each time, ...
+const RETRY_AFTER: Duration = Duration::from_millis(60);
+/// ... but at least this often.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// Parts that a message may have.
+const PARTS_MAX: u16 = 512;
+
+/// Why a message was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+/// What is under way to others, and what came from them.
+#[derive(Debug, Default)]
+pub struct Directs {
+    next_mid: u64,
+    bytes: usize,
+    progress_at: Option<Time>,
+    outboxes: BTreeMap<PeerId, Outbox>,
+    inboxes: BTreeMap<PeerId, Inbox>,
+    reader_blocked: bool,
+}
+
+#[derive(Debug)]
+struct Outbox {
+    next_seq: u64,
+    frames: VecDeque<Frame>,
+    online: bool,
+    wake: Option<Time>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    body: Direct,
+    is_last: bool,
+    acknowledged: bool,
+    sent: Option<(Time, u32)>,
+}
+
+#[derive(Debug)]
+struct Inbox {
+    boot: u64,
+    next: u64,
+    held: BTreeMap<u64, (Direct, Arrival)>,
+    parts: Option<(u16, String)>,
+}
+
+impl Directs {
+    /// Queues a message. Returns its number.
+    ///
+    /// # Errors
+    /// [`QueueFull`]; nothing was queued.
+    pub fn tell(
+        &mut self,
+        to: PeerId,
+        online: bool,
+        text: &Line,
+        wall: WallTime,
+        ctx: &mut Context<'_>,
+    ) -> Result<u64, QueueFull> {
+        let outbox =
+            self.outboxes.entry(to).or_insert(Outbox { next_seq: 1, frames: VecDeque::new(), online, wake: None });
+        outbox.online = online;
+        if outbox.frames.len() >= QUEUE_MAX || self.bytes + text.as_str().len() > QUEUE_BYTES_MAX {
+            return Err(QueueFull);
+        }
+        self.next_mid += 1;
+        self.bytes += text.as_str().len();
+        let mid = self.next_mid;
+        ctx.news.push_back(News::Told { mid, to, text: text.clone(), queued: !online });
+        outbox.queue(to, mid, text, wall);
+        outbox.send(to, ctx);
+        Ok(mid)
+    }
+
+    /// Messages that their peers have not acknowledged.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        let last = self.outboxes.values().flat_map(|outbox| &outbox.frames).filter(|frame| frame.is_last);
+        last.count() as u64
+    }
+
+    /// When a frame was acknowledged last.
+    #[must_use]
+    pub const fn progress_at(&self) -> Option<Time> {
+        self.progress_at
+    }
+
+    /// A peer is there: what was queued for it goes out at once.
+    pub fn on_online(&mut self, peer: PeerId, ctx: &mut Context<'_>) {
+        if let Some(outbox) = self.outboxes.get_mut(&peer) {
+            outbox.online = true;
+            outbox.frames.iter_mut().for_each(|frame| frame.sent = None);
+            outbox.send(peer, ctx);
+        }
+    }
+
+    /// A peer is gone: nothing is sent until it is back.
+    pub fn on_gone(&mut self, peer: PeerId) {
+        if let Some(outbox) = self.outboxes.get_mut(&peer) {
+            (outbox.online, outbox.wake) = (false, None);
+        }
+    }
+
+    /// A frame of a peer. It is acknowledged by the way it came, `back`.
+    pub fn on_direct(
+        &mut self,
+        from: PeerId,
+        boot: u64,
+        frame: Direct,
+        arrival: Arrival,
+        back: To,
+        ctx: &mut Context<'_>,
+    ) {
+        if *frame.to != ctx.me.0 {
+            return;
+        }
+        let inbox = self.inboxes.entry(from).or_insert_with(|| Inbox::new(boot, frame.base));
+        if boot > inbox.boot {
+            *inbox = Inbox::new(boot, frame.base);
+        }
+        if boot < inbox.boot {
+            return;
+        }
+        let room = inbox.next..inbox.next.saturating_add(AHEAD_MAX);
+        if room.contains(&frame.seq) {
+            inbox.held.insert(frame.seq, (frame, arrival));
+        }
+        if !self.reader_blocked {
+            inbox.deliver(from, ctx);
+        }
+        let receipt = inbox.receipt(from);
+        ctx.posts.push_back(Post { to: back, message: Message::Receipt(receipt) });
+    }
+
+    /// A receipt of a peer.
+    pub fn on_receipt(&mut self, from: PeerId, receipt: &Receipt, boot: u64, ctx: &mut Context<'_>) {
+        if *receipt.to != ctx.me.0 || receipt.boot != boot {
+            return;
+        }
+        let Some(outbox) = self.outboxes.get_mut(&from) else { return };
+        for frame in &mut outbox.frames {
+            let ahead = frame.body.seq.checked_sub(receipt.next.saturating_add(1));
+            frame.acknowledged |= ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
+        }
+        while outbox.frames.front().is_some_and(|frame| frame.body.seq < receipt.next) {
+            let Some(frame) = outbox.frames.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(frame.body.text.len());
+            self.progress_at = Some(ctx.now);
+            if frame.is_last {
+                ctx.news.push_back(News::TellDelivered { mid: frame.body.mid, to: from });
+            }
+        }
+        outbox.send(from, ctx);
+    }
+
+    /// Whoever reads our events keeps up, or does not: then nothing more is taken.
+    pub fn on_reader(&mut self, ready: bool, ctx: &mut Context<'_>) {
+        self.reader_blocked = !ready;
+        if ready {
+            for (&from, inbox) in &mut self.inboxes {
+                let before = inbox.next;
+                inbox.deliver(from, ctx);
+                if inbox.next != before {
+                    let receipt = inbox.receipt(from);
+                    ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Receipt(receipt) });
+                }
+            }
+        }
+    }
+
+    /// The messages that never arrived, for the last word about them.
+    pub fn undelivered(&self) -> impl Iterator<Item = (PeerId, u64)> {
+        self.outboxes.iter().flat_map(|(&to, outbox)| {
+            outbox.frames.iter().filter(|frame| frame.is_last).map(move |frame| (to, frame.body.mid))
+        })
+    }
+
+    /// When [`Directs::on_timeout`] has something to do.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Time> {
+        self.outboxes.values().fold(None, |wake, outbox| earlier(wake, outbox.wake))
+    }
+
+    /// Time passed: sends again what was not acknowledged.
+    pub fn on_timeout(&mut self, ctx: &mut Context<'_>) {
+        for (&to, outbox) in &mut self.outboxes {
+            if outbox.wake.is_some_and(|at| at <= ctx.now) {
+                outbox.send(to, ctx);
+            }
+        }
+    }
+}
+
+impl Outbox {
+    fn queue(&mut self, to: PeerId, mid: u64, text: &Line, wall: WallTime) {
+        let chunks = text.chunks(CHUNK_MAX);
+        let parts = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
+        for (part, chunk) in (0..).zip(chunks) {
+            let whole = parts == 1;
+            let body = Direct {
+                to: body::bytes(to),
+                seq: self.next_seq,
+                base: 0,
+                mid,
+                wall_ms: wall.0,
+                text: chunk.to_owned(),
+                part: (!whole).then_some(part),
+                parts: (!whole).then_some(parts),
+            };
+            self.next_seq += 1;
+            self.frames.push_back(Frame { body, is_last: part + 1 == parts, acknowledged: false, sent: None });
+        }
+    }
+
+    /// Sends what is due of the window, and sets the time of the next look.
+    fn send(&mut self, to: PeerId, ctx: &mut Context<'_>) {
+        self.wake = None;
+        if !self.online {
+            return;
+        }
+        let base = self.frames.front().map_or(self.next_seq, |frame| frame.body.seq);
+        for frame in self.frames.iter_mut().take(WINDOW).filter(|frame| !frame.acknowledged) {
+            let due = frame.sent.map_or(ctx.now, |(at, times)| at + pause(times));
+            if due <= ctx.now {
+                let times = frame.sent.map_or(0, |(_, times)| times + 1);
+                ctx.stats.direct_repeats += u64::from(times > 0);
+                frame.sent = Some((ctx.now, times));
+                frame.body.base = base;
+                let message = Message::Direct(frame.body.clone());
+                ctx.posts.push_back(Post { to: To::Private(to, frame.body.seq), message });
+                self.wake = earlier(self.wake, Some(ctx.now + pause(times)));
+            } else {
+                self.wake = earlier(self.wake, Some(due));
+            }
+        }
+    }
+}
+
+/// The pause before a frame is sent again that was sent again so often.
+fn pause(times: u32) -> Duration {
+    (RETRY_AFTER * 2u32.pow(times.min(5))).min(RETRY_MAX)
+}
+
+impl Inbox {
+    const fn new(boot: u64, base: u64) -> Self {
+        let next = if base > 0 { base } else { 1 };
+        Self { boot, next, held: BTreeMap::new(), parts: None }
+    }
+
+    fn receipt(&self, to: PeerId) -> Receipt {
+        let bits = self.held.keys().filter_map(|seq| seq.checked_sub(self.next + 1));
+        let ahead = bits.filter(|&bit| bit < AHEAD_MAX).fold(0, |ahead, bit| ahead | 1 << bit);
+        Receipt { to: body::bytes(to), boot: self.boot, next: self.next, ahead }
+    }
+
+    fn deliver(&mut self, from: PeerId, ctx: &mut Context<'_>) {
+        while let Some((frame, arrival)) = self.held.remove(&self.next) {
+            self.next += 1;
+            let (mid, wall) = (frame.mid, WallTime(frame.wall_ms));
+            if let Some(text) = self.assemble(frame) {
+                ctx.stats.delivered += 1;
+                ctx.news.push_back(News::Whispered { from, boot: self.boot, mid, wall, text, arrival });
+            }
+        }
+    }
+
+    fn assemble(&mut self, frame: Direct) -> Option<Line> {
+        let (Some(part), Some(parts)) = (frame.part, frame.parts) else {
+            self.parts = None;
+            return Some(Line::from_peer(&frame.text));
+        };
+        let (expected, mut text) = match self.parts.take() {
+            _ if part == 0 => (0, String::new()),
+            Some(parts) => parts,
+            None => return None,
+        };
+        if part != expected || part >= parts || parts > PARTS_MAX || text.len() + frame.text.len() > 3 * LINE_MAX {
+            return None;
+        }
+        text.push_str(&frame.text);
+        if part + 1 == parts {
+            return Some(Line::from_peer(&text));
+        }
+        self.parts = Some((part + 1, text));
+        None
+    }
+}
