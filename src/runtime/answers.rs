@@ -15,10 +15,11 @@ pub(crate) fn help() -> String {
 }
 
 /// The answer to `/who`; `segment` is what the system calls a segment.
-pub(crate) fn who(peers: &[PeerStatus], segment: impl Fn(SegmentId) -> String) -> String {
+pub(crate) fn who(mut peers: Vec<PeerStatus>, segment: impl Fn(SegmentId) -> String) -> String {
     if peers.is_empty() {
         return "nobody else is here".into();
     }
+    peers.sort_by_cached_key(|peer| peer.name.label());
     let rows: Vec<Vec<String>> = peers.iter().map(|peer| row(peer, &segment)).collect();
     table(&rows)
 }
@@ -88,10 +89,10 @@ mod tests {
             heard: Duration::from_secs(8),
             hears: 0,
         };
-        let peers = [peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
+        let peers = vec![peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
         let expected = "bob     10.0.0.4:5004  eth0  online for 1 h\n你好吗                       lost, silent for 8 s";
-        assert_eq!(who(&peers, |_| "eth0".into()), expected);
-        assert_eq!(who(&[], |_| String::new()), "nobody else is here");
+        assert_eq!(who(peers, |_| "eth0".into()), expected);
+        assert_eq!(who(Vec::new(), |_| String::new()), "nobody else is here");
     }
 
     #[test]

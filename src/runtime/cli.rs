@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use argh::FromArgs;
 
-use crate::address::Endpoint;
+use super::values::{Local, group, history, local_address, peer, ttl, wait};
 use crate::command::CastChoice;
 use crate::config::Config;
 use crate::text::{Line, Nick};
@@ -22,9 +22,6 @@ const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 
 
 /// Routers that a multicast may pass, less one.
 const TTL_DEFAULT: u8 = 2;
-
-/// The longest `--wait`, in seconds: a day.
-const WAIT_MAX: f64 = 86_400.0;
 
 /// Options that take a value; for them `--option=value` is understood as well.
 const WITH_VALUE: &[(&str, &str)] = &[
@@ -40,13 +37,13 @@ const WITH_VALUE: &[(&str, &str)] = &[
     ("", "--history"),
 ];
 
-/// Chat with everybody on the local network: no server, no internet.
-///
-/// In a terminal, type and press Enter. From a pipe or a file, every line is a message.
+/// What can be asked for.
 #[derive(FromArgs, Debug)]
 #[argh(
     help_triggers("-h", "--help"),
     usage = "[OPTIONS]",
+    description = "Chat with everybody on the local network: no server, no internet.\n\
+        In a terminal, type and press Enter. From a pipe or a file, every line is a message.",
     note = "Ports: an address without a port has port 5000 + its last octet: 10.0.0.4 is\n  10.0.0.4:5004, and the group 224.1.1.1 is 224.1.1.1:5001.",
     note = "Exit status: 0 everybody who was online confirmed everything; 1 failed; 2 usage;\n  3 nobody there; 4 only some confirmed; 129, 130, 143 on SIGHUP, SIGINT, SIGTERM.",
     example = "udpnode --name ann                        chat on every interface that is up",
@@ -55,37 +52,37 @@ const WITH_VALUE: &[(&str, &str)] = &[
     example = "udpnode --address 127.0.0.2 --name bob    a second node on this machine"
 )]
 struct Arguments {
-    /// what others see (default: $UDPNODE_NAME, else the login name, or the host name for root)
-    #[argh(option, short = 'n', arg_name = "NAME")]
+    /// NAME that others see (default: $UDPNODE_NAME, else the login name, or the host name for root)
+    #[argh(option, short = 'n')]
     name: Option<String>,
 
-    /// use this interface; may be repeated (default: all that are up, loopback only if there is no
+    /// use interface NAME; may be repeated (default: all that are up, loopback only if there is no
     /// other)
-    #[argh(option, short = 'i', arg_name = "NAME")]
+    #[argh(option, short = 'i')]
     interface: Vec<String>,
 
-    /// use this local address, for example 127.0.0.2, and this port (default: each interface's own)
-    #[argh(option, short = 'a', arg_name = "ADDR[:PORT]", from_str_fn(local_address))]
+    /// use local address ADDR[:PORT], for example 127.0.0.2 (default: each interface's own)
+    #[argh(option, short = 'a', from_str_fn(local_address))]
     address: Option<Local>,
 
-    /// multicast group (default: 239.192.7.7:5007)
-    #[argh(option, short = 'g', arg_name = "ADDR[:PORT]", from_str_fn(group))]
+    /// multicast group ADDR[:PORT] (default: 239.192.7.7:5007)
+    #[argh(option, short = 'g', from_str_fn(group))]
     group: Option<SocketAddr>,
 
-    /// multicast TTL (default: 2)
-    #[argh(option, short = 't', arg_name = "N", from_str_fn(ttl))]
+    /// multicast TTL N, from 0 to 255 (default: 2)
+    #[argh(option, short = 't', from_str_fn(ttl))]
     ttl: Option<u8>,
 
-    /// which cast carries group messages: auto, multicast, broadcast or unicast (default: auto)
-    #[argh(option, short = 'c', arg_name = "CAST")]
+    /// CAST that carries group messages: auto, multicast, broadcast or unicast (default: auto)
+    #[argh(option, short = 'c')]
     cast: Option<CastChoice>,
 
-    /// a peer to greet by unicast; may be repeated
-    #[argh(option, short = 'p', arg_name = "ADDR[:PORT]", from_str_fn(peer))]
+    /// greet the peer at ADDR[:PORT] by unicast; may be repeated
+    #[argh(option, short = 'p', from_str_fn(peer))]
     peer: Vec<SocketAddr>,
 
-    /// where key and lock are kept (default: $XDG_STATE_HOME/udpnode/NAME)
-    #[argh(option, arg_name = "DIR")]
+    /// keep key and lock in DIR (default: $XDG_STATE_HOME/udpnode/NAME)
+    #[argh(option)]
     state_dir: Option<PathBuf>,
 
     /// keep nothing: use a new key for this run only
@@ -104,21 +101,18 @@ struct Arguments {
     #[argh(switch)]
     commands: u8,
 
-    /// how long to wait for peers and for confirmations (default: 5)
-    #[argh(option, short = 'w', arg_name = "SECONDS", from_str_fn(wait))]
+    /// wait SECONDS for peers and for confirmations (default: 5)
+    #[argh(option, short = 'w', from_str_fn(wait))]
     wait: Option<Duration>,
 
-    /// how many past messages to show on joining (default: 50)
-    #[argh(option, arg_name = "N", from_str_fn(history))]
+    /// show N past messages on joining (default: 50)
+    #[argh(option, from_str_fn(history))]
     history: Option<usize>,
 
     /// print the versions of program and protocol
     #[argh(switch, short = 'V')]
     version: bool,
 }
-
-/// A local address, and the port if one was asked for.
-pub(crate) type Local = (Ipv4Addr, Option<u16>);
 
 /// Where key and lock are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -320,54 +314,6 @@ impl Settings {
 
 fn named(source: &str, name: &str) -> Result<Nick, UsageError> {
     Nick::new(name).map_err(|why| UsageError::new(format!("{source} '{name}': {why}")))
-}
-
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    text.parse::<Endpoint>().map_err(|why| why.to_string())
-}
-
-fn group(text: &str) -> Result<SocketAddr, String> {
-    let group = endpoint(text)?.socket_addr();
-    match group.ip() {
-        IpAddr::V6(_) => Err("an IPv6 group is not supported yet: choose an IPv4 group".into()),
-        IpAddr::V4(ip) if ip.is_multicast() => Ok(group),
-        IpAddr::V4(_) => Err("that is no multicast group: choose one from 224.0.0.0 to 239.255.255.255".into()),
-    }
-}
-
-fn local_address(text: &str) -> Result<Local, String> {
-    let Endpoint { ip, port } = endpoint(text)?;
-    let IpAddr::V4(ip) = ip else {
-        return Err("an IPv6 address is not supported yet: choose an IPv4 address".into());
-    };
-    if is_one_host(ip) { Ok((ip, port)) } else { Err("that is not the address of one machine".into()) }
-}
-
-fn peer(text: &str) -> Result<SocketAddr, String> {
-    let peer = endpoint(text)?.socket_addr();
-    match peer.ip() {
-        IpAddr::V6(_) => Err("an IPv6 peer is not supported yet: use its IPv4 address".into()),
-        IpAddr::V4(ip) if is_one_host(ip) => Ok(peer),
-        IpAddr::V4(_) => Err("that is not the address of one machine".into()),
-    }
-}
-
-const fn is_one_host(ip: Ipv4Addr) -> bool {
-    !ip.is_multicast() && !ip.is_unspecified() && !ip.is_broadcast()
-}
-
-fn ttl(text: &str) -> Result<u8, String> {
-    text.parse().map_err(|_| "a TTL is a number from 0 to 255".into())
-}
-
-fn history(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| "write a number of messages, 0 or more".into())
-}
-
-fn wait(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|s| (0.0..=WAIT_MAX).contains(s));
-    let refuse = || "write a number of seconds, at most 86400, for example 2.5".to_owned();
-    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(refuse)
 }
 
 #[cfg(test)]

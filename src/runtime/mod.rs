@@ -13,6 +13,7 @@
 mod answers;
 mod cli;
 mod console;
+mod ending;
 mod holder;
 mod interfaces;
 mod lines;
@@ -25,6 +26,7 @@ mod sockets;
 mod state;
 mod teller;
 mod terminal;
+mod values;
 
 use std::env;
 use std::ffi::OsString;

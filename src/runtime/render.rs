@@ -32,8 +32,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) group: SocketAddr,
 }
 
-/// The event as a line of text, if a person is told about it. Warnings and notices are not:
-/// they have a place of their own.
+/// The event as a line of text, if a person is told about it. Warnings are not: they have a place
+/// of their own.
 pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
     let now = clock(now);
     let peer = |peer: &PeerName, what: &str, address: &SocketAddr| {
@@ -53,7 +53,8 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
         Event::Plain { arrival, text } => Some(format!("{now} {} (plain): {text}", arrival.address)),
         Event::Gap { from, count: 1 } => Some(format!("{now} * 1 message from {} is gone", from.label())),
         Event::Gap { from, count } => Some(format!("{now} * {count} messages from {} are gone", from.label())),
-        Event::Sent { .. } | Event::Delivered { .. } | Event::Notice(_) | Event::Warning(_) | Event::Done(_) => None,
+        Event::Notice(text) => Some(format!("{now} * {}", Line::from_peer(text))),
+        Event::Sent { .. } | Event::Delivered { .. } | Event::Warning(_) | Event::Done(_) => None,
     }
 }
 
@@ -96,8 +97,8 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
             let object = Object::new("gap").text("from", from.nick.as_str());
             object.text("id", &from.id.to_string()).number("count", *count)
         }
-        Event::Notice(text) => Object::new("notice").text("text", text),
-        Event::Warning(text) => Object::new("warning").text("text", text),
+        Event::Notice(text) => return Some(json_remark("notice", text)),
+        Event::Warning(text) => return Some(json_remark("warning", text)),
         Event::Done(_) => return None,
     };
     Some(object.finish())
@@ -124,6 +125,11 @@ fn json_plain(arrival: &Arrival, text: &Line, view: View<'_>) -> Object {
         .text("text", text.as_str())
         .arrival(arrival, view)
         .text("time", &rfc3339(view.now))
+}
+
+/// A warning or a notice as a line of JSON.
+pub(crate) fn json_remark(event: &str, text: &str) -> String {
+    Object::new(event).text("text", text).finish()
 }
 
 /// That everything is open, as a line of JSON.

@@ -14,19 +14,20 @@ use super::Failure;
 use super::answers;
 use super::cli::Settings;
 use super::console::{Console, Item, Kind};
+use super::ending::Ending;
 use super::interfaces::Wanted;
 use super::network::{Changes, Network};
 use super::output::{self, Output as Stdout, Reader};
 use super::render::{Ready, View};
 use super::signals::{Heard, Signals};
 use super::sockets::{Group, Sockets};
-use super::state::State;
+use super::state::{Lock, State};
 use super::teller::{Form, Teller};
 use super::terminal;
 use crate::command::{Command, Typed};
 use crate::config::Config;
 use crate::crypto::Identity;
-use crate::event::{Event, Outcome};
+use crate::event::Event;
 use crate::node::{Input, Node, Output};
 use crate::time::{Time, WallTime};
 
@@ -45,26 +46,8 @@ const ITEMS_MAX: usize = 8;
 /// How often the interfaces are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long leaving may take before it is cut short.
-const LEAVING_MAX: Duration = Duration::from_secs(3);
-
 /// The largest datagram there is.
 const DATAGRAM_MAX: usize = 65_536;
-
-/// A decision to leave.
-#[derive(Clone, Copy, Debug)]
-struct Leaving {
-    /// The exit status, if the outcome does not decide it.
-    status: Option<u8>,
-    by: Time,
-}
-
-/// How what was said fared.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    said: u64,
-    confirmed: u64,
-}
 
 /// The running program.
 pub(super) struct Shell {
@@ -83,12 +66,10 @@ pub(super) struct Shell {
     look_at: Time,
     /// The node was told that a line waits.
     line_waits: bool,
-    leaving: Option<Leaving>,
-    /// Leave now, whatever is under way.
-    abort: Option<u8>,
-    done: Option<Outcome>,
-    tally: Tally,
+    ending: Ending,
     stay: bool,
+    /// Held, and never looked at.
+    _lock: Option<Lock>,
     wait: Duration,
     group: std::net::SocketAddr,
 }
@@ -125,10 +106,8 @@ impl Shell {
             outgoing: Vec::new(),
             look_at: Time::ZERO + LOOK_EVERY,
             line_waits: false,
-            leaving: None,
-            abort: None,
-            done: None,
-            tally: Tally::default(),
+            ending: Ending::default(),
+            _lock: state.lock,
             poll,
         };
         shell.greet(boot);
@@ -141,7 +120,6 @@ impl Shell {
         let addresses = self.network.segments().map(|segment| segment.address).collect();
         let own = self.node.name();
         self.teller.ready(&Ready { own: &own, boot, addresses, group: self.group });
-        self.teller.repaint();
     }
 
     /// Runs until it is decided how this ends; returns the exit status.
@@ -149,7 +127,7 @@ impl Shell {
         let mut events = Events::with_capacity(256);
         loop {
             self.write();
-            if let Some(status) = self.ended() {
+            if let Some(status) = self.ending.status(self.now()) {
                 return Ok(status);
             }
             self.wait(&mut events)?;
@@ -166,21 +144,11 @@ impl Shell {
     /// Prints what is left, as long as somebody takes it, and gives the terminal back.
     pub(super) fn close(mut self, status: u8) -> u8 {
         self.teller.leave();
-        if self.abort.is_none() {
-            let signals = &mut self.signals;
-            self.teller.output.flush(|| signals.next().is_none());
-        }
+        let (signals, patient) = (&mut self.signals, self.ending.is_patient());
+        self.teller.output.flush(|| patient && signals.next().is_none());
         terminal::leave();
-        match self.done {
-            Some(Outcome::Nobody) if status == 3 => {
-                let (group, wait) = (self.group, self.wait.as_secs_f64());
-                output::complain(&format!("nobody is there: no peer in {group} within {wait} s to hear what was said"));
-            }
-            Some(Outcome::Partial) if status == 4 => {
-                let Tally { said, confirmed } = self.tally;
-                output::complain(&format!("only some confirmed: {confirmed} of {said} messages reached everybody"));
-            }
-            _ => {}
+        if let Some(remark) = self.ending.remark(status, self.wait) {
+            output::complain(&remark);
         }
         status
     }
@@ -189,32 +157,15 @@ impl Shell {
         Time::from_micros(u64::try_from(self.woke.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// How this ends, if it does.
-    fn ended(&self) -> Option<u8> {
-        if self.abort.is_some() {
-            return self.abort;
-        }
-        let late = self.leaving.filter(|leaving| leaving.by <= self.now());
-        let status = self.leaving.and_then(|leaving| leaving.status);
-        match self.done {
-            None => late.map(|_| status.unwrap_or(0)),
-            Some(outcome) => Some(status.unwrap_or(match outcome {
-                Outcome::Complete => 0,
-                Outcome::Nobody => 3,
-                Outcome::Partial => 4,
-            })),
-        }
-    }
-
     /// Waits until there is something to do.
     fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
         let now = self.now();
         let lines = self.node.wants_line();
-        let reads = self.leaving.is_none() && self.console.is_ready(lines);
+        let reads = !self.ending.is_decided() && self.console.is_ready(lines);
         let wait = if reads || !self.ready.is_empty() {
             Duration::ZERO
         } else {
-            let times = [Some(self.look_at), self.node.poll_timeout(), self.leaving.map(|l| l.by)];
+            let times = [Some(self.look_at), self.node.poll_timeout(), self.ending.by()];
             times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
@@ -243,9 +194,12 @@ impl Shell {
 
     fn on_signal(&mut self, heard: Heard) {
         match heard {
-            Heard::Leave(status) if self.leaving.is_some() => self.abort = Some(status),
-            Heard::Leave(status) => self.leave(Some(status)),
-            Heard::Abort(status) => self.abort = Some(status),
+            Heard::Leave(status) => {
+                if self.ending.on_signal(status, self.now()) {
+                    self.handle(Input::Command(Command::Quit));
+                }
+            }
+            Heard::Abort(status) => self.ending.abort(status),
             Heard::Resized => self.teller.repaint(),
             Heard::Stop => {
                 self.teller.leave();
@@ -305,10 +259,11 @@ impl Shell {
 
     fn serve_console(&mut self) {
         for _ in 0..ITEMS_MAX {
-            if self.leaving.is_some() || self.done.is_some() {
+            if self.ending.is_decided() {
                 break;
             }
             self.console.fill(self.poll.registry());
+            self.show_typed();
             if self.console.has_line() && !self.node.wants_line() {
                 self.wait_with_line();
                 break;
@@ -318,6 +273,9 @@ impl Shell {
             };
             self.on_item(item);
         }
+    }
+
+    fn show_typed(&mut self) {
         let (text, cursor) = self.console.typed();
         self.teller.typed(text, cursor);
     }
@@ -359,8 +317,8 @@ impl Shell {
             Typed::Say(line) => return self.on_item(Item::Say(vec![line])),
             Typed::Help => answers::help(),
             Typed::Who => {
-                let peers: Vec<_> = self.node.peers().collect();
-                answers::who(&peers, |segment| self.sockets.name(segment).to_owned())
+                let segment = |id| self.sockets.name(id).to_owned();
+                answers::who(self.node.peers().collect(), segment)
             }
             Typed::Stats => {
                 let unsent = ("unsent", self.sockets.unsent());
@@ -373,8 +331,7 @@ impl Shell {
 
     /// Says bye; the loop ends when that is done, or late.
     fn leave(&mut self, status: Option<u8>) {
-        if self.leaving.is_none() {
-            self.leaving = Some(Leaving { status, by: self.now() + LEAVING_MAX });
+        if self.ending.leave(status, self.now()) {
             self.handle(Input::Command(Command::Quit));
         }
     }
@@ -406,14 +363,7 @@ impl Shell {
     }
 
     fn on_told(&mut self, event: &Event) {
-        match event {
-            Event::Done(outcome) => self.done = Some(*outcome),
-            Event::Sent { .. } => self.tally.said += 1,
-            Event::Delivered { confirmed, online, .. } if confirmed == online && *online > 0 => {
-                self.tally.confirmed += 1;
-            }
-            _ => {}
-        }
+        self.ending.on_event(event);
         let own = self.node.name().label();
         let segment = |id| self.sockets.name(id).to_owned();
         self.teller.event(event, &own, View { now: wall(), segment: &segment });

@@ -17,6 +17,9 @@ use nix::fcntl::{Flock, FlockArg};
 /// Length of a secret key in bytes.
 const KEY_LEN: usize = 32;
 
+/// Keeps other nodes out of a state directory until it is dropped.
+pub(crate) type Lock = Flock<File>;
+
 /// Who this node is, in this run.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -28,8 +31,8 @@ pub(crate) struct State {
     pub(crate) ephemeral: bool,
     /// What the person should know about it.
     pub(crate) warning: Option<String>,
-    /// Held as long as the node runs.
-    _lock: Option<Flock<File>>,
+    /// To be held as long as the node runs; `None` where there is nothing to hold.
+    pub(crate) lock: Option<Lock>,
 }
 
 /// Why the state directory must be looked after before the node can run.
@@ -108,7 +111,7 @@ pub(crate) fn open(dir: &Path) -> Result<State, StateError> {
 /// # Errors
 /// [`StateError::Random`].
 pub(crate) fn nowhere(warning: Option<String>) -> Result<State, StateError> {
-    Ok(State { secret: random()?, boot: 1, ephemeral: true, warning, _lock: None })
+    Ok(State { secret: random()?, boot: 1, ephemeral: true, warning, lock: None })
 }
 
 /// 32 bytes that nobody can guess.
@@ -130,10 +133,10 @@ fn try_open(dir: &Path) -> Result<State, Unusable> {
     let lock = lock(&dir.join("lock"))?;
     let (secret, fresh) = key(dir)?;
     let (boot, warning) = next_boot(dir, fresh).map_err(at(&dir.join("boot")))?;
-    Ok(State { secret, boot, ephemeral: false, warning, _lock: Some(lock) })
+    Ok(State { secret, boot, ephemeral: false, warning, lock: Some(lock) })
 }
 
-fn lock(path: &Path) -> Result<Flock<File>, Unusable> {
+fn lock(path: &Path) -> Result<Lock, Unusable> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -58,7 +58,6 @@ impl Teller {
                     self.line(&line);
                 }
             }
-            (Event::Notice(text), _) => self.notice(text),
             (_, Form::Text) => {
                 if let Some(line) = render::text(event, view.now) {
                     self.line(&line);
@@ -77,7 +76,7 @@ impl Teller {
         let clean = Line::from_peer(text);
         match self.form {
             Form::Text => output::complain(clean.as_str()),
-            Form::Json => self.json(&Event::Warning(clean.to_string())),
+            Form::Json => self.line(&render::json_remark("warning", clean.as_str())),
             Form::Prompt => self.line(&format!("udpnode: {clean}")),
         }
     }
@@ -85,17 +84,10 @@ impl Teller {
     /// An answer, of one line or several.
     pub(crate) fn notice(&mut self, text: &str) {
         if self.form == Form::Json {
-            return self.json(&Event::Notice(text.to_owned()));
+            return self.line(&render::json_remark("notice", text));
         }
         for line in text.lines() {
             self.line(Line::from_peer(line).as_str());
-        }
-    }
-
-    fn json(&mut self, event: &Event) {
-        let view = View { now: crate::time::WallTime(0), segment: &|_| String::new() };
-        if let Some(line) = render::json(event, view) {
-            self.line(&line);
         }
     }
 
