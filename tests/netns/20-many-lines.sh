@@ -47,13 +47,12 @@ with open(sys.argv[1], "rb", buffering=0) as pipe, open(sys.argv[2], "ab", buffe
 PID[reader]=$!
 mkfifo "$T/eve.in"
 : >"$T/eve.out"
-launch eve e "$T/eve.in" "$T/slow.pipe" --json
+launch eve e "$T/eve.in" "$T/slow.pipe" --json --history 0
 exec {fd}>"$T/eve.in"
 IN[eve]=$fd
 meet bob eve
 began=$(now_ms)
 feed ann a "$T/long"
-peaks=()
 reap ann 60
 took=$((($(now_ms) - began) / 1000))
 is "slow reader: the sender ends with 0" "$STATUS" 0

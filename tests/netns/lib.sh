@@ -209,7 +209,7 @@ below() { [ "$1" -lt "$2" ] || { echo "# $1 is not below $2"; return 1; }; }
 story() {
     local f
     for f in "$T"/*.out "$T"/*.err; do
-        [ -s "$f" ] && tail -n 6 "$f" | cut -c1-220 | cat -v | sed "s|^|#   $(basename "$f"): |"
+        [ -s "$f" ] && tail -n 4 "$f" | cut -c1-150 | cat -v | sed "s|^|#   $(basename "$f"): |"
     done
 }
 
