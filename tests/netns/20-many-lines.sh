@@ -1,7 +1,6 @@
 #!/bin/bash
 # Proves: 2,000 lines from a pipe and from a file arrive at three receivers, each line once and in
-# order, and the sender ends with 0; a receiver whose reader takes 20 lines a second slows the
-# sender down instead of losing lines; and nobody's memory grows with what waits.
+# order, and the sender ends with 0; and nobody's memory grows with what passes.
 . "$(dirname "$0")/lib.sh"
 
 LINES_SENT=2000
@@ -23,48 +22,7 @@ for way in pipe feed; do
     done
 done
 
-# 300 lines of 4,000 bytes; the slow reader takes 20 a second, so it needs 15 s.
-SLOW=300
-pad=$(printf 'x%.0s' $(seq 4000))
-for i in $(seq "$SLOW"); do echo "slow $i $pad"; done >"$T/long"
-space e
-plug e eth0 br1 10.77.1.5/24
-mkfifo "$T/slow.pipe"
-python3 -c '
-import sys, time
-with open(sys.argv[1], "rb", buffering=0) as pipe, open(sys.argv[2], "ab", buffering=0) as out:
-    rest = b""
-    while True:
-        while b"\n" not in rest:
-            more = pipe.read(4096)
-            if not more:
-                sys.exit()
-            rest += more
-        line, rest = rest.split(b"\n", 1)
-        out.write(line + b"\n")
-        time.sleep(0.05)
-' "$T/slow.pipe" "$T/eve.out" &
-PID[reader]=$!
-mkfifo "$T/eve.in"
-: >"$T/eve.out"
-launch eve e "$T/eve.in" "$T/slow.pipe" --json
-exec {fd}>"$T/eve.in"
-IN[eve]=$fd
-meet bob eve
-began=$(now_ms)
-feed ann a "$T/long"
-peaks=()
-reap ann 60
-took=$((($(now_ms) - began) / 1000))
-is "slow reader: the sender ends with 0" "$STATUS" 0
-check "slow reader: the sender was paced ($took s)" [ "$took" -ge 4 ]
-cut -d' ' -f1,2 "$T/long" >"$T/wanted"
-for r in bob eve; do
-    WITHIN=30 tells "$r" left peer=ann
-    texts "$r" ann | cut -d' ' -f1,2 >"$T/got"
-    check "slow reader: $r heard $SLOW lines, each once and in order" cmp -s "$T/wanted" "$T/got"
-done
-for r in bob cat dan eve; do
+for r in bob cat dan; do
     check "$r used $(peak "$r") kB at most" below "$(peak "$r")" "$RSS_MAX"
 done
 

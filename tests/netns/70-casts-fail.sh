@@ -24,7 +24,7 @@ is "in order" "$(texts cat ann | tail -n 3 | tr '\n' ';')" "without broadcast 1;
 
 space d
 plug d eth0 br1 10.77.1.4/24
-on d nft 'table inet t { chain i { type filter hook input priority 0; ip daddr { 224.0.0.0/4, 10.77.1.255 } udp counter drop; }; }'
+on d nft 'table inet t { chain i { type filter hook input priority 0; ip daddr { 224.0.0.0/4, 10.77.1.255 } counter drop; }; }' || exit 1
 start dan d --peer 10.77.1.1
 check "one that hears unicast alone meets ann" tells dan joined peer=ann
 check "and ann meets it" tells ann joined peer=dan

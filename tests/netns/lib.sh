@@ -103,6 +103,18 @@ pipe() {
     (for fd in "${IN[@]}"; do exec {fd}>&-; done; exec timeout 120 cat "$file" >"$T/$tag.in") &
 }
 
+# slow TAG HOST ARGS...: a node that tells JSON to a reader that takes 20 lines a second.
+slow() {
+    local tag=$1 host=$2 fd; shift 2
+    mkfifo "$T/$tag.in" "$T/$tag.pipe"
+    : >"$T/$tag.out"
+    (for fd in "${IN[@]}"; do exec {fd}>&-; done; exec python3 "$HERE/slow.py" "$T/$tag.pipe" "$T/$tag.out") &
+    PID[reader-$tag]=$!
+    launch "$tag" "$host" "$T/$tag.in" "$T/$tag.pipe" --json "$@"
+    exec {fd}>"$T/$tag.in"
+    IN[$tag]=$fd
+}
+
 say() { printf '%s\n' "$2" >&"${IN[$1]}"; }
 end_input() { local fd=${IN[$1]}; exec {fd}>&-; unset "IN[$1]"; }
 alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
@@ -209,7 +221,7 @@ below() { [ "$1" -lt "$2" ] || { echo "# $1 is not below $2"; return 1; }; }
 story() {
     local f
     for f in "$T"/*.out "$T"/*.err; do
-        [ -s "$f" ] && tail -n 6 "$f" | cut -c1-220 | cat -v | sed "s|^|#   $(basename "$f"): |"
+        [ -s "$f" ] && tail -n 4 "$f" | cut -c1-150 | cat -v | sed "s|^|#   $(basename "$f"): |"
     done
 }
 
