@@ -44,8 +44,10 @@ const WITH_VALUE: &[(&str, &str)] = &[
     usage = "[OPTIONS]",
     description = "Chat with everybody on the local network: no server, no internet.\n\
         In a terminal, type and press Enter. From a pipe or a file, every line is a message.",
-    note = "Ports: an address without a port has port 5000 + its last octet: 10.0.0.4 is\n  10.0.0.4:5004, and the group 224.1.1.1 is 224.1.1.1:5001.",
-    note = "Exit status: 0 everybody who was online confirmed everything; 1 failed; 2 usage;\n  3 nobody there; 4 only some confirmed; 129, 130, 143 on SIGHUP, SIGINT, SIGTERM.",
+    note = "Ports: an address without a port has port 5000 + its last octet: 10.0.0.4 is\n  \
+            10.0.0.4:5004, and the group 224.1.1.1 is 224.1.1.1:5001.",
+    note = "Exit status: 0 everybody who was online confirmed everything; 1 failed; 2 usage;\n  \
+            3 nobody there; 4 only some confirmed; 129, 130, 143 on SIGHUP, SIGINT, SIGTERM.",
     example = "udpnode --name ann                        chat on every interface that is up",
     example = "echo 'lunch?' | udpnode                   say one line, wait until it is confirmed",
     example = "udpnode --json --stay < /dev/null         listen, a JSON object for each event",

@@ -47,7 +47,9 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn the_table_of_the_kernel() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n   10: 0200007F:138A 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4242 2 0000000000000000 0\n   11: 00000000:138B 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4343 2 0000000000000000 0\n";
+        let table = " sl local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt  uid  timeout inode\n\
+            10: 0200007F:138A 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4242 2 0 0\n\
+            11: 00000000:138B 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 4343 2 0 0\n";
         let inode = |addr: &str| inode_of(table, addr.parse().expect("an address"));
         assert_eq!(inode("127.0.0.2:5002"), Some("4242"));
         assert_eq!(inode("10.0.0.3:5003"), Some("4343"));

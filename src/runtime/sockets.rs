@@ -190,7 +190,7 @@ impl Sockets {
     /// Which socket a token means.
     pub(crate) fn socket_of(&self, token: Token) -> Option<(SegmentId, Cast)> {
         let n = token.0.checked_sub(self.first_token)?;
-        let cast = [Cast::Unicast, Cast::Broadcast, Cast::Multicast][n % 3];
+        let cast = CASTS[n % 3];
         u32::try_from(n / 3).ok().map(|id| (SegmentId(id), cast))
     }
 
@@ -245,11 +245,15 @@ impl Sockets {
     }
 }
 
+/// In which order the sockets of a segment are read. A bye goes by every cast, what was said before
+/// it mostly by multicast: read in this order, it is not overtaken.
+const CASTS: [Cast; 3] = [Cast::Multicast, Cast::Broadcast, Cast::Unicast];
+
 const fn cast_index(cast: Cast) -> usize {
     match cast {
-        Cast::Unicast => 0,
+        Cast::Multicast => 0,
         Cast::Broadcast => 1,
-        Cast::Multicast => 2,
+        Cast::Unicast => 2,
     }
 }
 
