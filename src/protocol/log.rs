@@ -28,7 +28,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
-use crate::protocol::session::Tally;
+use crate::protocol::Tally;
 use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
 use crate::text::Line;
 use crate::time::Time;

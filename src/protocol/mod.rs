@@ -187,6 +187,27 @@ pub struct Draft {
     pub body: Vec<u8>,
 }
 
+/// How what was said fared so far.
+    pub said: Tally,
+    /// When a confirmation came last.
+    pub progress_at: Time,
+}
+
+/// How what was said fared so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Entries said.
+    pub entries: u64,
+    /// Entries that somebody online has not confirmed yet.
+    pub open: u64,
+    /// Entries that not everybody confirmed who was online when they were said.
+    pub partial: u64,
+    /// Entries said when nobody was online.
+    pub unheard: u64,
+    /// Direct messages that their peers have not acknowledged.
+    pub private: u64,
+}
+
 /// The earlier of a time and one that may not be set.
 #[must_use]
 pub fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::event::Outcome;
-use crate::protocol::earlier;
+use crate::protocol::{Tally, earlier};
 use crate::time::Time;
 
 /// What the session must know to decide.
@@ -18,28 +18,7 @@ pub struct View {
     pub online: usize,
     /// When one joined last.
     pub last_joined: Option<Time>,
-    /// How what was said fared so far.
-    pub said: Tally,
-    /// When a confirmation came last.
-    pub progress_at: Time,
-}
-
-/// How what was said fared so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Entries said.
-    pub entries: u64,
-    /// Entries that somebody online has not confirmed yet.
-    pub open: u64,
-    /// Entries that not everybody confirmed who was online when they were said.
-    pub partial: u64,
-    /// Entries said when nobody was online.
-    pub unheard: u64,
-    /// Direct messages that their peers have not acknowledged.
-    pub private: u64,
-}
-
-/// The state of a run with an end.
+    /// The state of a run with an end.
 #[derive(Debug)]
 pub struct Session {
     open: bool,

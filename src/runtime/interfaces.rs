@@ -44,6 +44,8 @@ pub(crate) struct Place {
     pub(crate) index: u32,
     pub(crate) loopback: bool,
     pub(crate) ip: Ipv4Addr,
+    /// Leading bits of the address that all hosts of the network share.
+    pub(crate) prefix_len: u8,
     pub(crate) broadcast: Option<Ipv4Addr>,
     /// A port that was asked for; else the rule gives it.
     pub(crate) port: Option<u16>,
@@ -190,6 +192,7 @@ fn place(interface: &Interface, ip: Ipv4Addr, mask: Ipv4Addr, port: Option<u16>)
         index: interface.index,
         loopback: interface.loopback,
         ip,
+        prefix_len: u8::try_from(mask.to_bits().leading_ones()).unwrap_or(32),
         broadcast: broadcast_of(ip, mask),
         port,
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 
 use crate::address::{Cast, SegmentId};
-use crate::event::{Arrival, Event, Message, PeerName};
+use crate::event::{Arrival, Event, Message, PeerName, Whisper};
 use crate::text::Line;
 use crate::time::WallTime;
 
@@ -51,10 +51,16 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
         }
         Event::Message(message) => Some(format!("{now} {}: {}", message.from.label(), message.text)),
         Event::Plain { arrival, text } => Some(format!("{now} {} (plain): {text}", arrival.address)),
+        Event::Told { to, queued: true, .. } => {
+            Some(format!("{now} * {} is away: your message waits until it is back", to.label()))
+        }
+        Event::TellFailed { mid, to } => Some(format!("{now} * message {mid} to {} was not confirmed", to.label())),
+        Event::Whisper(whisper) => Some(format!("{now} {} -> me: {}", whisper.from.label(), whisper.text)),
         Event::Gap { from, count: 1 } => Some(format!("{now} * 1 message from {} is gone", from.label())),
         Event::Gap { from, count } => Some(format!("{now} * {count} messages from {} are gone", from.label())),
         Event::Notice(text) => Some(format!("{now} * {}", Line::from_peer(text))),
-        Event::Sent { .. } | Event::Delivered { .. } | Event::Warning(_) | Event::Done(_) => None,
+        Event::Sent { .. } | Event::Delivered { .. } | Event::Told { .. } | Event::TellDelivered { .. } => None,
+        Event::Warning(_) | Event::Done(_) => None,
     }
 }
 
@@ -62,6 +68,7 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
 pub(crate) fn terminal(event: &Event, now: WallTime, own: &str) -> Option<String> {
     match event {
         Event::Sent { text, .. } => Some(format!("{} {own}: {text}", clock(now))),
+        Event::Told { to, text, queued: false, .. } => Some(format!("{} me -> {}: {text}", clock(now), to.label())),
         Event::Delivered { confirmed, online, .. } if confirmed < online => {
             Some(format!("{} * {confirmed} of {online} have confirmed", clock(now)))
         }
@@ -93,6 +100,13 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
             .number("seq", *seq)
             .number("confirmed", *confirmed as u64)
             .number("online", *online as u64),
+        Event::Told { mid, to, text, queued } => {
+            let object = Object::new("sent").flag("direct", true).number("mid", *mid).to(to);
+            object.text("text", text.as_str()).flag("queued", *queued)
+        }
+        Event::TellDelivered { mid, to } => tell_outcome(*mid, to, 1),
+        Event::TellFailed { mid, to } => tell_outcome(*mid, to, 0),
+        Event::Whisper(whisper) => json_whisper(whisper, view),
         Event::Gap { from, count } => {
             let object = Object::new("gap").text("from", from.nick.as_str());
             object.text("id", &from.id.to_string()).number("count", *count)
@@ -116,6 +130,24 @@ fn json_message(message: &Message, view: View<'_>) -> Object {
         .flag("history", message.history)
         .arrival(&message.arrival, view)
         .text("time", &rfc3339(message.wall))
+}
+
+fn json_whisper(whisper: &Whisper, view: View<'_>) -> Object {
+    Object::new("message")
+        .text("from", whisper.from.nick.as_str())
+        .text("id", &whisper.from.id.to_string())
+        .number("boot", whisper.boot)
+        .number("mid", whisper.mid)
+        .text("text", whisper.text.as_str())
+        .flag("direct", true)
+        .flag("history", false)
+        .arrival(&whisper.arrival, view)
+        .text("time", &rfc3339(whisper.wall))
+}
+
+fn tell_outcome(mid: u64, to: &PeerName, confirmed: u64) -> Object {
+    let object = Object::new("delivered").flag("direct", true).number("mid", mid).to(to);
+    object.number("confirmed", confirmed).number("online", 1)
 }
 
 fn json_plain(arrival: &Arrival, text: &Line, view: View<'_>) -> Object {
@@ -173,6 +205,10 @@ impl Object {
 
     fn flag(self, key: &str, value: bool) -> Self {
         self.raw(key, if value { "true" } else { "false" })
+    }
+
+    fn to(self, to: &PeerName) -> Self {
+        self.text("to", to.nick.as_str()).text("id", &to.id.to_string())
     }
 
     fn arrival(self, arrival: &Arrival, view: View<'_>) -> Self {

@@ -315,6 +315,9 @@ impl Shell {
             Typed::Command(Command::Quit) => return self.leave(None),
             Typed::Command(command) => return self.handle(Input::Command(command)),
             Typed::Say(line) => return self.on_item(Item::Say(vec![line])),
+            Typed::Tell { to, text } => {
+                return self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
+            }
             Typed::Help => answers::help(),
             Typed::Who => {
                 let segment = |id| self.sockets.name(id).to_owned();
@@ -357,6 +360,7 @@ impl Shell {
         while let Some(output) = self.node.poll_output(&mut self.outgoing) {
             match output {
                 Output::Send { segment, to, .. } => self.sockets.send(segment, to, &self.outgoing),
+                Output::Stream { .. } => {}
                 Output::Event(event) => self.on_told(&event),
             }
         }

@@ -146,6 +146,7 @@ impl Sockets {
             id,
             name: name.clone(),
             address,
+            prefix_len: place.prefix_len,
             broadcast: to.filter(|_| broadcast.is_some()),
             group: group.is_some().then_some(self.group.address),
         };
@@ -344,6 +345,7 @@ mod tests {
             index: 1,
             loopback: true,
             ip: ip.parse().expect("an address"),
+            prefix_len: 8,
             broadcast: None,
             port,
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::{Config, DATAGRAM_MAX};
 use crate::id::PeerId;
-use crate::protocol::session::Tally;
+use crate::protocol::Tally;
 use crate::protocol::{Draft, News};
 use crate::text::Line;
 use crate::time::Time;
