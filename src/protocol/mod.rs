@@ -188,12 +188,6 @@ pub struct Draft {
 }
 
 /// How what was said fared so far.
-    pub said: Tally,
-    /// When a confirmation came last.
-    pub progress_at: Time,
-}
-
-/// How what was said fared so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Entries said.

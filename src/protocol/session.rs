@@ -18,7 +18,13 @@ pub struct View {
     pub online: usize,
     /// When one joined last.
     pub last_joined: Option<Time>,
-    /// The state of a run with an end.
+    /// How what was said fared so far.
+    pub said: Tally,
+    /// When a confirmation came last.
+    pub progress_at: Time,
+}
+
+/// The state of a run with an end.
 #[derive(Debug)]
 pub struct Session {
     open: bool,
