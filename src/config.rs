@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::command::CastChoice;
 use crate::text::Nick;
+use crate::time::WallTime;
 
 /// The largest native datagram, in bytes: nothing is ever fragmented on an Ethernet or a tunnel.
 pub const DATAGRAM_MAX: usize = 1200;
@@ -33,6 +34,8 @@ pub struct Config {
     pub stay: bool,
     /// How long to wait for peers, and for confirmations after the last progress.
     pub wait: Duration,
+    /// What the wall clock shows when the node wakes; tells history from news where nothing else can.
+    pub woke: WallTime,
     /// How many past messages to show on joining. At most [`Config::history_max`].
     pub history: usize,
 
@@ -82,6 +85,8 @@ pub struct Config {
 
     /// Unconfirmed entries at which the author stops reading lines.
     pub window_max: u32,
+    /// A peer that confirms nothing for this long is not waited for until it has caught up.
+    pub stalled_after: Duration,
     /// Unconfirmed entries to begin with; grows with each confirmation, halves with each request for repair.
     pub window_start: u32,
     /// Peers known at once. When full, the one silent longest and not online makes room, else the new one is not taken.
@@ -113,6 +118,7 @@ impl Config {
             piped: false,
             stay: false,
             wait: Duration::from_secs(5),
+            woke: WallTime(0),
             history: 50,
             hello_at: [ms(0), ms(100), ms(400)],
             hello_every: ms(2000),
@@ -136,6 +142,7 @@ impl Config {
             repair_burst: 128 * 1024,
             ask_max: 128,
             window_max: 512,
+            stalled_after: Duration::from_secs(30),
             window_start: 32,
             peers_max: 256,
             logs_max: 1024,

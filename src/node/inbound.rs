@@ -82,7 +82,9 @@ impl Node {
         }
         match (message, known) {
             (Message::Hello(hello), _) => self.on_hello(&origin, known, &hello),
-            (Message::Bye, Admission::Fresh) => {
+            (Message::Bye(bye), Admission::Fresh) => {
+                let log = LogId { author: origin.id, boot: origin.boot };
+                self.logs.on_bye(log, bye.head, &mut context!(self));
                 self.membership.on_bye(origin.id, &mut context!(self));
             }
             (Message::Frontier(frontier), Admission::Fresh) if self.membership.is_online(origin.id) => {

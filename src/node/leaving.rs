@@ -41,7 +41,7 @@ impl Node {
         }
         leaving.byes += 1;
         let (byes, outcome) = (leaving.byes, leaving.outcome);
-        self.membership.say_bye(&mut context!(self));
+        self.membership.say_bye(self.logs.head(), &mut context!(self));
         if alone || byes == self.config.bye_at.len() {
             self.gone = true;
             self.events.push_back(Event::Done(outcome));

@@ -128,8 +128,8 @@ pub struct PeerStatus {
     pub joined: Duration,
     /// How long ago it was heard.
     pub heard: Duration,
-    /// Our casts that it says it hears, as bits of [`Cast::bit`]; 0 while unknown.
-    pub hears: u8,
+    /// Our casts that it says it hears, as bits of [`Cast::bit`]; `None` while it has not said.
+    pub hears: Option<u8>,
 }
 
 /// A node: the state machine.
@@ -306,7 +306,7 @@ impl Node {
                 online: peer.presence == Presence::Online,
                 joined: self.now.since(peer.joined_at),
                 heard: self.now.since(peer.heard_at),
-                hears: path.map_or(0, |path| path.hears_us()),
+                hears: path.and_then(|path| path.hears_us()),
             }
         })
     }
@@ -431,7 +431,7 @@ impl Node {
             progress_at: self
                 .directs
                 .progress_at()
-                .map_or(self.logs.progress_at(), |at| at.max(self.logs.progress_at())),
+                .map_or_else(|| self.logs.progress_at(), |at| at.max(self.logs.progress_at())),
         }
     }
 
@@ -441,7 +441,7 @@ impl Node {
             self.wake = None;
             return;
         }
-        let parts = earlier(self.membership.wake_at(), self.logs.wake_at());
+        let parts = earlier(self.membership.wake_at(), self.logs.wake_at(&self.config));
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
         let session = match &self.leaving {
             Some(leaving) => leaving.bye_at(&self.config),

@@ -112,7 +112,7 @@ impl Node {
         for (_, peer) in self.membership.online() {
             nobody_known = false;
             let Some((segment, address)) = peer.best_path() else { continue };
-            let hears = peer.paths.get(&segment).map_or(0, |path| path.hears_us());
+            let hears = peer.paths.get(&segment).and_then(|path| path.hears_us());
             listeners.entry(segment).or_default().push(Listener { address, hears });
         }
         let mut targets = Vec::new();

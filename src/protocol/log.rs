@@ -37,7 +37,7 @@ use author::Author;
 use converge::{Confirmations, Trickle};
 use joining::Joining;
 use repair::{Budget, RoundTrip};
-use store::{Claim, Held, Log};
+use store::{Claim, Held, History, Log};
 
 /// All logs, and the means to make them equal everywhere.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub struct Logs {
     /// When some log asks for what it lacks. Early, never late.
     ask_at: Option<Time>,
     joining: Joining,
+    /// Past messages that may still be shown.
+    history_left: usize,
     reader_ready: bool,
     bytes: usize,
     hash: Option<u64>,
@@ -79,7 +81,7 @@ impl Logs {
     pub fn new(own: LogId, ctx: &Context<'_>) -> Self {
         Self {
             own,
-            logs: BTreeMap::from([(own, Log::new(ctx.now, Some(0)))]),
+            logs: BTreeMap::from([(own, Log::new(ctx.now, History::Until(0)))]),
             author: Author::new(ctx.config, ctx.now),
             online: BTreeMap::new(),
             confirmations: Confirmations::default(),
@@ -91,6 +93,7 @@ impl Logs {
             repeat: None,
             ask_at: None,
             joining: Joining::Alone,
+            history_left: ctx.config.history,
             reader_ready: true,
             bytes: 0,
             hash: None,
@@ -136,7 +139,7 @@ impl Logs {
     /// A peer joined or came back, in this run of its.
     pub fn on_online(&mut self, peer: PeerId, boot: u64, ctx: &mut Context<'_>) {
         self.online.insert(peer, boot);
-        self.author.on_online(peer);
+        self.author.on_online(peer, ctx.now);
         self.joining.on_met(ctx.now);
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
     }
@@ -161,8 +164,11 @@ impl Logs {
             let entry = self.logs.get_mut(&log).expect("opened");
             entry.heard_at = ctx.now;
             entry.note_claim(log.author, Claim { next: head, floor: 1 });
-            if entry.history_until.is_none() {
-                entry.history_until = if joining { base } else { Some(0) };
+            if let (History::Unknown, Some(base)) = (entry.history, base) {
+                entry.history = History::Until(base);
+            } else if !joining && entry.history != History::Until(0) && entry.next == 1 {
+                // Met after we joined: all of it was said while we were there.
+                entry.history = History::Until(0);
             }
             self.deliver(log, ctx);
             self.look_for_holes(log, ctx);
@@ -170,10 +176,20 @@ impl Logs {
         self.compare(log.author, hash, false, ctx);
     }
 
+    /// A peer's bye: what of its log is not here must now come from others.
+    pub fn on_bye(&mut self, log: LogId, head: u64, ctx: &mut Context<'_>) {
+        if self.online.contains_key(&log.author) && self.open_log(log, ctx) {
+            let entry = self.logs.get_mut(&log).expect("opened");
+            entry.note_claim(log.author, Claim { next: head, floor: 1 });
+            self.look_for_holes(log, ctx);
+        }
+    }
+
     /// Lines to say: what is to be signed. The drafts must come back through [`Logs::on_said`].
     pub fn draft(&mut self, lines: &[Line], ctx: &mut Context<'_>) -> Vec<Draft> {
         let numbered = (self.author.head_message()..).zip(lines);
         ctx.news.extend(numbered.map(|(seq, text)| News::Sent { seq, text: text.clone() }));
+        self.author.said_at = ctx.now;
         self.author.draft(lines)
     }
 
@@ -285,8 +301,8 @@ impl Logs {
             ctx.stats.logs_refused += 1;
             return false;
         }
-        let history_until = if self.is_joining() { None } else { Some(0) };
-        self.logs.insert(id, Log::new(ctx.now, history_until));
+        let history = if self.is_joining() { History::Unknown } else { History::Before(ctx.config.woke) };
+        self.logs.insert(id, Log::new(ctx.now, history));
         true
     }
 
@@ -338,17 +354,19 @@ impl Logs {
 
     /// When [`Logs::on_timeout`] has something to do.
     #[must_use]
-    pub fn wake_at(&self) -> Option<Time> {
+    pub fn wake_at(&self, config: &Config) -> Option<Time> {
         let look_at = self.joining.wake_at();
         let repeat_at = self.repeat.as_ref().map(|repeat| repeat.at);
         let mut wake = earlier(self.confirmations.wake_at(), self.trickle.wake_at());
         wake = earlier(wake, earlier(self.frontier_at, self.ask_at));
+        wake = earlier(wake, self.author.wake_at(config));
         earlier(wake, earlier(repeat_at, look_at))
     }
 
     /// Time passed: confirms, compares, repeats and asks.
     pub fn on_timeout(&mut self, ctx: &mut Context<'_>) {
         self.end_joining(ctx);
+        self.author.on_timeout(ctx.now, ctx.config, ctx.news);
         self.confirm_due(ctx);
         self.repeat_due(ctx);
         if self.ask_at.is_some_and(|at| at <= ctx.now) {

@@ -11,6 +11,7 @@
 //!    |-- bye x3 ----------------->|  left
 //! ```
 
+mod greeting;
 mod peer;
 
 use std::collections::BTreeMap;
@@ -23,12 +24,10 @@ use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::Nick;
 use crate::time::Time;
 use crate::wire::Message;
-use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Heard, Hello};
+use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
+use greeting::HEARD_MAX;
 pub use peer::{Path, Peer, Presence};
-
-/// Peers told in one hello: as many as a datagram takes.
-const HEARD_MAX: usize = 28;
 
 /// Strangers asked for their hello that are remembered, so that none is asked too often. When
 /// full, nobody more is asked until the oldest is forgotten.
@@ -264,8 +263,11 @@ impl Membership {
         peer.listens = hello.flags & FLAG_LISTENS != 0;
         peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
         let me = body::bytes(ctx.me);
-        if let Some(heard) = hello.heard.iter().find(|heard| heard.id == me) {
-            peer.note_hears_us(origin.segment, heard.casts);
+        let heard = hello.heard.iter().find(|heard| heard.id == me);
+        // It tells everybody it hears, and has had time to hear us: then it does not.
+        let deaf = hello.heard.len() < HEARD_MAX && ctx.now.since(peer.met_at) > DEAF_AFTER;
+        if let Some(casts) = heard.map(|heard| heard.casts).or_else(|| deaf.then_some(0)) {
+            peer.note_hears_us(origin.segment, casts);
         }
         if new || hello.flags & FLAG_ASKS != 0 {
             self.greet_soon(origin.id, ctx);
@@ -341,15 +343,16 @@ impl Membership {
     }
 
     /// Says bye to everybody, and no more hellos.
-    pub fn say_bye(&mut self, ctx: &mut Context<'_>) {
+    pub fn say_bye(&mut self, head: u64, ctx: &mut Context<'_>) {
+        let bye = Message::Bye(Bye { head });
         self.silent = true;
         for segment in self.segments.keys() {
             for cast in [Cast::Multicast, Cast::Broadcast] {
-                ctx.posts.push_back(Post { to: To::Segment(*segment, cast), message: Message::Bye });
+                ctx.posts.push_back(Post { to: To::Segment(*segment, cast), message: bye.clone() });
             }
         }
         let afar = self.online().filter(|(_, peer)| peer.is_afar(ctx.now)).map(|(id, _)| To::Peer(id));
-        ctx.posts.extend(afar.map(|to| Post { to, message: Message::Bye }));
+        ctx.posts.extend(afar.map(|to| Post { to, message: bye.clone() }));
     }
 
     /// When [`Membership::on_timeout`] has something to do.
@@ -376,110 +379,6 @@ impl Membership {
         }
     }
 
-    fn say_hello(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        for segment in self.segments.keys().copied().collect::<Vec<_>>() {
-            let hello = Message::Hello(self.hello(segment, None, 0, standing, ctx));
-            for cast in [Cast::Multicast, Cast::Broadcast] {
-                ctx.posts.push_back(Post { to: To::Segment(segment, cast), message: hello.clone() });
-            }
-        }
-        self.greet_afar(standing, ctx);
-        self.told_up_to = self.next_told();
-        self.starting += 1;
-        let next = match ctx.config.hello_at.get(self.starting) {
-            Some(&after) => self.started + after,
-            None => ctx.now + ctx.rng.jitter(self.period(ctx)),
-        };
-        self.hello_at = Some(next.max(ctx.now + Duration::from_millis(1)));
-    }
-
-    /// Hellos by unicast: to static peers that are silent, and to those whom no cast reaches.
-    fn greet_afar(&self, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        for &address in &ctx.config.static_peers {
-            let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
-            if let Some(segment) = self.segment_towards(address.ip()).filter(|_| !known) {
-                self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
-            }
-        }
-        let now = ctx.now;
-        for (id, peer) in self.online() {
-            for (&segment, path) in peer.paths.iter().filter(|(_, path)| path.only_unicast(now, peer.every)) {
-                self.post_hello(segment, path.address, Some(id), 0, standing, ctx);
-            }
-        }
-    }
-
-    fn greet_due(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        let due: Vec<_> = self.greet.iter().filter(|(_, at)| **at <= ctx.now).map(|(&id, _)| id).collect();
-        for id in due {
-            self.greet.remove(&id);
-            let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
-            self.post_hello(segment, address, Some(id), 0, standing, ctx);
-        }
-    }
-
-    /// Says hello to one address, telling first whether whoever is there is heard.
-    fn post_hello(
-        &self,
-        segment: SegmentId,
-        address: SocketAddr,
-        whom: Option<PeerId>,
-        flags: u8,
-        standing: Standing<'_>,
-        ctx: &mut Context<'_>,
-    ) {
-        let hello = self.hello(segment, whom, flags, standing, ctx);
-        ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
-    }
-
-    /// Our hello for one segment.
-    fn hello(
-        &self,
-        segment: SegmentId,
-        whom: Option<PeerId>,
-        flags: u8,
-        standing: Standing<'_>,
-        ctx: &Context<'_>,
-    ) -> Hello {
-        let ephemeral = if ctx.config.ephemeral { FLAG_EPHEMERAL } else { 0 };
-        let listens = if ctx.config.listens { FLAG_LISTENS } else { 0 };
-        let every = self.period(ctx).as_millis();
-        Hello {
-            nick: self.nick.as_str().into(),
-            flags: flags | ephemeral | listens,
-            every_ms: u32::try_from(every).unwrap_or(u32::MAX),
-            head: standing.head,
-            hash: standing.hash,
-            heard: self.heard_on(segment, whom, standing, ctx.now),
-        }
-    }
-
-    /// Those heard on a segment: first `whom`, then from behind the one told last.
-    fn heard_on(&self, segment: SegmentId, whom: Option<PeerId>, standing: Standing<'_>, now: Time) -> Vec<Heard> {
-        let (behind, before): (Vec<_>, Vec<_>) = self.online().partition(|(id, _)| Some(*id) > self.told_up_to);
-        let first = whom.and_then(|id| self.peers.get(&id).map(|peer| (id, peer)));
-        let others = behind.into_iter().chain(before).filter(|(id, _)| Some(*id) != whom);
-        let heard = first.into_iter().chain(others).filter_map(|(id, peer)| {
-            let casts = peer.paths.get(&segment)?.heard_casts(now, peer.every);
-            let base = standing.bases.get(&id).copied().unwrap_or(standing.head);
-            (casts != 0).then(|| Heard { id: body::bytes(id), casts, base })
-        });
-        heard.take(HEARD_MAX).collect()
-    }
-
-    /// The last peer that a full hello tells, from where it begins now.
-    fn next_told(&self) -> Option<PeerId> {
-        let behind = self.online().filter(|(id, _)| Some(*id) > self.told_up_to).map(|(id, _)| id);
-        let told: Vec<_> = behind.take(HEARD_MAX).collect();
-        if told.len() < HEARD_MAX { None } else { told.last().copied() }
-    }
-
-    /// Time between our hellos: grows with the group, so that the group as a whole stays quiet.
-    fn period(&self, ctx: &Context<'_>) -> Duration {
-        let group = u32::try_from(self.online().count()).unwrap_or(u32::MAX).saturating_add(1);
-        ctx.config.hello_every.max(Duration::from_secs(1) * group / ctx.config.hello_rate)
-    }
-
     /// When a peer that stays silent is lost.
     fn silence_deadline(&self, id: PeerId, ctx: &Context<'_>) -> Option<Time> {
         let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
@@ -501,6 +400,8 @@ impl Membership {
     }
 }
 
+/// Who has not heard us this long after we met will not.
+const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// Greetings to a newcomer are spread over this time for each peer known, ...
 const GREETING_SPREAD: Duration = Duration::from_millis(2);
 /// ... but no longer than this: all see each other within a second.

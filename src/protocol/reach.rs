@@ -14,8 +14,8 @@ use crate::command::CastChoice;
 pub struct Listener {
     /// Where it is.
     pub address: SocketAddr,
-    /// Our casts that it says it hears, as bits of [`Cast::bit`]; 0 while it has not said.
-    pub hears: u8,
+    /// Our casts that it says it hears, as bits of [`Cast::bit`]; `None` while it has not said.
+    pub hears: Option<u8>,
 }
 
 /// What to send on one segment.
@@ -60,7 +60,7 @@ fn copies(listeners: &[Listener]) -> Plan {
 /// The cast that reaches most, the first of equals, and copies for those it does not reach; no
 /// cast at all if it would reach but one of several, or none.
 fn auto(listeners: &[Listener], casts: impl Iterator<Item = Cast>) -> Plan {
-    let reaches = |cast: Cast, listener: &Listener| listener.hears == 0 || listener.hears & cast.bit() != 0;
+    let reaches = |cast: Cast, listener: &Listener| listener.hears.is_none_or(|hears| hears & cast.bit() != 0);
     let mut best: Option<(usize, Cast)> = None;
     for cast in casts {
         let reached = listeners.iter().filter(|listener| reaches(cast, listener)).count();
@@ -95,20 +95,23 @@ mod tests {
         Segment { id: SegmentId(1), name: "eth0".into(), address, prefix_len: 24, broadcast, group }
     }
 
-    fn chosen(choice: CastChoice, hears: &[u8]) -> (Option<Cast>, usize) {
-        let listeners: Vec<_> = (2..).zip(hears).map(|(n, &hears)| Listener { address: addr(n), hears }).collect();
+    fn chosen<H: Copy + Into<Option<u8>>>(choice: CastChoice, hears: &[H]) -> (Option<Cast>, usize) {
+        let listeners = (2..).zip(hears).map(|(n, &hears)| Listener { address: addr(n), hears: hears.into() });
+        let listeners: Vec<_> = listeners.collect();
         let plan = plan(choice, &segment(), &listeners, listeners.is_empty());
         (plan.cast, plan.copies.len())
     }
 
     #[test]
     fn auto_takes_what_reaches_everybody() {
-        let auto = |hears| chosen(CastChoice::Auto, hears);
+        let auto = |hears: &[u8]| chosen(CastChoice::Auto, hears);
         assert_eq!(auto(&[U | B | M, U | B | M]), (Some(Cast::Multicast), 0));
         assert_eq!(auto(&[U | B, U | B | M]), (Some(Cast::Broadcast), 0));
         assert_eq!(auto(&[U, U | B | M, M]), (Some(Cast::Multicast), 1));
         assert_eq!(auto(&[U, U]), (None, 2));
-        assert_eq!(auto(&[0, M]), (Some(Cast::Multicast), 0), "the unknown is hoped for");
+        assert_eq!(auto(&[0, M]), (Some(Cast::Multicast), 1), "who hears nothing gets a copy");
+        let hoped = chosen(CastChoice::Auto, &[None, Some(B)]);
+        assert_eq!(hoped, (Some(Cast::Broadcast), 0), "the unknown is hoped for");
         assert_eq!(auto(&[]), (Some(Cast::Multicast), 0), "there may be somebody");
     }
 
@@ -116,13 +119,13 @@ mod tests {
     fn a_pinned_cast_is_the_only_one() {
         assert_eq!(chosen(CastChoice::Multicast, &[U, U]), (Some(Cast::Multicast), 0));
         assert_eq!(chosen(CastChoice::Broadcast, &[M, M]), (Some(Cast::Broadcast), 0));
-        assert_eq!(chosen(CastChoice::Unicast, &[M, B, 0]), (None, 3));
+        assert_eq!(chosen(CastChoice::Unicast, &[M, B, U]), (None, 3));
     }
 
     #[test]
     fn a_segment_without_the_cast_gets_copies() {
         let bare = Segment { broadcast: None, group: None, ..segment() };
-        let listeners = [Listener { address: addr(2), hears: U | B | M }];
+        let listeners = [Listener { address: addr(2), hears: Some(U | B | M) }];
         for choice in [CastChoice::Auto, CastChoice::Broadcast, CastChoice::Multicast] {
             assert_eq!(plan(choice, &bare, &listeners, false).copies, [addr(2)], "{choice}");
         }

@@ -87,7 +87,7 @@ mod tests {
             online,
             joined: Duration::from_secs(3700),
             heard: Duration::from_secs(8),
-            hears: 0,
+            hears: None,
         };
         let peers = vec![peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
         let expected = "bob     10.0.0.4:5004  eth0  online for 1 h\n你好吗                       lost, silent for 8 s";

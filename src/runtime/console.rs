@@ -94,6 +94,11 @@ impl Console {
         }
     }
 
+    /// Whether lines come from a pipe or a file, and not from somebody who types.
+    pub(crate) const fn is_piped(&self) -> bool {
+        matches!(self.kind, Kind::Piped)
+    }
+
     /// Whether a person sits at a terminal.
     pub(crate) fn is_terminal() -> bool {
         isatty(io::stdin()).unwrap_or(false)

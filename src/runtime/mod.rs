@@ -108,6 +108,7 @@ fn run(settings: Settings) -> Result<u8, Failure> {
     let mut config = settings.config(nick, !console::Console::is_terminal()).map_err(Failure::Usage)?;
     let state = state_of(&settings, &config).map_err(Failure::State)?;
     config.ephemeral = state.ephemeral;
+    config.woke = shell::wall();
     let seed = state::random().map_err(Failure::State)?;
     let mut shell = Shell::open(settings, config, state, seed)?;
     let status = shell.run()?;

@@ -66,6 +66,8 @@ pub(super) struct Shell {
     look_at: Time,
     /// The node was told that a line waits.
     line_waits: bool,
+    /// Whatever stands in standard input is not read any more.
+    input_over: bool,
     ending: Ending,
     stay: bool,
     /// Held, and never looked at.
@@ -106,6 +108,7 @@ impl Shell {
             outgoing: Vec::new(),
             look_at: Time::ZERO + LOOK_EVERY,
             line_waits: false,
+            input_over: false,
             ending: Ending::default(),
             _lock: state.lock,
             poll,
@@ -161,7 +164,7 @@ impl Shell {
     fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
         let now = self.now();
         let lines = self.node.wants_line();
-        let reads = !self.ending.is_decided() && self.console.is_ready(lines);
+        let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready(lines);
         let wait = if reads || !self.ready.is_empty() {
             Duration::ZERO
         } else {
@@ -259,7 +262,7 @@ impl Shell {
 
     fn serve_console(&mut self) {
         for _ in 0..ITEMS_MAX {
-            if self.ending.is_decided() {
+            if self.input_over || self.ending.is_decided() {
                 break;
             }
             self.console.fill(self.poll.registry());
@@ -301,7 +304,7 @@ impl Shell {
             Item::Repaint => self.teller.clear(),
             Item::Leave => self.leave(None),
             Item::End if self.stay => {}
-            Item::End => self.handle(Input::Command(Command::EndOfInput)),
+            Item::End => self.end_of_input(),
             Item::Failed(why) => {
                 output::complain(&format!("cannot read standard input: {why}"));
                 self.leave(Some(1));
@@ -312,6 +315,7 @@ impl Shell {
     fn on_typed(&mut self, typed: Typed) {
         let answer = match typed {
             Typed::Nothing => return,
+            Typed::Command(Command::Quit) if self.console.is_piped() => return self.end_of_input(),
             Typed::Command(Command::Quit) => return self.leave(None),
             Typed::Command(command) => return self.handle(Input::Command(command)),
             Typed::Say(line) => return self.on_item(Item::Say(vec![line])),
@@ -330,6 +334,12 @@ impl Shell {
             Typed::ShowCast => answers::cast(self.node.cast()),
         };
         self.teller.notice(&answer);
+    }
+
+    /// Nothing more is read; the node leaves when all that was said is confirmed.
+    fn end_of_input(&mut self) {
+        self.input_over = true;
+        self.handle(Input::Command(Command::EndOfInput));
     }
 
     /// Says bye; the loop ends when that is done, or late.
@@ -438,7 +448,7 @@ fn form(json: bool) -> (Form, Kind) {
 }
 
 /// What the wall clock shows.
-fn wall() -> WallTime {
+pub(super) fn wall() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -61,6 +61,15 @@ pub struct Heard {
     pub base: u64,
 }
 
+/// I leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Bye {
+    /// The sender's own log: its next number, and the last word on it.
+    #[n(0)]
+    pub head: u64,
+}
+
 /// How far I have each log. Without logs it is but a hash to compare.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode, CborLen)]
 #[cbor(map)]

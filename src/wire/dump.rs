@@ -29,7 +29,7 @@ pub fn dump(bytes: &[u8]) -> String {
     }
     match datagram.message() {
         Ok(Message::Hello(hello)) => dump_hello(&mut line, &hello),
-        Ok(Message::Bye) => line.push_str(" bye"),
+        Ok(Message::Bye(bye)) => put(&mut line, format_args!(" bye head={}", bye.head)),
         Ok(Message::Entries(entries)) => entries.iter().for_each(|raw| dump_entry(&mut line, raw)),
         Ok(Message::Frontier(frontier)) => dump_frontier(&mut line, &frontier),
         Ok(Message::Nack(nack)) => dump_nack(&mut line, &nack),

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::id::PublicKey;
-use body::{Direct, Entry, Frontier, Hello, Nack, Receipt};
+use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
 
 /// The version of the protocol. A datagram of another version is told to the person, not read.
@@ -85,7 +85,7 @@ pub enum Message {
     /// I am here, this is what I hear.
     Hello(Hello),
     /// I leave.
-    Bye,
+    Bye(Bye),
     /// Signed entries, each as it stands on the wire.
     Entries(Vec<Arc<[u8]>>),
     /// How far I have each log.
@@ -111,7 +111,8 @@ impl Message {
             Self::Nack(nack) => nack.holes.iter().all(|hole| small(hole.from) && small(hole.to)),
             Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
             Self::Receipt(receipt) => small(receipt.next),
-            Self::Bye | Self::Entries(_) => true,
+            Self::Bye(bye) => small(bye.head),
+            Self::Entries(_) => true,
         }
     }
 }
@@ -168,7 +169,7 @@ impl<'a> Datagram<'a> {
     fn read(&self) -> Result<Message, WireError> {
         match self.header.kind {
             kind::HELLO => body::decode(self.body).map(Message::Hello),
-            kind::BYE if self.body.is_empty() => Ok(Message::Bye),
+            kind::BYE => body::decode(self.body).map(Message::Bye),
             kind::FRONTIER => body::decode(self.body).map(Message::Frontier),
             kind::NACK => body::decode(self.body).map(Message::Nack),
             kind::DIRECT => body::decode(self.body).map(Message::Direct),
@@ -202,7 +203,7 @@ pub fn encode(
     out.clear();
     let kind = match message {
         Message::Hello(_) => kind::HELLO,
-        Message::Bye => kind::BYE,
+        Message::Bye(_) => kind::BYE,
         Message::Entries(_) => kind::ENTRIES,
         Message::Frontier(_) => kind::FRONTIER,
         Message::Nack(_) => kind::NACK,
@@ -221,7 +222,8 @@ pub fn encode(
         Message::Nack(nack) => body::encode(out, nack),
         Message::Direct(direct) => body::encode(out, direct),
         Message::Receipt(receipt) => body::encode(out, receipt),
-        Message::Bye | Message::Entries(_) => {}
+        Message::Bye(bye) => body::encode(out, bye),
+        Message::Entries(_) => {}
     }
     let signature = sign(out);
     out.extend_from_slice(&signature);

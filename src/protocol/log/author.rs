@@ -31,6 +31,22 @@ struct Listener {
     base: u64,
     /// The first entry it has not confirmed.
     next: u64,
+    /// When it last confirmed something, or had nothing to confirm.
+    progress_at: Time,
+    /// It was behind for too long: it is not waited for until it has caught up.
+    stalled: bool,
+}
+
+impl Listener {
+    /// Whether an entry waits for it.
+    const fn owes(&self, seq: u64) -> bool {
+        !self.stalled && self.base <= seq && self.next <= seq
+    }
+
+    /// Whether it has confirmed an entry that was meant for it.
+    const fn has(&self, seq: u64) -> bool {
+        self.base <= seq && self.next > seq
+    }
 }
 
 /// An entry that somebody has not confirmed.
@@ -56,6 +72,8 @@ pub(super) struct Author {
     confirmed_in_window: u32,
     halved_at: Option<Time>,
     pub(super) progress_at: Time,
+    /// When we said something last.
+    pub(super) said_at: Time,
 }
 
 impl Author {
@@ -71,6 +89,7 @@ impl Author {
             confirmed_in_window: 0,
             halved_at: None,
             progress_at: now,
+            said_at: now,
         }
     }
 
@@ -103,8 +122,9 @@ impl Author {
         self.next - self.oldest_awaited() < u64::from(self.window)
     }
 
-    pub(super) fn on_online(&mut self, peer: PeerId) {
-        self.listeners.insert(peer, Listener { base: self.next, next: 0 });
+    pub(super) fn on_online(&mut self, peer: PeerId, now: Time) {
+        let listener = Listener { base: self.next, next: 0, progress_at: now, stalled: false };
+        self.listeners.insert(peer, listener);
         self.bases.insert(peer, self.next);
     }
 
@@ -159,6 +179,11 @@ impl Author {
         body::encode(&mut bytes, text);
         debug_assert!(bytes.len() <= BODY_MAX, "{} bytes of body", bytes.len());
         let draft = Draft { seq: self.next, first: self.next_message, count, body: bytes };
+        let (next, now) = (self.next, self.said_at);
+        for listener in self.listeners.values_mut().filter(|listener| listener.next.max(listener.base) == next) {
+            // It was up to date until now: only from now on is it behind.
+            listener.progress_at = now;
+        }
         let audience = self.listeners.len();
         self.tally.entries += 1;
         if audience == 0 {
@@ -185,7 +210,8 @@ impl Author {
         if next <= listener.next {
             return;
         }
-        listener.next = next;
+        (listener.next, listener.progress_at) = (next, now);
+        listener.stalled &= next < self.next;
         self.progress_at = now;
         let before = self.awaited.len();
         self.settle(news);
@@ -213,27 +239,41 @@ impl Author {
     /// Whether everybody who was there has confirmed `seq`.
     pub(super) fn is_settled(&self, seq: u64) -> bool {
         self.awaited.back().is_none_or(|awaited| awaited.seq < seq)
-            || self.listeners.values().all(|l| l.base > seq || l.next > seq)
+            || !self.listeners.values().any(|listener| listener.owes(seq))
     }
 
     /// Tells of everything that nobody's confirmation is awaited for any more.
     fn settle(&mut self, news: &mut VecDeque<News>) {
         while let Some(&awaited) = self.awaited.front() {
-            let audience = || self.listeners.values().filter(|listener| listener.base <= awaited.seq);
-            if audience().any(|listener| listener.next <= awaited.seq) {
+            if self.listeners.values().any(|listener| listener.owes(awaited.seq)) {
                 return;
             }
-            let confirmed = audience().count();
+            let confirmed = self.listeners.values().filter(|listener| listener.has(awaited.seq)).count();
             self.awaited.pop_front();
             self.close(&awaited, confirmed, news);
         }
     }
 
+    /// When somebody who confirms nothing is not waited for any longer.
+    pub(super) fn wake_at(&self, config: &Config) -> Option<Time> {
+        let oldest = self.awaited.front()?.seq;
+        let behind = self.listeners.values().filter(|listener| listener.owes(oldest));
+        behind.map(|listener| listener.progress_at + config.stalled_after).min()
+    }
+
+    /// Time passed: who confirmed nothing for long does not hold up the others. It catches up later.
+    pub(super) fn on_timeout(&mut self, now: Time, config: &Config, news: &mut VecDeque<News>) {
+        let Some(oldest) = self.awaited.front().map(|awaited| awaited.seq) else { return };
+        for listener in self.listeners.values_mut().filter(|listener| listener.owes(oldest)) {
+            listener.stalled = listener.progress_at + config.stalled_after <= now;
+        }
+        self.settle(news);
+    }
+
     /// Gives up waiting: tells what was confirmed so far.
     pub(super) fn give_up(&mut self, news: &mut VecDeque<News>) {
         for awaited in std::mem::take(&mut self.awaited) {
-            let has = |listener: &&Listener| listener.base <= awaited.seq && listener.next > awaited.seq;
-            let confirmed = self.listeners.values().filter(has).count();
+            let confirmed = self.listeners.values().filter(|listener| listener.has(awaited.seq)).count();
             self.close(&awaited, confirmed, news);
         }
     }

@@ -53,6 +53,7 @@ impl Logs {
     pub(super) fn compare(&mut self, from: PeerId, hash: u64, told_all: bool, ctx: &mut Context<'_>) {
         if hash == self.hash() {
             self.trickle.on_equal();
+            self.joining.on_compared();
             let head = self.author.head();
             self.author.on_confirm(from, head, ctx.now, ctx.config, ctx.news);
             if told_all {
@@ -75,6 +76,9 @@ impl Logs {
             } else if (progress.next > 1 || self.logs.contains_key(&id)) && self.open_log(id, ctx) {
                 self.on_progress(from, progress, ctx);
             }
+        }
+        if frontier.whole == Some(true) {
+            self.joining.on_compared();
         }
         // A part of a frontier says nothing by its hash unless all is equal.
         if frontier.logs.is_empty() || frontier.whole == Some(true) || frontier.hash == self.hash() {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Logs;
-use super::store::Log;
+use super::store::{History, Log};
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Said};
 use crate::time::Time;
@@ -30,7 +30,13 @@ pub(super) enum Joining {
     /// Nobody was met yet.
     Alone,
     /// Somebody was met; history is gathered, to be told in order.
-    Since { met_at: Time, look_at: Time, gathered: Vec<Said> },
+    Since {
+        met_at: Time,
+        look_at: Time,
+        /// Somebody told its whole frontier, or one equal to ours: we know which logs there are.
+        compared: bool,
+        gathered: Vec<Said>,
+    },
     /// Everything that comes now is news.
     Done,
 }
@@ -39,7 +45,14 @@ impl Joining {
     /// Somebody is online: from now on we are joining.
     pub(super) fn on_met(&mut self, now: Time) {
         if matches!(self, Self::Alone) {
-            *self = Self::Since { met_at: now, look_at: now + JOINING_STEP, gathered: Vec::new() };
+            *self = Self::Since { met_at: now, look_at: now + JOINING_STEP, compared: false, gathered: Vec::new() };
+        }
+    }
+
+    /// A whole frontier was heard.
+    pub(super) const fn on_compared(&mut self) {
+        if let Self::Since { compared, .. } = self {
+            *compared = true;
         }
     }
 
@@ -58,13 +71,17 @@ impl Logs {
         let Some(log) = self.logs.get_mut(&id) else { return };
         // While joining, a log is held until it is known where in it we joined, and behind that
         // point until all history is told in order.
-        let until = match log.history_until {
-            None => 0,
-            Some(until) if is_joining && until > 1 => until,
-            Some(_) => u64::MAX,
+        let history = log.history;
+        let until = match history {
+            History::Unknown => 0,
+            History::Until(until) if is_joining && until > 1 => until,
+            History::Until(_) | History::Before(_) => u64::MAX,
         };
+        // History that is gathered waits for nobody to read it.
+        let reader_ready = self.reader_ready;
+        let takes = |next: u64| reader_ready || matches!(history, History::Until(until) if is_joining && next < until);
         let (before, mut news) = (log.next, Vec::new());
-        while self.reader_ready && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {}
+        while takes(log.next) && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {}
         if log.next != before {
             self.hash = None;
             if id != self.own {
@@ -86,7 +103,13 @@ impl Logs {
                     latest(gathered, ctx.config.history);
                 }
             }
-            (_, news) => ctx.news.push_back(news),
+            (_, News::Said(said)) if said.history && self.history_left == 0 => {}
+            (_, news) => {
+                if matches!(&news, News::Said(said) if said.history) {
+                    self.history_left -= 1;
+                }
+                ctx.news.push_back(news);
+            }
         }
     }
 
@@ -98,23 +121,26 @@ impl Logs {
 
     /// When the joining is over, history is told in the order it was said, and the rest goes on.
     pub(super) fn end_joining(&mut self, ctx: &mut Context<'_>) {
-        let Joining::Since { met_at, look_at, .. } = &mut self.joining else { return };
+        let Joining::Since { met_at, look_at, compared, .. } = &mut self.joining else { return };
         if *look_at > ctx.now {
             return;
         }
         *look_at = ctx.now + JOINING_STEP;
         let (age, idle) = (ctx.now.since(*met_at), ctx.now.since(self.busy_at.max(*met_at)));
+        let compared = *compared;
         let waits = age < JOINING_MAX && idle < JOINING_IDLE_MAX;
-        if age < JOINING_MIN || waits && (self.unplaced().next().is_some() || !self.is_complete()) {
+        let complete = compared && self.unplaced().next().is_none() && self.is_complete();
+        if age < JOINING_MIN || waits && !complete {
             return;
         }
         // Authors who are not here any more: whatever they said is history.
-        for log in self.logs.values_mut() {
-            log.history_until = log.history_until.or(Some(log.known));
+        for log in self.logs.values_mut().filter(|log| log.history == History::Unknown) {
+            log.history = History::Until(log.known);
         }
         self.deliver_all(ctx);
         if let Joining::Since { mut gathered, .. } = std::mem::replace(&mut self.joining, Joining::Done) {
             latest(&mut gathered, ctx.config.history);
+            self.history_left -= gathered.len();
             ctx.news.extend(gathered.into_iter().map(News::Said));
         }
         self.deliver_all(ctx);
@@ -128,7 +154,7 @@ impl Logs {
     }
 
     fn unplaced(&self) -> impl Iterator<Item = PeerId> {
-        let placed = |id: LogId| self.logs.get(&id).is_some_and(|log| log.history_until.is_some());
+        let placed = |id: LogId| self.logs.get(&id).is_some_and(|log| log.history != History::Unknown);
         let joining = self.is_joining();
         let online = self.online.iter().map(|(&author, &boot)| LogId { author, boot });
         online.filter(move |&id| joining && !placed(id)).map(|id| id.author)

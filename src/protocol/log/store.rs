@@ -56,6 +56,17 @@ struct Assembly {
     text: String,
 }
 
+/// Which part of a log was said before we joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum History {
+    /// Not known yet: its author has not said since when it counts us as a listener.
+    Unknown,
+    /// The entries below this one.
+    Until(u64),
+    /// What is older than this by its author's clock: the author is not here to say it better.
+    Before(WallTime),
+}
+
 /// One log.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
@@ -64,8 +75,7 @@ pub(super) struct Log {
     pub(super) next: u64,
     /// One past the last entry known to exist.
     pub(super) known: u64,
-    /// Entries below were said before we joined; `None` while that is not known.
-    pub(super) history_until: Option<u64>,
+    pub(super) history: History,
     pub(super) ask: Ask,
     pub(super) holders: BTreeMap<PeerId, Claim>,
     pub(super) heard_at: Time,
@@ -75,12 +85,12 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) const fn new(now: Time, history_until: Option<u64>) -> Self {
+    pub(super) const fn new(now: Time, history: History) -> Self {
         Self {
             held: BTreeMap::new(),
             next: 1,
             known: 1,
-            history_until,
+            history,
             ask: Ask { at: None, round: 0, sent_at: None, until: 0 },
             holders: BTreeMap::new(),
             heard_at: now,
@@ -167,10 +177,15 @@ impl Log {
     pub(super) fn deliver_next(&mut self, id: LogId, news: &mut impl Extend<News>, stats: &mut Stats) -> bool {
         let Some(held) = self.held.get(&self.next) else { return false };
         let (raw, arrival) = (Arc::clone(&held.raw), held.arrival);
-        let history = self.history_until.is_some_and(|until| self.next < until);
+        let seq = self.next;
         self.next += 1;
         let Ok(signed) = parse_entry(&raw) else { return true };
         let entry = &signed.entry;
+        let history = match self.history {
+            History::Unknown => true,
+            History::Until(until) => seq < until,
+            History::Before(woke) => entry.wall_ms < woke.0,
+        };
         let nick = Nick::from_any(entry.nick);
         self.nick = Some(nick.clone());
         if entry.first > self.next_message {

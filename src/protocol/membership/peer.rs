@@ -36,6 +36,8 @@ pub struct Peer {
     pub listens: bool,
     /// Whether it is there.
     pub presence: Presence,
+    /// When its first hello of this run came.
+    pub met_at: Time,
     /// When it joined or came back.
     pub joined_at: Time,
     /// When it was heard last.
@@ -54,7 +56,7 @@ pub struct Path {
     /// The source of its last datagram there; never something it says.
     pub address: SocketAddr,
     heard: [Option<Time>; 3],
-    hears_us: u8,
+    hears_us: Option<u8>,
 }
 
 impl Peer {
@@ -65,6 +67,7 @@ impl Peer {
             ephemeral: false,
             listens: false,
             presence: Presence::Online,
+            met_at: now,
             joined_at: now,
             heard_at: now,
             every,
@@ -82,7 +85,7 @@ impl Peer {
 
     pub(super) fn note_path(&mut self, origin: &Origin, now: Time) {
         (self.heard_at, self.last_address) = (now, origin.address);
-        let fresh = Path { address: origin.address, heard: [None; 3], hears_us: 0 };
+        let fresh = Path { address: origin.address, heard: [None; 3], hears_us: None };
         let path = self.paths.entry(origin.segment).or_insert(fresh);
         path.address = origin.address;
         path.heard[slot(origin.cast)] = Some(now);
@@ -90,7 +93,7 @@ impl Peer {
 
     pub(super) fn note_hears_us(&mut self, segment: SegmentId, casts: u8) {
         if let Some(path) = self.paths.get_mut(&segment) {
-            path.hears_us = casts;
+            path.hears_us = Some(casts);
         }
     }
 
@@ -119,16 +122,16 @@ impl Path {
         casts.into_iter().filter(|&cast| fresh(self.heard[slot(cast)])).map(Cast::bit).sum()
     }
 
-    /// The casts of ours that it says it hears, as bits; 0 while it has not said.
+    /// The casts of ours that it says it hears, as bits; `None` while it has not said.
     #[must_use]
-    pub const fn hears_us(&self) -> u8 {
+    pub const fn hears_us(&self) -> Option<u8> {
         self.hears_us
     }
 
     /// Whether it is heard by unicast alone: then our casts may not get there either.
     pub(super) fn only_unicast(&self, now: Time, every: Duration) -> bool {
-        self.heard_casts(now, every) == Cast::Unicast.bit()
-            || self.hears_us != 0 && self.hears_us & (Cast::Broadcast.bit() | Cast::Multicast.bit()) == 0
+        let casts = Cast::Broadcast.bit() | Cast::Multicast.bit();
+        self.heard_casts(now, every) == Cast::Unicast.bit() || self.hears_us.is_some_and(|hears| hears & casts == 0)
     }
 
     fn heard_last(&self) -> Option<Time> {
