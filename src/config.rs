@@ -129,7 +129,7 @@ impl Config {
             repeat_at: [ms(30), ms(90), ms(210), ms(450), ms(930)],
             reorder_grace: ms(4),
             round_trip: ms(20),
-            round_trip_min: ms(10),
+            round_trip_min: ms(5),
             round_trip_max: ms(2000),
             backoff_factor: 2,
             confirm_spread: Duration::from_micros(1500),

@@ -141,6 +141,11 @@ impl Logs {
         self.online.insert(peer, boot);
         self.author.on_online(peer, ctx.now);
         self.joining.on_met(ctx.now);
+        // What was asked for in vain while nobody was there may be had now.
+        let lacking: Vec<_> = self.logs.iter().filter(|(_, log)| !log.is_complete()).map(|(&id, _)| id).collect();
+        for id in lacking {
+            self.look_for_holes(id, ctx);
+        }
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
     }
 
@@ -243,7 +248,9 @@ impl Logs {
     /// An entry that was here already: its author may not know that we have it.
     pub fn on_duplicate(&mut self, id: LogId, ctx: &mut Context<'_>) {
         ctx.stats.duplicates += 1;
-        if self.online.contains_key(&id.author) {
+        let confirmed_at = self.logs.get(&id).and_then(|log| log.confirmed_at);
+        let told = confirmed_at.is_some_and(|at| ctx.now.since(at) < ctx.config.repeat_at[0]);
+        if self.online.contains_key(&id.author) && !told {
             self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
         }
     }
@@ -372,7 +379,8 @@ impl Logs {
         if self.ask_at.is_some_and(|at| at <= ctx.now) {
             self.ask_due(ctx);
         }
-        if self.trickle.on_timeout(ctx.now, ctx.rng, ctx.config) {
+        // While entries are under way all frontiers differ, and saying so would help nobody.
+        if self.trickle.on_timeout(ctx.now, ctx.rng, ctx.config) && !self.is_busy(ctx.now) {
             self.tell_hash(ctx);
         }
         if self.frontier_at.is_some_and(|at| at <= ctx.now) {

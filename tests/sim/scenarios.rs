@@ -83,6 +83,54 @@ fn many_seeds_small_groups_rough_networks() {
     }
 }
 
+/// Time from each message said to its being shown, at every listener, in the order of time.
+pub(crate) fn latencies(world: &World, hosts: &[usize]) -> Vec<Duration> {
+    let mut said_at = std::collections::BTreeMap::new();
+    for &host in hosts {
+        for (at, event) in &world.hosts[host].events {
+            if let Event::Sent { seq, .. } = event {
+                said_at.insert((format!("n{host}"), *seq), *at);
+            }
+        }
+    }
+    let shown = hosts.iter().flat_map(|&host| &world.hosts[host].events).filter_map(|(at, event)| match event {
+        Event::Message(message) => Some(at.since(*said_at.get(&(message.from.nick.to_string(), message.seq))?)),
+        _ => None,
+    });
+    let mut latencies: Vec<_> = shown.collect();
+    latencies.sort();
+    latencies
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn measure() {
+    let env = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
+    let (nodes, lines, loss) = (env("NODES", 16) as usize, env("LINES", 2000) as usize, env("LOSS", 30) as f64 / 100.0);
+    let gap = Duration::from_micros(env("GAP_US", 10_000));
+    let began = std::time::Instant::now();
+    let mut world = World::of(nodes, seed_or(1), Faults::rough(loss, 0.05, env("DELAY_MS", 2)));
+    assert!(world.run_until(secs(60), all_met).is_some());
+    world.run_for(secs(3));
+    let hosts: Vec<_> = (0..nodes).collect();
+    let (casts, unicasts) = (world.casts, world.unicasts);
+    talk(&mut world, &hosts, lines, gap, 1);
+    let took = world.run_until(secs(30), |world| owed(world, &hosts) == 0);
+    let all = latencies(&world, &hosts);
+    let at = |p: f64| all[((all.len() - 1) as f64 * p) as usize];
+    let sum = |f: fn(&udpnode::stats::Stats) -> u64| -> u64 {
+        world.hosts.iter().filter_map(|h| h.node.as_ref()).map(|n| f(n.stats())).sum()
+    };
+    eprintln!(
+        "{nodes} nodes {lines} lines {loss} loss: settled {took:?}, p50 {:?} p90 {:?} p99 {:?} p99.9 {:?} max {:?}, casts/line {:.2}, unicasts/line {:.2}, repeats {} nacks {} repairs {} frontiers {} dups {} entries {}; {:?} of real time",
+        at(0.5), at(0.9), at(0.99), at(0.999), at(1.0),
+        (world.casts - casts) as f64 / lines as f64, (world.unicasts - unicasts) as f64 / lines as f64,
+        sum(|s| s.repeats), sum(|s| s.nacks), sum(|s| s.repairs), sum(|s| s.frontiers), sum(|s| s.duplicates), sum(|s| s.entries),
+        began.elapsed(),
+    );
+    all_hold_the_same(&world, &hosts);
+}
+
 /// The seeds of a sweep: one if it is given from outside.
 fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("UDPNODE_SEED") {

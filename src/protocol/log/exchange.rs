@@ -9,6 +9,7 @@ use super::repair::{answering, weight};
 use super::store::{Ask, Claim, Log};
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
+use crate::time::Time;
 use crate::protocol::{Context, Post, To, earlier};
 use crate::wire::body::{self, Frontier, Hole, Nack, Progress};
 use crate::wire::header::HEADER_LEN;
@@ -20,6 +21,9 @@ const LOGS_LEN_MAX: usize = DATAGRAM_MAX - SIGNED_OVERHEAD - 24;
 const HOLES_MAX: usize = 22;
 /// Room for entries in one datagram.
 const ENTRIES_LEN_MAX: usize = DATAGRAM_MAX - HEADER_LEN - 3;
+/// Authors who are told by unicast what came of theirs, or a quarter of all if those are more. With
+/// more of them one cast, which everybody must read, is cheaper.
+const CONFIRMED_ALONE_MAX: usize = 4;
 /// Entries lacking in one log at which one holder is asked instead of everybody.
 const FAR_BEHIND: u64 = 32;
 /// Rounds without an answer after which claims of others are not believed any more.
@@ -62,9 +66,14 @@ impl Logs {
             return;
         }
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
-        if ctx.now.since(self.busy_at) >= BUSY_FOR && self.frontier_at.is_none() {
+        if !self.is_busy(ctx.now) && self.frontier_at.is_none() {
             self.frontier_at = Some(ctx.now + ctx.rng.within(ctx.config.trickle_min));
         }
+    }
+
+    /// Whether entries came a moment ago.
+    pub(super) fn is_busy(&self, now: Time) -> bool {
+        now.since(self.busy_at) < BUSY_FOR
     }
 
     /// A frontier of a peer that is online.
@@ -100,7 +109,19 @@ impl Logs {
                 self.deliver(id, ctx);
             }
         }
+        self.look_for_told(id, ctx);
+    }
+
+    /// As [`Logs::look_for_holes`], when others say there is more: it may still be on its way, or
+    /// come again by itself.
+    pub(super) fn look_for_told(&mut self, id: LogId, ctx: &mut Context<'_>) {
+        let patience = ctx.config.repeat_at[1] / 2;
+        let few = self.logs.get(&id).is_some_and(|log| log.lacks(FAR_BEHIND + 1) <= FAR_BEHIND);
+        let idle = self.logs.get(&id).is_some_and(|log| log.ask.at.is_none());
         self.look_for_holes(id, ctx);
+        let here = self.online.get(&id.author) == Some(&id.boot);
+        let Some(log) = self.logs.get_mut(&id).filter(|log| here && idle && few && log.ask.at.is_some()) else { return };
+        log.ask.at = log.ask.at.map(|at| at + patience);
     }
 
     /// Arms the timer of a log that lacks something, and disarms that of one that does not.
@@ -262,13 +283,19 @@ impl Logs {
         let Some(due) = self.confirmations.take_due(ctx.now) else { return };
         let here = |id: &LogId| self.online.get(&id.author) == Some(&id.boot);
         let due: Vec<_> = due.into_iter().filter(here).collect();
-        let to = match due.as_slice() {
-            [] => return,
-            [one] => To::Peer(one.author),
-            _ => To::Group,
-        };
-        let logs = due.iter().filter_map(|id| self.progress_of(*id)).collect();
-        self.post_frontier(&to, logs, None, ctx);
+        for id in &due {
+            if let Some(log) = self.logs.get_mut(id) {
+                log.confirmed_at = Some(ctx.now);
+            }
+        }
+        if due.len() > CONFIRMED_ALONE_MAX.max(self.online.len() / 4) {
+            let logs = due.iter().filter_map(|id| self.progress_of(*id)).collect();
+            return self.post_frontier(&To::Group, logs, None, ctx);
+        }
+        for id in due {
+            let logs = self.progress_of(id).into_iter().collect();
+            self.post_frontier(&To::Peer(id.author), logs, None, ctx);
+        }
     }
 
     fn progress_of(&self, id: LogId) -> Option<Progress> {

@@ -79,6 +79,8 @@ pub(super) struct Log {
     pub(super) ask: Ask,
     pub(super) holders: BTreeMap<PeerId, Claim>,
     pub(super) heard_at: Time,
+    /// When its author was last told how far we are.
+    pub(super) confirmed_at: Option<Time>,
     next_message: u64,
     nick: Option<Nick>,
     assembly: Option<Assembly>,
@@ -94,6 +96,7 @@ impl Log {
             ask: Ask { at: None, round: 0, sent_at: None, until: 0 },
             holders: BTreeMap::new(),
             heard_at: now,
+            confirmed_at: None,
             next_message: 1,
             nick: None,
             assembly: None,
