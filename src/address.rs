@@ -130,6 +130,8 @@ pub struct Segment {
     pub address: SocketAddr,
     /// Leading bits of the address that all hosts of the network share.
     pub prefix_len: u8,
+    /// Whether entries are passed on to it from other segments. Not over a tunnel, unless asked for.
+    pub relays: bool,
     /// Where broadcasts go, if the segment has them.
     pub broadcast: Option<SocketAddr>,
     /// Where multicasts go, if the segment carries them.
@@ -184,6 +186,7 @@ mod tests {
             name: "eth0".into(),
             address: "10.0.0.3:5003".parse().expect("an address"),
             prefix_len,
+            relays: true,
             broadcast: None,
             group: None,
         };

@@ -28,6 +28,8 @@ pub struct Config {
     pub ephemeral: bool,
     /// Streams are accepted on the port of each unicast socket.
     pub listens: bool,
+    /// Pass entries on between segments.
+    pub relay: bool,
     /// Lines come from a pipe: hold them back until somebody is there.
     pub piped: bool,
     /// Go on as a listener when nobody is there and when the input ends.
@@ -115,6 +117,7 @@ impl Config {
             static_peers: Vec::new(),
             ephemeral: false,
             listens: false,
+            relay: true,
             piped: false,
             stay: false,
             wait: Duration::from_secs(5),

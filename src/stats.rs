@@ -76,6 +76,8 @@ counters! {
     plain_hidden,
     /// Messages that nobody could give us.
     lost,
+    /// Entries passed on to segments where they were not heard.
+    relayed,
     /// Peers not taken because the table was full.
     peers_refused,
     /// Logs not taken because the table was full.

@@ -229,7 +229,7 @@ impl Nick {
         let mut nick = String::new();
         for c in text.chars().filter(|&c| fits_nick(c)).skip_while(|&c| !starts_nick(c)) {
             nick.push(c);
-            if columns(&nick) > NICK_COLUMNS_MAX || nick.chars().count() > NICK_COLUMNS_MAX {
+            if columns(&nick) > NICK_COLUMNS_MAX || nick.chars().count() > 2 * NICK_COLUMNS_MAX {
                 nick.pop();
                 break;
             }

@@ -119,6 +119,14 @@ impl Node {
         self.logs.on_hello(log, hello.head, base, hello.hash, &mut context!(self));
     }
 
+    /// An entry that is news: others may not hear it where they are.
+    fn pass_on(&mut self, entry: &Believed, arrival: Arrival) {
+        let mut segments = self.membership.segments();
+        let near = segments.any(|s| s.id == arrival.segment && s.contains(arrival.address.ip()));
+        let heard = near.then_some(arrival.segment);
+        self.relay.on_news(entry.log, entry.seq, Arc::clone(&entry.raw), heard, &mut context!(self));
+    }
+
     fn ask_stranger(&mut self, arrival: Arrival) {
         self.membership.on_stranger(arrival.segment, arrival.address, standing!(self), &mut context!(self));
     }
@@ -143,14 +151,21 @@ impl Node {
         let wants = self.logs.wants(log, seq, &context!(self));
         match wants {
             Wants::Own => self.stats.echoes += 1,
-            Wants::Duplicate => self.logs.on_duplicate(log, &mut context!(self)),
+            Wants::Duplicate => {
+                self.relay.on_again(log, seq, arrival.segment);
+                self.logs.on_duplicate(log, &mut context!(self));
+            }
             Wants::New | Wants::TooFar if !verify(signed.author(), ENTRY_DOMAIN, signed.bytes, signed.signature) => {
                 self.stats.forged += 1;
                 return;
             }
             Wants::TooFar => self.logs.on_too_far(log, seq, &mut context!(self)),
             Wants::New => {
-                self.logs.on_entry(Believed { log, seq, raw: Arc::from(raw) }, arrival, &mut context!(self));
+                let entry = Believed { log, seq, raw: Arc::from(raw) };
+                if self.config.relay && self.logs.is_news(log, seq) {
+                    self.pass_on(&entry, arrival);
+                }
+                self.logs.on_entry(entry, arrival, &mut context!(self));
             }
         }
         if author != self.identity.id() && self.membership.peer(author).is_none() {

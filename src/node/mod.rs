@@ -35,6 +35,7 @@ use crate::event::{Event, Outcome, PeerName};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::membership::{Membership, Presence};
+use crate::protocol::relay::Relay;
 use crate::protocol::session::{Session, View};
 use crate::protocol::{Believed, Context, News, Post, Tally, earlier};
 use crate::rng::Rng;
@@ -144,6 +145,7 @@ pub struct Node {
     membership: Membership,
     logs: Logs,
     directs: Directs,
+    relay: Relay,
     streams: Streams,
     session: Session,
     leaving: Option<Leaving>,
@@ -156,6 +158,7 @@ pub struct Node {
     /// Addresses whose unknown version was told.
     versions_told: BTreeSet<IpAddr>,
     alone_told: bool,
+    relay_told: bool,
     plain_gate: PlainGate,
 }
 
@@ -177,7 +180,7 @@ macro_rules! context {
 /// What our hellos say of our log.
 macro_rules! standing {
     ($node:expr) => {{
-        let hash = $node.logs.hash();
+        let hash = $node.logs.told_hash();
         Standing { head: $node.logs.head(), hash, bases: $node.logs.bases() }
     }};
 }
@@ -209,6 +212,7 @@ impl Node {
             session: Session::new(now, &config),
             logs,
             directs: Directs::default(),
+            relay: Relay::default(),
             streams: Streams::default(),
             rng,
             now,
@@ -222,6 +226,7 @@ impl Node {
             stats,
             versions_told: BTreeSet::new(),
             alone_told: false,
+            relay_told: false,
             plain_gate: PlainGate::default(),
             identity,
             config,
@@ -237,8 +242,7 @@ impl Node {
         }
         match input {
             Input::Datagram { segment, cast, from, bytes } => self.on_datagram(segment, cast, from, bytes),
-            Input::Segment(SegmentChange::Up(segment)) => self.membership.on_segment_up(segment, &context!(self)),
-            Input::Segment(SegmentChange::Down(id)) => self.membership.on_segment_down(id),
+            Input::Segment(change) => self.on_segment(change),
             Input::Stream { stream, what } => self.on_stream(stream, what),
             Input::Reader { ready } => {
                 self.logs.on_reader(ready, &mut context!(self));
@@ -345,6 +349,14 @@ impl Node {
         self.posts.is_empty() && self.events.is_empty() && self.outbound.is_empty() && self.streams.is_empty()
     }
 
+    fn on_segment(&mut self, change: SegmentChange) {
+        match change {
+            SegmentChange::Up(segment) => self.membership.on_segment_up(segment, &context!(self)),
+            SegmentChange::Down(id) => self.membership.on_segment_down(id),
+        }
+        self.logs.set_apart(!self.config.relay && self.membership.segments().count() > 1);
+    }
+
     fn on_command(&mut self, command: Command) {
         match command {
             Command::Say { lines, wall } => self.say(&lines, wall),
@@ -394,6 +406,7 @@ impl Node {
         self.settle();
         self.logs.on_timeout(&mut context!(self));
         self.directs.on_timeout(&mut context!(self));
+        self.relay.on_timeout(&mut context!(self));
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
         self.settle();
@@ -443,6 +456,7 @@ impl Node {
         }
         let parts = earlier(self.membership.wake_at(), self.logs.wake_at(&self.config));
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
+        let parts = earlier(parts, self.relay.wake_at());
         let session = match &self.leaving {
             Some(leaving) => leaving.bye_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::{Node, Output};
-use crate::address::{Cast, SegmentId};
+use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
+use crate::event::Event;
 use crate::protocol::membership::Peer;
 use crate::protocol::reach::{Listener, plan};
 use crate::protocol::{Post, To};
@@ -55,6 +56,9 @@ impl Node {
         if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
             return;
         }
+        if matches!(post.to, To::Elsewhere(_)) {
+            self.tell_of_relay();
+        }
         self.outbound.targets = targets;
         if !matches!(post.message, Message::Entries(_)) {
             self.outbound.counter += 1;
@@ -66,6 +70,17 @@ impl Node {
         let len = self.outbound.bytes.len();
         debug_assert!(len <= DATAGRAM_MAX, "{len} bytes: {:?}", post.message);
         self.by_stream(&post.to);
+    }
+
+    /// Says once that what is heard on one segment is passed on to others.
+    fn tell_of_relay(&mut self) {
+        if std::mem::replace(&mut self.relay_told, true) {
+            return;
+        }
+        let names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        let text =
+            format!("passing on what is said between the networks of {} (--no-relay ends that)", names.join(", "));
+        self.events.push_back(Event::Notice(text));
     }
 
     /// Sends what is for one alone by stream instead, where there can be one.
@@ -84,7 +99,13 @@ impl Node {
 
     fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
         match to {
-            To::Group => self.group_targets(),
+            To::Group => self.group_targets(|_, _| true),
+            To::Elsewhere(heard) => self.group_targets(|segment, listener| match listener {
+                // On a segment where it was heard, those beyond a router did not hear it.
+                Some(address) if heard.contains(&segment.id) => !segment.contains(address.ip()),
+                Some(_) => segment.relays,
+                None => false,
+            }),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
             To::Address(segment, address) => vec![(*segment, Cast::Unicast, *address)],
             To::Stream(_) => Vec::new(),
@@ -105,8 +126,12 @@ impl Node {
         address.map(|address| (id, cast, address))
     }
 
-    /// Everybody, each on the one segment where it is reached best.
-    fn group_targets(&self) -> Vec<(SegmentId, Cast, SocketAddr)> {
+    /// Everybody who is `meant`, each on the one segment where it is reached best; and on a segment
+    /// where nobody is known whoever may be there, if `None` is meant.
+    fn group_targets(
+        &self,
+        meant: impl Fn(&Segment, Option<SocketAddr>) -> bool,
+    ) -> Vec<(SegmentId, Cast, SocketAddr)> {
         let mut listeners: BTreeMap<SegmentId, Vec<Listener>> = BTreeMap::new();
         let mut nobody_known = true;
         for (_, peer) in self.membership.online() {
@@ -117,8 +142,9 @@ impl Node {
         }
         let mut targets = Vec::new();
         for segment in self.membership.segments() {
-            let here = listeners.get(&segment.id).map_or(&[][..], Vec::as_slice);
-            let plan = plan(self.config.cast, segment, here, nobody_known);
+            let mut here = listeners.remove(&segment.id).unwrap_or_default();
+            here.retain(|listener| meant(segment, Some(listener.address)));
+            let plan = plan(self.config.cast, segment, &here, nobody_known && meant(segment, None));
             targets.extend(plan.copies.iter().map(|&address| (segment.id, Cast::Unicast, address)));
             targets.extend(plan.cast.and_then(|cast| self.cast_target(segment.id, cast)));
         }

@@ -22,6 +22,7 @@ fn segment(last: u8) -> Segment {
         name: "eth0".into(),
         address: SocketAddr::from(([10, 0, 0, last], 5000 + u16::from(last))),
         prefix_len: 24,
+        relays: true,
         broadcast: Some("10.0.0.255:5255".parse().expect("an address")),
         group: Some("239.192.7.7:5007".parse().expect("an address")),
     }

@@ -37,6 +37,8 @@ const QUEUE_BYTES_MAX: usize = 4 << 20;
 const RETRY_AFTER: Duration = Duration::from_millis(60);
 /// ... but at least this often.
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// Peers of whom is remembered what they said to us. When full, one is forgotten.
+const INBOXES_MAX: usize = 256;
 /// Parts that a message may have.
 const PARTS_MAX: u16 = 512;
 
@@ -148,6 +150,10 @@ impl Directs {
     ) {
         if *frame.to != ctx.me.0 {
             return;
+        }
+        if self.inboxes.len() >= INBOXES_MAX && !self.inboxes.contains_key(&from) {
+            // The smallest id, for want of a better: whoever is forgotten begins anew at its base.
+            self.inboxes.pop_first();
         }
         let inbox = self.inboxes.entry(from).or_insert_with(|| Inbox::new(boot, frame.base));
         if boot > inbox.boot {

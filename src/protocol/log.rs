@@ -62,6 +62,9 @@ pub struct Logs {
     /// Past messages that may still be shown.
     history_left: usize,
     reader_ready: bool,
+    /// We stand between networks that are not to hear of each other: what others said is not passed
+    /// on, so neither is it compared nor repaired by us.
+    apart: bool,
     bytes: usize,
     hash: Option<u64>,
 }
@@ -95,6 +98,7 @@ impl Logs {
             joining: Joining::Alone,
             history_left: ctx.config.history,
             reader_ready: true,
+            apart: false,
             bytes: 0,
             hash: None,
         }
@@ -141,6 +145,7 @@ impl Logs {
         self.online.insert(peer, boot);
         self.author.on_online(peer, ctx.now);
         self.joining.on_met(ctx.now);
+        self.set_apart(self.apart);
         // What was asked for in vain while nobody was there may be had now.
         let lacking: Vec<_> = self.logs.iter().filter(|(_, log)| !log.is_complete()).map(|(&id, _)| id).collect();
         for id in lacking {
@@ -165,7 +170,7 @@ impl Logs {
     /// A peer's hello: how far its own log goes, and from which entry on it counts us as a listener.
     pub fn on_hello(&mut self, log: LogId, head: u64, base: Option<u64>, hash: u64, ctx: &mut Context<'_>) {
         let joining = self.is_joining();
-        if self.open_log(log, ctx) {
+        if self.open_log(log, head, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
             entry.heard_at = ctx.now;
             entry.note_claim(log.author, Claim { next: head, floor: 1 });
@@ -183,7 +188,7 @@ impl Logs {
 
     /// A peer's bye: what of its log is not here must now come from others.
     pub fn on_bye(&mut self, log: LogId, head: u64, ctx: &mut Context<'_>) {
-        if self.online.contains_key(&log.author) && self.open_log(log, ctx) {
+        if self.online.contains_key(&log.author) && self.open_log(log, head, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
             entry.note_claim(log.author, Claim { next: head, floor: 1 });
             self.look_for_holes(log, ctx);
@@ -245,6 +250,12 @@ impl Logs {
         }
     }
 
+    /// Whether an entry is further than anybody said this log goes: it was said just now.
+    #[must_use]
+    pub fn is_news(&self, id: LogId, seq: u64) -> bool {
+        self.logs.get(&id).is_none_or(|log| seq >= log.known)
+    }
+
     /// An entry that was here already: its author may not know that we have it.
     pub fn on_duplicate(&mut self, id: LogId, ctx: &mut Context<'_>) {
         ctx.stats.duplicates += 1;
@@ -258,7 +269,7 @@ impl Logs {
     /// An entry so far ahead that it is not kept: yet it tells how far the log goes.
     pub fn on_too_far(&mut self, id: LogId, seq: u64, ctx: &mut Context<'_>) {
         ctx.stats.too_far_ahead += 1;
-        if self.open_log(id, ctx) {
+        if self.open_log(id, seq, ctx) {
             let log = self.logs.get_mut(&id).expect("opened");
             log.known = log.known.max(seq.saturating_add(1));
             self.look_for_holes(id, ctx);
@@ -267,7 +278,7 @@ impl Logs {
 
     /// An entry that [`Logs::wants`] called new, its signature checked.
     pub fn on_entry(&mut self, entry: Believed, arrival: Arrival, ctx: &mut Context<'_>) {
-        if !self.open_log(entry.log, ctx) {
+        if !self.open_log(entry.log, entry.seq, ctx) {
             return;
         }
         ctx.stats.entries += 1;
@@ -293,6 +304,14 @@ impl Logs {
         }
     }
 
+    /// Whether we stand between networks that are not to hear of each other.
+    pub fn set_apart(&mut self, apart: bool) {
+        self.apart = apart;
+        if apart {
+            self.joining.on_compared();
+        }
+    }
+
     /// Gives up waiting for confirmations.
     pub fn give_up(&mut self, ctx: &mut Context<'_>) {
         self.author.give_up(ctx.news);
@@ -300,7 +319,9 @@ impl Logs {
     }
 
     /// The log is there, or is now; false if there is no room for it.
-    fn open_log(&mut self, id: LogId, ctx: &mut Context<'_>) -> bool {
+    ///
+    /// `until` is the first entry that cannot have been said before we joined.
+    fn open_log(&mut self, id: LogId, until: u64, ctx: &mut Context<'_>) -> bool {
         if self.logs.contains_key(&id) {
             return true;
         }
@@ -308,7 +329,8 @@ impl Logs {
             ctx.stats.logs_refused += 1;
             return false;
         }
-        let history = if self.is_joining() { History::Unknown } else { History::Before(ctx.config.woke) };
+        let old = History::Before { woke: ctx.config.woke, until };
+        let history = if self.is_joining() { History::Unknown } else { old };
         self.logs.insert(id, Log::new(ctx.now, history));
         true
     }
@@ -380,7 +402,7 @@ impl Logs {
             self.ask_due(ctx);
         }
         // While entries are under way all frontiers differ, and saying so would help nobody.
-        if self.trickle.on_timeout(ctx.now, ctx.rng, ctx.config) && !self.is_busy(ctx.now) {
+        if self.trickle.on_timeout(ctx.now, ctx.rng, ctx.config) && !self.is_busy(ctx.now) && !self.apart {
             self.tell_hash(ctx);
         }
         if self.frontier_at.is_some_and(|at| at <= ctx.now) {

@@ -1,5 +1,5 @@
 //! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
-//! [`direct`] what was said to one, [`reach`] which cast gets where, [`session`] when a run has
+//! [`direct`] what was said to one, [`relay`] what others should hear as well, [`reach`] which cast gets where, [`session`] when a run has
 //! said everything.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
@@ -9,9 +9,10 @@ pub mod direct;
 pub mod log;
 pub mod membership;
 pub mod reach;
+pub mod relay;
 pub mod session;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -67,6 +68,8 @@ pub enum To {
     Private(PeerId, u64),
     /// Whoever is at the other end of a stream.
     Stream(StreamId),
+    /// Everybody who is not on one of these segments.
+    Elsewhere(BTreeSet<SegmentId>),
 }
 
 /// What a part has to tell. `node` puts names to it.

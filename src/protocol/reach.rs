@@ -92,7 +92,7 @@ mod tests {
     fn segment() -> Segment {
         let (address, broadcast) = (addr(1), Some(addr(255)));
         let group = Some("239.192.7.7:5007".parse().expect("an address"));
-        Segment { id: SegmentId(1), name: "eth0".into(), address, prefix_len: 24, broadcast, group }
+        Segment { id: SegmentId(1), name: "eth0".into(), address, prefix_len: 24, relays: true, broadcast, group }
     }
 
     fn chosen<H: Copy + Into<Option<u8>>>(choice: CastChoice, hears: &[H]) -> (Option<Cast>, usize) {

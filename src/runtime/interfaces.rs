@@ -19,6 +19,8 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     pub(crate) up: bool,
     pub(crate) loopback: bool,
+    /// It leads to one other machine.
+    pub(crate) tunnel: bool,
     /// Its addresses with their masks, the first first.
     pub(crate) addresses: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
@@ -46,6 +48,8 @@ pub(crate) struct Place {
     pub(crate) ip: Ipv4Addr,
     /// Leading bits of the address that all hosts of the network share.
     pub(crate) prefix_len: u8,
+    /// Whether entries of other segments are passed on to it: not over a tunnel, unless it was named.
+    pub(crate) relays: bool,
     pub(crate) broadcast: Option<Ipv4Addr>,
     /// A port that was asked for; else the rule gives it.
     pub(crate) port: Option<u16>,
@@ -113,6 +117,7 @@ fn interface(name: String, flags: InterfaceFlags) -> Interface {
         name,
         up: flags.contains(InterfaceFlags::IFF_UP),
         loopback: flags.contains(InterfaceFlags::IFF_LOOPBACK),
+        tunnel: flags.contains(InterfaceFlags::IFF_POINTOPOINT),
         addresses: Vec::new(),
     }
 }
@@ -164,6 +169,7 @@ pub(crate) fn choose(there: &[Interface], wanted: &Wanted, loopback: bool) -> Ve
     }
     let asked = wanted.address.and_then(|(ip, port)| at_address(there, ip, port));
     let named = there.iter().filter(|i| wanted.interfaces.contains(&i.name)).filter_map(own_place);
+    let named = named.map(|place| Place { relays: true, ..place });
     // An address that was asked for stands in for its interface's first.
     let named = named.filter(|place| asked.as_ref().is_none_or(|a| a.interface != place.interface));
     let mut places: Vec<Place> = named.collect();
@@ -193,6 +199,7 @@ fn place(interface: &Interface, ip: Ipv4Addr, mask: Ipv4Addr, port: Option<u16>)
         loopback: interface.loopback,
         ip,
         prefix_len: u8::try_from(mask.to_bits().leading_ones()).unwrap_or(32),
+        relays: !interface.tunnel,
         broadcast: broadcast_of(ip, mask),
         port,
     }
@@ -212,7 +219,7 @@ mod tests {
     fn interface(name: &str, index: u32, up: bool, addresses: &[&str]) -> Interface {
         let mask = if name == "lo" { Ipv4Addr::new(255, 0, 0, 0) } else { Ipv4Addr::new(255, 255, 255, 0) };
         let addresses = addresses.iter().map(|ip| (ip.parse().expect("an address"), mask)).collect();
-        Interface { name: name.into(), index, up, loopback: name == "lo", addresses }
+        Interface { name: name.into(), index, up, loopback: name == "lo", tunnel: false, addresses }
     }
 
     fn machine() -> Vec<Interface> {

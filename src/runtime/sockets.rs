@@ -147,6 +147,7 @@ impl Sockets {
             name: name.clone(),
             address,
             prefix_len: place.prefix_len,
+            relays: place.relays,
             broadcast: to.filter(|_| broadcast.is_some()),
             group: group.is_some().then_some(self.group.address),
         };
@@ -346,6 +347,7 @@ mod tests {
             loopback: true,
             ip: ip.parse().expect("an address"),
             prefix_len: 8,
+            relays: true,
             broadcast: None,
             port,
         }

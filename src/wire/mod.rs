@@ -21,6 +21,7 @@ pub mod stream;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
 use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
@@ -98,6 +99,9 @@ pub enum Message {
     Receipt(Receipt),
 }
 
+/// The longest signed entry: alone in a datagram it fits.
+pub const ENTRY_LEN_MAX: usize = DATAGRAM_MAX - HEADER_LEN - 3;
+
 /// No count in the protocol is greater: nobody says that much, and sums cannot overflow.
 pub const NUMBER_MAX: u64 = 1 << 48;
 
@@ -145,6 +149,9 @@ impl<'a> Datagram<'a> {
     /// A [`WireError`]; the bytes may be anything.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let (header, rest) = Header::parse(bytes)?;
+        if bytes.len() > DATAGRAM_MAX {
+            return Err(WireError::Malformed);
+        }
         match header.kind {
             kind::ENTRIES => Ok(Self { header, signed: None, body: rest }),
             kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::RECEIPT => {
@@ -253,6 +260,9 @@ impl SignedEntry<'_> {
 /// # Errors
 /// [`WireError::Malformed`].
 pub fn parse_entry(raw: &[u8]) -> Result<SignedEntry<'_>, WireError> {
+    if raw.len() > ENTRY_LEN_MAX {
+        return Err(WireError::Malformed);
+    }
     let (bytes, signature) = body::split_signed(raw)?;
     let entry: Entry<'_> = body::decode(bytes)?;
     let counted = 1..=NUMBER_MAX;

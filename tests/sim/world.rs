@@ -178,6 +178,7 @@ impl World {
             name: format!("eth{index}"),
             address,
             prefix_len: 16,
+            relays: true,
             broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),
             group: Some("239.192.7.7:5007".parse().expect("an address")),
         };

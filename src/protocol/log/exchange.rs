@@ -9,18 +9,17 @@ use super::repair::{answering, weight};
 use super::store::{Ask, Claim, Log};
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
-use crate::time::Time;
 use crate::protocol::{Context, Post, To, earlier};
+use crate::time::Time;
 use crate::wire::body::{self, Frontier, Hole, Nack, Progress};
-use crate::wire::header::HEADER_LEN;
-use crate::wire::{Message, SIGNED_OVERHEAD};
+use crate::wire::{ENTRY_LEN_MAX, Message, SIGNED_OVERHEAD};
 
+/// The hash of who does not compare frontiers.
+const NO_HASH: u64 = 0;
 /// Room for the logs of a frontier in one datagram.
 const LOGS_LEN_MAX: usize = DATAGRAM_MAX - SIGNED_OVERHEAD - 24;
 /// Ranges asked for in one datagram: as many as fit whatever their numbers.
 const HOLES_MAX: usize = 22;
-/// Room for entries in one datagram.
-const ENTRIES_LEN_MAX: usize = DATAGRAM_MAX - HEADER_LEN - 3;
 /// Authors who are told by unicast what came of theirs, or a quarter of all if those are more. With
 /// more of them one cast, which everybody must read, is cheaper.
 const CONFIRMED_ALONE_MAX: usize = 4;
@@ -34,8 +33,13 @@ const ROUNDS_PATIENT: u32 = 4;
 const BUSY_FOR: Duration = Duration::from_millis(100);
 
 impl Logs {
+    /// What hellos tell: the hash of our frontier, or 0 if ours is not to be compared.
+    pub fn told_hash(&mut self) -> u64 {
+        if self.apart { NO_HASH } else { self.hash() }
+    }
+
     /// The hash of our frontier: equal where two nodes have the same of every log.
-    pub fn hash(&mut self) -> u64 {
+    pub(super) fn hash(&mut self) -> u64 {
         if let Some(hash) = self.hash {
             return hash;
         }
@@ -47,7 +51,7 @@ impl Logs {
         }
         let mut first = [0; 8];
         first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        let hash = u64::from_be_bytes(first);
+        let hash = u64::from_be_bytes(first).max(NO_HASH + 1);
         self.hash = Some(hash);
         hash
     }
@@ -55,6 +59,9 @@ impl Logs {
     /// A peer's hash: an equal one calms us down, and confirms all that we said; another one, while
     /// nothing is under way, is looked into.
     pub(super) fn compare(&mut self, from: PeerId, hash: u64, told_all: bool, ctx: &mut Context<'_>) {
+        if self.apart || hash == NO_HASH {
+            return;
+        }
         if hash == self.hash() {
             self.trickle.on_equal();
             self.joining.on_compared();
@@ -82,7 +89,7 @@ impl Logs {
             let id = progress.log();
             if id == self.own {
                 self.author.on_confirm(from, progress.next, ctx.now, ctx.config, ctx.news);
-            } else if (progress.next > 1 || self.logs.contains_key(&id)) && self.open_log(id, ctx) {
+            } else if (progress.next > 1 || self.logs.contains_key(&id)) && self.open_log(id, progress.next, ctx) {
                 self.on_progress(from, progress, ctx);
             }
         }
@@ -120,7 +127,9 @@ impl Logs {
         let idle = self.logs.get(&id).is_some_and(|log| log.ask.at.is_none());
         self.look_for_holes(id, ctx);
         let here = self.online.get(&id.author) == Some(&id.boot);
-        let Some(log) = self.logs.get_mut(&id).filter(|log| here && idle && few && log.ask.at.is_some()) else { return };
+        let Some(log) = self.logs.get_mut(&id).filter(|log| here && idle && few && log.ask.at.is_some()) else {
+            return;
+        };
         log.ask.at = log.ask.at.map(|at| at + patience);
     }
 
@@ -247,11 +256,14 @@ impl Logs {
         ctx: &mut Context<'_>,
     ) {
         let id = hole.log();
+        if self.apart && id != self.own {
+            return;
+        }
         let Some(log) = self.logs.get_mut(&id).filter(|_| hole.from < hole.to) else { return };
         if log.floor() > hole.from && (asked || id == self.own) {
             // What lies below our floor cannot be given: say so, so that nobody asks in vain.
             let told = vec![Progress::new(id, log.next, log.floor())];
-            let frontier = Frontier { hash: 0, logs: told, whole: None };
+            let frontier = Frontier { hash: NO_HASH, logs: told, whole: None };
             ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
         }
         let author_online = self.online.contains_key(&id.author) || id == self.own;
@@ -317,7 +329,7 @@ impl Logs {
     }
 
     fn post_frontier(&mut self, to: &To, logs: Vec<Progress>, whole: Option<bool>, ctx: &mut Context<'_>) {
-        let hash = self.hash();
+        let hash = self.told_hash();
         let (mut page, mut len) = (Vec::new(), 0);
         let mut pages = Vec::new();
         for progress in logs {
@@ -343,7 +355,7 @@ fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     let (mut bundle, mut len) = (Vec::new(), 0);
     for raw in entries {
         ctx.stats.repairs += 1;
-        if len + raw.len() > ENTRIES_LEN_MAX {
+        if len + raw.len() > ENTRY_LEN_MAX {
             ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(std::mem::take(&mut bundle)) });
             len = 0;
         }

@@ -75,7 +75,7 @@ impl Logs {
         let until = match history {
             History::Unknown => 0,
             History::Until(until) if is_joining && until > 1 => until,
-            History::Until(_) | History::Before(_) => u64::MAX,
+            History::Until(_) | History::Before { .. } => u64::MAX,
         };
         // History that is gathered waits for nobody to read it.
         let reader_ready = self.reader_ready;

@@ -41,7 +41,7 @@ impl RoundTrip {
     }
 
     /// A random wait before asking, so that of many who lack the same mostly one asks: truncated
-    /// exponential over K round trips (RFC 5401, section 4.2). With one other there is no crowd.
+    /// exponential over K round trips (RFC 5401, section 4.2). With two others there is no crowd.
     pub(super) fn backoff(&self, group: usize, rng: &mut Rng, config: &Config) -> Duration {
         if group <= 2 {
             return Duration::ZERO;

@@ -63,8 +63,9 @@ pub(super) enum History {
     Unknown,
     /// The entries below this one.
     Until(u64),
-    /// What is older than this by its author's clock: the author is not here to say it better.
-    Before(WallTime),
+    /// Of the entries below one what is older than our waking, by its author's clock: the author is
+    /// not here to say it better.
+    Before { woke: WallTime, until: u64 },
 }
 
 /// One log.
@@ -187,7 +188,7 @@ impl Log {
         let history = match self.history {
             History::Unknown => true,
             History::Until(until) => seq < until,
-            History::Before(woke) => entry.wall_ms < woke.0,
+            History::Before { woke, until } => seq < until && entry.wall_ms < woke.0,
         };
         let nick = Nick::from_any(entry.nick);
         self.nick = Some(nick.clone());
