@@ -8,12 +8,12 @@ ARGS   ?=
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-ROOT    := $(DESTDIR)$(PREFIX)
+ROOT_DIR := $(DESTDIR)$(PREFIX)
 # Debian's zsh looks for what belongs to /usr in a place of its own.
-ZSH     := $(ROOT)/share/zsh/$(if $(filter /usr,$(PREFIX:%/=%)),vendor-completions,site-functions)
-BASH    := $(ROOT)/share/bash-completion/completions
-FISH    := $(ROOT)/share/fish/vendor_completions.d
-MAN     := $(ROOT)/share/man
+ZSH_DIR := $(ROOT_DIR)/share/zsh/$(if $(filter /usr,$(PREFIX:%/=%)),vendor-completions,site-functions)
+BASH_DIR := $(ROOT_DIR)/share/bash-completion/completions
+FISH_DIR := $(ROOT_DIR)/share/fish/vendor_completions.d
+MAN_DIR := $(ROOT_DIR)/share/man
 # The directories that an installation made, so that taking it back leaves nothing behind.
 MADE    := $(TARGET)/install-made
 
@@ -43,21 +43,21 @@ static:  ## a program that needs nothing else: musl if rustc has that target, el
 
 # What is built already is installed as it is: `sudo make install` does not run cargo.
 install: $(BIN)  ## install for everybody: PREFIX=/usr/local, DESTDIR= for packagers
-	@for dir in $(ROOT)/bin $(MAN)/man1 $(MAN)/man7 $(BASH) $(ZSH) $(FISH); do \
+	@for dir in $(ROOT_DIR)/bin $(MAN_DIR)/man1 $(MAN_DIR)/man7 $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR); do \
 	    path=$$dir; while [ ! -d "$$path" ]; do echo "$$path"; path=$$(dirname "$$path"); done >>$(MADE); \
 	    install -d -m 755 "$$dir" || exit 1; \
 	done
-	install -m 755 $(BIN) $(ROOT)/bin/udpnode
-	install -m 644 man/udpnode.1 $(MAN)/man1/udpnode.1
-	install -m 644 man/udpnode.7 $(MAN)/man7/udpnode.7
-	$(BIN) completions bash >$(MADE).script && install -m 644 $(MADE).script $(BASH)/udpnode
-	$(BIN) completions zsh >$(MADE).script && install -m 644 $(MADE).script $(ZSH)/_udpnode
-	$(BIN) completions fish >$(MADE).script && install -m 644 $(MADE).script $(FISH)/udpnode.fish
+	install -m 755 $(BIN) $(ROOT_DIR)/bin/udpnode
+	install -m 644 man/udpnode.1 $(MAN_DIR)/man1/udpnode.1
+	install -m 644 man/udpnode.7 $(MAN_DIR)/man7/udpnode.7
+	$(BIN) completions bash >$(MADE).script && install -m 644 $(MADE).script $(BASH_DIR)/udpnode
+	$(BIN) completions zsh >$(MADE).script && install -m 644 $(MADE).script $(ZSH_DIR)/_udpnode
+	$(BIN) completions fish >$(MADE).script && install -m 644 $(MADE).script $(FISH_DIR)/udpnode.fish
 	@rm -f $(MADE).script
 
 uninstall:  ## remove what install put there, and the directories that it made
-	rm -f $(ROOT)/bin/udpnode $(MAN)/man1/udpnode.1 $(MAN)/man7/udpnode.7
-	rm -f $(BASH)/udpnode $(ZSH)/_udpnode $(FISH)/udpnode.fish
+	rm -f $(ROOT_DIR)/bin/udpnode $(MAN_DIR)/man1/udpnode.1 $(MAN_DIR)/man7/udpnode.7
+	rm -f $(BASH_DIR)/udpnode $(ZSH_DIR)/_udpnode $(FISH_DIR)/udpnode.fish
 	@[ ! -f $(MADE) ] || sort -ru $(MADE) | while read -r dir; do \
 	    [ ! -d "$$dir" ] || rmdir --ignore-fail-on-non-empty "$$dir"; [ ! -d "$$dir" ] || echo "$$dir"; \
 	done >$(MADE).left
