@@ -20,6 +20,8 @@ MADE    := $(TARGET)/install-made
 HOST = $(shell $${RUSTC:-rustc} -vV | sed -n 's/^host: //p')
 MUSL = $(subst -gnu,-musl,$(HOST))
 
+# In a program without dlopen the getrandom crate finds no getrandom(2), and there may be no /dev.
+STATIC_FLAGS = -Ctarget-feature=+crt-static --cfg getrandom_backend="linux_getrandom"
 TRIPLE = $(if $(wildcard $(shell $${RUSTC:-rustc} --print target-libdir --target $(MUSL))/libstd-*.rlib),$(MUSL),$(HOST))
 STATIC = $(TARGET)/$(TRIPLE)/release/udpnode
 
@@ -38,14 +40,14 @@ demo: all  ## three nodes on loopback, talking by themselves
 	@UDPNODE=$(BIN) timeout 120 bash tests/lab/demo.sh
 
 static:  ## a program that needs nothing else: musl if rustc has that target, else static glibc
-	RUSTFLAGS=-Ctarget-feature=+crt-static $(CARGO) build --release --locked --target $(TRIPLE)
+	RUSTFLAGS='$(STATIC_FLAGS)' $(CARGO) build --release --locked --target $(TRIPLE)
 	@echo "static ($(if $(findstring musl,$(TRIPLE)),musl,glibc)): $(STATIC)"
 
 # What is built already is installed as it is: `sudo make install` does not run cargo.
 install: $(BIN)  ## install for everybody: PREFIX=/usr/local, DESTDIR= for packagers
 	@for dir in $(ROOT_DIR)/bin $(MAN_DIR)/man1 $(MAN_DIR)/man7 $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR); do \
 	    path=$$dir; while [ ! -d "$$path" ]; do echo "$$path"; path=$$(dirname "$$path"); done >>$(MADE); \
-	    install -d -m 755 "$$dir" || exit 1; \
+	    [ -d "$$dir" ] || install -d -m 755 "$$dir" || exit 1; \
 	done
 	install -m 755 $(BIN) $(ROOT_DIR)/bin/udpnode
 	install -m 644 man/udpnode.1 $(MAN_DIR)/man1/udpnode.1
