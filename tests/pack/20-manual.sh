@@ -36,7 +36,7 @@ check "there are commands" test "$(echo "$helped" | wc -l)" -gt 4
 
 render=$REPO/src/runtime/render.rs
 code=$(sed '/#\[cfg(test)\]/,$d' "$render")
-made=$(echo "$code" | grep -oE '(Object::new|peer)\("[a-z]+"' | grep -oE '"[a-z]+"' | tr -d '"' | grep -v '^is$' | lines)
+made=$(echo "$code" | grep -oE '(Object::new|peer|json_remark)\("[a-z]+"' | grep -oE '"[a-z]+"' | tr -d '"' | grep -v '^is$' | lines)
 text=$(sed -n '/^\.Ss JSON/,/^\.Sh/p' "$page")
 told=$(echo "$text" | sed -n 's/^\.It Cm //p' | tr ' ' '\n' | grep '[a-z]' | lines)
 is "the JSON events" "$told" "$(comm -12 <(echo "$made") <(echo "$made"))"

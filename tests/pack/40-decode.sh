@@ -13,7 +13,7 @@ done
 check "there are golden datagrams" test "$(ls "$GOLDEN"/*.hex | wc -l)" -ge 8
 
 all=$(decode --all "$GOLDEN"/*.hex)
-is "every signature is good" "$(grep -c '"good": false' <<<"$all") $(grep -o '"good": true' <<<"$all" | wc -l)" "0 11"
+is "every signature is good" "$(grep -c '"good": false' <<<"$all") $(grep -o '"good": true' <<<"$all" | wc -l)" "0 $(($(ls "$GOLDEN"/*.hex | wc -l) + 1))"
 # What the lines of text leave out.
 has() { grep -qF -- "$1" <<<"$all"; }
 check "the bases of a hello" has '"casts": 7, "base": 24'

@@ -14,7 +14,7 @@ import sys
 import unicodedata
 
 MAGIC = bytes.fromhex("ff75646e")
-KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack"}
+KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt"}
 DATAGRAM_DOMAIN = b"udpnode datagram 1\0"
 ENTRY_DOMAIN = b"udpnode entry 1\0"
 
@@ -145,6 +145,13 @@ PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
 HOLE = record(author=ID, boot=U64, **{"from": U64, "to": U64})
 NACK = table((0, "asked", ID, True), (1, "round", U8), (2, "holes", many(HOLE)))
+BYE = table((0, "head", U64))
+DIRECT = table(
+    (0, "to", ID), (1, "seq", U64), (2, "base", U64), (3, "mid", U64), (4, "wall_ms", U64), (5, "text", TEXT),
+    (6, "part", U16, True), (7, "parts", U16, True),
+)
+RECEIPT = table((0, "to", ID), (1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
+BODIES = {"hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT}
 SIGNED = record(entry=exactly(bytes), signature=exactly(bytes, 64))
 ENTRY = table(
     (0, "author", KEY), (1, "boot", U64), (2, "seq", U64), (3, "wall_ms", U64), (4, "nick", TEXT),
@@ -272,11 +279,9 @@ def decode(data, check=False):
     found |= {"key": key, "from": peer_id(key), "boot": boot, "counter": counter}
     if check:
         found["good"] = verifies(key, DATAGRAM_DOMAIN, data[:-64], signature)
-    if kind == "bye":
-        if body:
-            raise Malformed("a bye has no body")
-        return found
-    return found | {"hello": HELLO, "frontier": FRONTIER, "nack": NACK}[kind](cbor(body))
+    # A receipt has a boot of its own: that of the one it is for.
+    body = BODIES[kind](cbor(body))
+    return found | ({"for_boot": body.pop("boot")} if kind == "receipt" else {}) | body
 
 
 def entry(value, check):
@@ -309,10 +314,19 @@ def line(found):
     if kind == "hello":
         parts.append(f"nick={quoted(found['nick'])} every={found['every_ms']}ms")
         parts.append(f"head={found['head']} hash={found['hash']:016x}")
-        parts += [name for bit, name in ((1, "ephemeral"), (2, "asks")) if found["flags"] & bit]
+        parts += [name for bit, name in ((1, "ephemeral"), (2, "asks"), (4, "listens")) if found["flags"] & bit]
         for heard in found["heard"]:
             casts = "".join(name for bit, name in ((1, "U"), (2, "B"), (4, "M")) if heard["casts"] & bit)
             parts.append(f"hears={heard['id'].hex()[:8]}:{casts}")
+    if kind == "bye":
+        parts.append(f"head={found['head']}")
+    if kind == "direct":
+        parts.append(f"to={found['to'].hex()[:8]} frame={found['seq']} base={found['base']} mid={found['mid']}")
+        parts += [f"part={found['part']}/{found['parts']}"] if "part" in found and "parts" in found else []
+        parts.append(quoted(found["text"]))
+    if kind == "receipt":
+        to = f"{found['to'].hex()[:8]}/{found['for_boot']}"
+        parts.append(f"to={to} next={found['next']} ahead={found['ahead']:x}")
     if kind == "frontier":
         parts.append(f"hash={found['hash']:016x}")
         parts += ["whole"] if found.get("whole") else []

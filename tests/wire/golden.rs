@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use udpnode::crypto::{Identity, open_group_tag, verify};
 use udpnode::wire::body::{
-    self, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, Frontier, Heard, Hello, Hole, Nack, Progress, Text,
+    self, Bye, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Heard, Hello, Hole, Nack,
+    Progress, Receipt, Text,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, encode, encode_entry, parse_entry};
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, NUMBER_MAX, encode, encode_entry, parse_entry};
 
 pub(crate) fn ann() -> Identity {
     Identity::new(&[1; 32], 3)
@@ -70,7 +71,7 @@ fn hello() -> Message {
     let heard = |id: &Identity, casts, base| Heard { id: body::bytes(id.id()), casts, base };
     Message::Hello(Hello {
         nick: "ann".into(),
-        flags: FLAG_ASKS | FLAG_EPHEMERAL,
+        flags: FLAG_ASKS | FLAG_EPHEMERAL | FLAG_LISTENS,
         every_ms: 2000,
         head: 300,
         hash: 0x0123_4567_89AB_CDEF,
@@ -93,7 +94,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     vec![
         ("hello", hello()),
         ("hello-alone", alone),
-        ("bye", Message::Bye),
+        ("bye", Message::Bye(Bye { head: NUMBER_MAX })),
         ("entries", entries()),
         ("entries-none", Message::Entries(Vec::new())),
         ("frontier-hash", Message::Frontier(Frontier { hash: 23, logs: Vec::new(), whole: None })),
@@ -101,7 +102,15 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         ("frontier-part", Message::Frontier(Frontier { hash: 0, logs, whole: Some(false) })),
         ("nack", Message::Nack(Nack { asked: None, round: 0, holes: holes.clone() })),
         ("nack-asked", Message::Nack(Nack { asked: Some(body::bytes(bob().id())), round: 255, holes })),
+        ("direct", Message::Direct(direct(None))),
+        ("direct-part", Message::Direct(direct(Some(2)))),
+        ("receipt", Message::Receipt(Receipt { to: body::bytes(bob().id()), boot: 9, next: 17, ahead: 1 << 63 | 5 })),
     ]
+}
+
+fn direct(part: Option<u16>) -> Direct {
+    let (to, text) = (body::bytes(bob().id()), "only for you".into());
+    Direct { to, seq: 17, base: 9, mid: 300, wall_ms: 1_769_861_045_678, text, part, parts: part.map(|part| part + 1) }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -129,6 +138,20 @@ fn every_kind_is_written_as_it_always_was() {
         let bytes = datagram(&message, counter << 33);
         golden(&format!("{name}.hex"), &hex(&bytes));
         golden(&format!("{name}.dump"), &format!("{}\n", dump(&bytes)));
+    }
+}
+
+#[test]
+fn numbers_that_nobody_counts_to_are_refused() {
+    for (name, message) in [
+        ("bye", Message::Bye(Bye { head: NUMBER_MAX + 1 })),
+        ("direct", Message::Direct(Direct { seq: NUMBER_MAX + 1, ..direct(None) })),
+        ("nack", Message::Nack(Nack { asked: None, round: 0, holes: vec![Hole::new(bob().log(), 1, NUMBER_MAX + 1)] })),
+    ] {
+        assert!(Datagram::parse(&datagram(&message, 1)).expect(name).message().is_err(), "{name}");
+    }
+    for (seq, first) in [(0, 1), (1, 0), (NUMBER_MAX + 1, 1), (1, NUMBER_MAX + 1)] {
+        assert!(parse_entry(&entry(&ann(), seq, first, 1, &lines(&["hi"]))).is_err(), "{seq} {first}");
     }
 }
 

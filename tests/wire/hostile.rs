@@ -4,7 +4,9 @@ use minicbor::Encoder;
 use proptest::prelude::*;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
-use udpnode::wire::body::{self, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Progress, Text};
+use udpnode::wire::body::{
+    self, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Progress, Receipt, Text,
+};
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
 
@@ -69,7 +71,7 @@ fn signatures(bytes: &[u8]) -> usize {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..8) {
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..10) {
         believed(&bytes);
         believed(&[&[0xFF, b'u', b'd', b'n', 1, kind][..], &bytes].concat());
         for len in [0, bytes.len() / 2, bytes.len()] {
@@ -77,6 +79,8 @@ proptest! {
             let _ = body::decode::<Frontier>(&bytes[..len]);
             let _ = body::decode::<Nack>(&bytes[..len]);
             let _ = body::decode::<Text>(&bytes[..len]);
+            let _ = body::decode::<Direct>(&bytes[..len]);
+            let _ = body::decode::<Receipt>(&bytes[..len]);
             let _ = parse_entry(&bytes[..len]);
         }
     }
@@ -93,13 +97,21 @@ proptest! {
         let hello = Hello { nick: nick.clone(), flags: small.0, every_ms: small.1, head: a, hash: b, heard };
         let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c }).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();
+        let to = ids.first().copied().unwrap_or_default().into();
+        let (part, parts) = (text_part(small.3), None);
+        same(&Direct { to, seq: a, base: b, mid: c, wall_ms: d, text: nick.clone(), part, parts })?;
+        same(&Receipt { to, boot: a, next: b, ahead: c })?;
         let asked = ids.first().filter(|_| small.2).map(|&id| id.into());
-        let text = Text { lines: vec![nick, String::new()], part: small.3.map(u16::from), parts: None };
+        let text = Text { lines: vec![nick, String::new()], part, parts };
         same(&hello)?;
         same(&Frontier { hash: d, logs, whole: small.3 })?;
         same(&Nack { asked, round: small.0, holes })?;
         same(&text)?;
     }
+}
+
+fn text_part(part: Option<bool>) -> Option<u16> {
+    part.map(u16::from)
 }
 
 /// Written, measured and read again, it is the same.

@@ -14,7 +14,8 @@ use udpnode::text::{Line, Nick};
 use udpnode::time::{Time, WallTime};
 use udpnode::wire::body::{Text, decode};
 use udpnode::wire::header::{HEADER_LEN, MAGIC, SENDER_LEN, SIGNATURE_LEN};
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, SIGNED_OVERHEAD, parse_entry};
+use udpnode::wire::stream::PREAMBLE;
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, NUMBER_MAX, SIGNED_OVERHEAD, parse_entry};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -118,6 +119,9 @@ fn the_tables_have_the_lengths_of_the_header() {
     assert_eq!((0, 4, 5, 6), (0, ends(0), ends(4), ends(5)));
     assert_eq!((ends(6), ends(8), ends(16), ends(48), ends(56)), (8, HEADER_LEN, 48, 56, HEADER_LEN + SENDER_LEN));
     assert_eq!(SIGNED_OVERHEAD, 128);
+    assert_eq!(NUMBER_MAX, 1 << 48);
+    let preamble = PREAMBLE.map(|byte| format!("{byte:02X}")).join(" ");
+    assert!(manual().contains(&format!("begins with the 8 bytes {preamble}:")));
     assert_eq!(offsets["Ar L No - 64"], SIGNATURE_LEN.to_string());
     let magic = MAGIC.map(|byte| format!("{byte:02X}")).join(" ");
     assert!(manual().contains(&format!("begins with the four bytes {magic}.")));
@@ -138,7 +142,8 @@ fn the_domains_and_the_tag_are_ours() {
 fn said(text: &str) -> Vec<Vec<u8>> {
     let mut node = Node::new(crate::golden::ann(), config(), [1; 32], Time::ZERO);
     let address = "10.0.0.3:5003".parse().expect("an address");
-    let segment = Segment { id: SegmentId(1), name: "eth0".into(), address, broadcast: None, group: Some(group()) };
+    let (id, name, group) = (SegmentId(1), "eth0".into(), Some(group()));
+    let segment = Segment { id, name, address, prefix_len: 24, broadcast: None, group };
     let say = Command::Say { lines: vec![Line::new(text).expect("short")], wall: WallTime(0) };
     let mut sent = Vec::new();
     for input in [Input::Segment(SegmentChange::Up(segment)), Input::Command(say)] {
