@@ -38,7 +38,7 @@ const TTL_DEFAULT: u8 = 2;
     example = "udpnode --name ann                        chat on every interface that is up",
     example = "echo 'lunch?' | udpnode                   say one line, wait until it is confirmed",
     example = "udpnode --json --stay < /dev/null         listen, a JSON object for each event",
-    example = "udpnode --name bob                        a second one on this machine: takes a free port"
+    example = "udpnode --name bob                        a second node on this machine"
 )]
 struct Arguments {
     /// NAME that others see (default: $UDPNODE_NAME, else the login name, or the host name for root)

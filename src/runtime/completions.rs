@@ -79,11 +79,14 @@ pub(super) fn script(shell: Shell, command: &CommandInfoWithArgs) -> String {
     }
 }
 
+/// The one letter of an option. argh tells of --help without the one that we gave it.
+fn letter(flag: &FlagInfo<'_>) -> Option<char> {
+    if flag.long == "--help" { Some('h') } else { flag.short }
+}
+
 /// The ways to write an option, the short one first.
 fn spellings(flag: &FlagInfo<'_>) -> Vec<String> {
-    // argh tells of --help without the short form that we gave it.
-    let short = flag.short.or((flag.long == "--help").then_some('h'));
-    short.map(|short| format!("-{short}")).into_iter().chain([flag.long.to_owned()]).collect()
+    letter(flag).map(|letter| format!("-{letter}")).into_iter().chain([flag.long.to_owned()]).collect()
 }
 
 /// The options that take a value, with its name.
@@ -258,8 +261,7 @@ fn fish(command: &CommandInfoWithArgs) -> String {
     let names: Vec<_> = command.commands.iter().map(|sub| sub.name).collect();
     let before = format!("-n 'not __fish_seen_subcommand_from {}'", names.join(" "));
     for flag in command.flags {
-        let short = flag.short.or((flag.long == "--help").then_some('h'));
-        let short = short.map_or_else(String::new, |short| format!(" -s {short}"));
+        let short = letter(flag).map_or_else(String::new, |letter| format!(" -s {letter}"));
         let behind = match flag.kind {
             FlagInfoKind::Option { arg_name } => format!(" -x{}", fish_value(&value(arg_name))),
             FlagInfoKind::Switch => String::new(),
@@ -298,7 +300,8 @@ mod tests {
     use super::*;
 
     /// A command line with an awkward description.
-    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[derive(FromArgs, ArgsInfo)]
+    #[expect(dead_code, reason = "described and never parsed")]
     struct Sample {
         /// it's a [very] "odd" one: $HOME
         #[argh(option, short = 'c', arg_name = "CAST")]
@@ -312,8 +315,9 @@ mod tests {
         command: Option<Commands>,
     }
 
-    #[derive(FromArgs, ArgsInfo, Debug)]
+    #[derive(FromArgs, ArgsInfo)]
     #[argh(subcommand)]
+    #[expect(dead_code, reason = "described and never parsed")]
     enum Commands {
         Completions(Completions),
     }
