@@ -6,9 +6,31 @@ BIN    := $(TARGET)/release/udpnode
 MANUAL := $(wildcard man/*.[1-9])
 ARGS   ?=
 
-.PHONY: all run demo test check lint baseline install-deps clean help
+PREFIX  ?= /usr/local
+DESTDIR ?=
+ROOT_DIR := $(DESTDIR)$(PREFIX)
+# Debian's zsh looks for what belongs to /usr in a place of its own.
+ZSH_DIR := $(ROOT_DIR)/share/zsh/$(if $(filter /usr,$(PREFIX:%/=%)),vendor-completions,site-functions)
+BASH_DIR := $(ROOT_DIR)/share/bash-completion/completions
+FISH_DIR := $(ROOT_DIR)/share/fish/vendor_completions.d
+MAN_DIR := $(ROOT_DIR)/share/man
+# The directories that an installation made, so that taking it back leaves nothing behind.
+MADE    := $(TARGET)/install-made
+
+HOST = $(shell $${RUSTC:-rustc} -vV | sed -n 's/^host: //p')
+MUSL = $(subst -gnu,-musl,$(HOST))
+
+# In a program without dlopen the getrandom crate finds no getrandom(2), and there may be no /dev.
+STATIC_FLAGS = -Ctarget-feature=+crt-static --cfg getrandom_backend="linux_getrandom"
+TRIPLE = $(if $(wildcard $(shell $${RUSTC:-rustc} --print target-libdir --target $(MUSL))/libstd-*.rlib),$(MUSL),$(HOST))
+STATIC = $(TARGET)/$(TRIPLE)/release/udpnode
+
+.PHONY: all run demo static install uninstall test check lint baseline install-deps clean help
 
 all:  ## build the release program
+	$(CARGO) build --release --locked
+
+$(BIN):
 	$(CARGO) build --release --locked
 
 run: all  ## start a chat: make run ARGS="--name ann"
@@ -17,8 +39,34 @@ run: all  ## start a chat: make run ARGS="--name ann"
 demo: all  ## three nodes on loopback, talking by themselves
 	@UDPNODE=$(BIN) timeout 120 bash tests/lab/demo.sh
 
-test: all  ## every test; installs the tools it needs where it can
-	@UDPNODE=$(abspath $(BIN)) bash tests/run.sh
+static:  ## a program that needs nothing else: musl if rustc has that target, else static glibc
+	RUSTFLAGS='$(STATIC_FLAGS)' $(CARGO) build --release --locked --target $(TRIPLE)
+	@echo "static ($(if $(findstring musl,$(TRIPLE)),musl,glibc)): $(STATIC)"
+
+# What is built already is installed as it is: `sudo make install` does not run cargo.
+install: $(BIN)  ## install for everybody: PREFIX=/usr/local, DESTDIR= for packagers
+	@for dir in $(ROOT_DIR)/bin $(MAN_DIR)/man1 $(MAN_DIR)/man7 $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR); do \
+	    path=$$dir; while [ ! -d "$$path" ]; do echo "$$path"; path=$$(dirname "$$path"); done >>$(MADE); \
+	    [ -d "$$dir" ] || install -d -m 755 "$$dir" || exit 1; \
+	done
+	install -m 755 $(BIN) $(ROOT_DIR)/bin/udpnode
+	install -m 644 man/udpnode.1 $(MAN_DIR)/man1/udpnode.1
+	install -m 644 man/udpnode.7 $(MAN_DIR)/man7/udpnode.7
+	$(BIN) completions bash >$(MADE).script && install -m 644 $(MADE).script $(BASH_DIR)/udpnode
+	$(BIN) completions zsh >$(MADE).script && install -m 644 $(MADE).script $(ZSH_DIR)/_udpnode
+	$(BIN) completions fish >$(MADE).script && install -m 644 $(MADE).script $(FISH_DIR)/udpnode.fish
+	@rm -f $(MADE).script
+
+uninstall:  ## remove what install put there, and the directories that it made
+	rm -f $(ROOT_DIR)/bin/udpnode $(MAN_DIR)/man1/udpnode.1 $(MAN_DIR)/man7/udpnode.7
+	rm -f $(BASH_DIR)/udpnode $(ZSH_DIR)/_udpnode $(FISH_DIR)/udpnode.fish
+	@[ ! -f $(MADE) ] || sort -ru $(MADE) | while read -r dir; do \
+	    [ ! -d "$$dir" ] || rmdir --ignore-fail-on-non-empty "$$dir"; [ ! -d "$$dir" ] || echo "$$dir"; \
+	done >$(MADE).left
+	@rm -f $(MADE); [ ! -s $(MADE).left ] || mv $(MADE).left $(MADE); rm -f $(MADE).left
+
+test: all static  ## every test; installs the tools it needs where it can
+	@UDPNODE=$(abspath $(BIN)) UDPNODE_STATIC=$(abspath $(STATIC)) bash tests/run.sh
 
 check:  ## formatting, the pure library, lints, documentation
 	$(CARGO) fmt --check

@@ -2,7 +2,7 @@
 # Runs the suites and prints, at the very end, "N passed, N failed, N skipped".
 #
 #   tests/run.sh                 everything
-#   tests/run.sh check cargo     some of: check cargo netns
+#   tests/run.sh check cargo     some of: check cargo netns pack
 #   tests/run.sh netns/80-loss.sh
 #
 # Every step is bounded. With CI=true nothing may be skipped.
@@ -67,13 +67,19 @@ netns() {
     script tests/lab/demo-test.sh
 }
 
+pack() {
+    local test
+    for test in tests/pack/[0-9]*.sh; do script "$test"; done
+}
+
 bash tests/install.sh || fail "tools are missing"
-[ $# -gt 0 ] || set -- check cargo netns
+[ $# -gt 0 ] || set -- check cargo netns pack
 for suite; do
     case $suite in
         check) check ;;
         cargo) cargo_tests ;;
         netns) netns ;;
+        pack) pack ;;
         *.sh) script "tests/${suite#tests/}" ;;
         *) echo "no such suite: $suite"; exit 2 ;;
     esac

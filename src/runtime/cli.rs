@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
+use super::completions::{self, Completions};
 use super::values::{Local, group, history, local_address, peer, ttl, wait};
 use crate::command::CastChoice;
 use crate::config::Config;
@@ -23,25 +24,11 @@ const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 
 /// Routers that a multicast may pass, less one.
 const TTL_DEFAULT: u8 = 2;
 
-/// Options that take a value; for them `--option=value` is understood as well.
-const WITH_VALUE: &[(&str, &str)] = &[
-    ("-n", "--name"),
-    ("-i", "--interface"),
-    ("-a", "--address"),
-    ("-g", "--group"),
-    ("-t", "--ttl"),
-    ("-c", "--cast"),
-    ("-p", "--peer"),
-    ("", "--state-dir"),
-    ("-w", "--wait"),
-    ("", "--history"),
-];
-
 /// What can be asked for.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     help_triggers("-h", "--help"),
-    usage = "[OPTIONS]",
+    usage = "[OPTIONS] [COMMAND]",
     description = "Chat with everybody on the local network: no server, no internet.\n\
         In a terminal, type and press Enter. From a pipe or a file, every line is a message.",
     note = "Ports: an address without a port has port 5000 + its last octet: 10.0.0.4 is\n  \
@@ -51,7 +38,7 @@ const WITH_VALUE: &[(&str, &str)] = &[
     example = "udpnode --name ann                        chat on every interface that is up",
     example = "echo 'lunch?' | udpnode                   say one line, wait until it is confirmed",
     example = "udpnode --json --stay < /dev/null         listen, a JSON object for each event",
-    example = "udpnode --address 127.0.0.2 --name bob    a second node on this machine"
+    example = "udpnode --name bob                        a second node on this machine"
 )]
 struct Arguments {
     /// NAME that others see (default: $UDPNODE_NAME, else the login name, or the host name for root)
@@ -60,7 +47,7 @@ struct Arguments {
 
     /// use interface NAME; may be repeated (default: all that are up, loopback only if there is no
     /// other)
-    #[argh(option, short = 'i')]
+    #[argh(option, short = 'i', arg_name = "INTERFACE")]
     interface: Vec<String>,
 
     /// use local address ADDR[:PORT], for example 127.0.0.2 (default: each interface's own)
@@ -76,7 +63,7 @@ struct Arguments {
     ttl: Option<u8>,
 
     /// CAST that carries group messages: auto, multicast, broadcast or unicast (default: auto)
-    #[argh(option, short = 'c')]
+    #[argh(option, short = 'c', arg_name = "CAST")]
     cast: Option<CastChoice>,
 
     /// greet the peer at ADDR[:PORT] by unicast; may be repeated
@@ -84,7 +71,7 @@ struct Arguments {
     peer: Vec<SocketAddr>,
 
     /// keep key and lock in DIR (default: $XDG_STATE_HOME/udpnode/NAME)
-    #[argh(option)]
+    #[argh(option, arg_name = "DIR")]
     state_dir: Option<PathBuf>,
 
     /// keep nothing: use a new key for this run only
@@ -114,6 +101,16 @@ struct Arguments {
     /// print the versions of program and protocol
     #[argh(switch, short = 'V')]
     version: bool,
+
+    #[argh(subcommand)]
+    command: Option<Subcommand>,
+}
+
+/// One job instead of a chat. Options stand before it.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Subcommand {
+    Completions(Completions),
 }
 
 /// Where key and lock are kept.
@@ -197,13 +194,20 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         return Ok(Asked::Print(help()));
     };
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let arguments = Arguments::from_args(&["udpnode"], &args)
+    let mut arguments = Arguments::from_args(&["udpnode"], &args)
         .map_err(|exit| UsageError::new(exit.output.trim_start_matches("Error parsing ")))?;
     if arguments.version {
         let version = format!("udpnode {} (protocol {})\n", env!("CARGO_PKG_VERSION"), crate::wire::VERSION);
         return Ok(Asked::Print(version));
     }
-    Settings::check(arguments).map(|settings| Asked::Run(Box::new(settings)))
+    let command = arguments.command.take();
+    let settings = Settings::check(arguments)?;
+    Ok(match command {
+        None => Asked::Run(Box::new(settings)),
+        Some(Subcommand::Completions(Completions { shell })) => {
+            Asked::Print(completions::script(shell, &Arguments::get_args_info()))
+        }
+    })
 }
 
 fn help() -> String {
@@ -217,6 +221,8 @@ fn help() -> String {
 
 /// Makes two arguments of `--name=ann`; `None` if help is asked for, wherever that stands.
 fn split_values(args: Vec<String>) -> Option<Vec<String>> {
+    let options = with_value();
+    let known = |name: &str| options.iter().any(|(_, long)| long == name);
     let mut split = Vec::with_capacity(args.len());
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
@@ -228,17 +234,23 @@ fn split_values(args: Vec<String>) -> Option<Vec<String>> {
             split.extend(args);
             break;
         }
-        let known = |name: &str| WITH_VALUE.iter().any(|&(_, long)| long == name);
         match arg.split_once('=') {
             Some((name, value)) if known(name) => split.extend([name.to_owned(), value.to_owned()]),
             _ => {
-                let valued = WITH_VALUE.iter().any(|&(short, long)| arg == short || arg == long);
+                let valued = options.iter().any(|(short, long)| arg == *short || arg == *long);
                 split.push(arg);
                 split.extend(valued.then(|| args.next()).flatten());
             }
         }
     }
     Some(split)
+}
+
+/// The options that take a value, short and long.
+fn with_value() -> Vec<(String, String)> {
+    let options = Arguments::get_args_info().flags.iter().filter(|flag| flag.kind != FlagInfoKind::Switch);
+    let short = |short: Option<char>| short.map_or_else(String::new, |short| format!("-{short}"));
+    options.map(|flag| (short(flag.short), flag.long.to_owned())).collect()
 }
 
 impl Settings {
@@ -406,6 +418,20 @@ mod tests {
     }
 
     #[test]
+    fn subcommands_stand_behind_the_options_and_are_checked() {
+        for shell in ["bash", "zsh", "fish"] {
+            let asked = read(&["-n", "completions", "--wait=1", "completions", shell]);
+            assert!(
+                matches!(asked, Ok(Asked::Print(text)) if text.contains("--history") || text.contains("-l history"))
+            );
+        }
+        assert!(refused(&["completions", "tcsh"]).contains("bash, zsh or fish"));
+        assert!(refused(&["completions"]).contains("SHELL"));
+        assert!(refused(&["completions", "bash", "zsh"]).contains("zsh"));
+        assert!(refused(&["--state-dir", "x", "--ephemeral", "completions", "bash"]).contains("exclude"));
+    }
+
+    #[test]
     fn the_version_names_the_protocol() {
         assert_eq!(read(&["-V"]), Ok(Asked::Print("udpnode 0.1.0 (protocol 1)\n".into())));
     }
@@ -413,8 +439,8 @@ mod tests {
     #[test]
     fn the_help_names_every_option_and_fits_a_terminal() {
         let text = help();
-        for (short, long) in WITH_VALUE {
-            assert!(text.contains(long) && text.contains(short), "{long}");
+        for (short, long) in with_value() {
+            assert!(text.contains(&long) && text.contains(&short), "{long}");
         }
         for switch in ["--ephemeral", "--json", "--stay", "--commands", "--version", "--help", "Exit status"] {
             assert!(text.contains(switch), "{switch}");

@@ -12,6 +12,7 @@
 
 mod answers;
 mod cli;
+mod completions;
 mod console;
 mod ending;
 mod holder;

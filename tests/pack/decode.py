@@ -1,0 +1,391 @@
+#!/usr/bin/env python3
+"""Decodes udpnode datagrams. Written from the tables of man/udpnode.7 alone, with the standard library.
+
+    decode.py FILE...           one line for each datagram, as the program's own traces show it
+    decode.py --all FILE...     everything in it as one JSON object a line, signatures checked
+
+FILE holds one datagram in hexadecimal, or is a capture (pcap, Ethernet or "any" device).
+"""
+
+import hashlib
+import json
+import struct
+import sys
+import unicodedata
+
+MAGIC = bytes.fromhex("ff75646e")
+KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt"}
+DATAGRAM_DOMAIN = b"udpnode datagram 1\0"
+ENTRY_DOMAIN = b"udpnode entry 1\0"
+
+
+class Malformed(Exception):
+    """The bytes are not what the page describes."""
+
+
+# --- CBOR (RFC 8949), as much as the page uses ---------------------------------------------------
+
+
+class Reader:
+    """Reads values from bytes, and nothing twice."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        if self.at + count > len(self.data):
+            raise Malformed("cut off")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def head(self):
+        first = self.take(1)[0]
+        major, low = first >> 5, first & 31
+        if low < 24:
+            return major, low
+        if low > 27:
+            raise Malformed("indefinite length")
+        return major, int.from_bytes(self.take(1 << (low - 24)), "big")
+
+    def value(self, depth=0):
+        major, n = self.head()
+        if depth > 8:
+            raise Malformed("too deep")
+        if major == 0:
+            return n
+        if major == 1:
+            return -1 - n
+        if major == 2:
+            return self.take(n)
+        if major == 3:
+            try:
+                return self.take(n).decode()
+            except UnicodeDecodeError:
+                raise Malformed("not UTF-8") from None
+        if major == 4:
+            return [self.value(depth + 1) for _ in range(min(n, len(self.data)))]
+        if major == 5:
+            pairs = [(self.value(depth + 1), self.value(depth + 1)) for _ in range(min(n, len(self.data)))]
+            return dict(pairs)
+        if major == 7 and n in (20, 21):
+            return n == 21
+        raise Malformed(f"major type {major}")
+
+
+def cbor(data):
+    """One value and nothing behind it."""
+    reader = Reader(data)
+    value = reader.value()
+    if reader.at != len(data):
+        raise Malformed("bytes behind the value")
+    return value
+
+
+# --- the shapes of the page's CDDL ---------------------------------------------------------------
+
+
+def uint(bits):
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << bits:
+            raise Malformed(f"{value!r} is no u{bits}")
+        return value
+
+    return check
+
+
+def exactly(kind, length=None):
+    def check(value):
+        if not isinstance(value, kind) or length is not None and len(value) != length:
+            raise Malformed(f"{value!r} is no {kind.__name__} of {length}")
+        return value
+
+    return check
+
+
+def many(item):
+    return lambda value: [item(one) for one in exactly(list)(value)]
+
+
+def record(**fields):
+    """An array: a name and a type for each place; what stands behind is skipped."""
+
+    def check(value):
+        if len(exactly(list)(value)) < len(fields):
+            raise Malformed("an array is too short")
+        return {name: kind(one) for (name, kind), one in zip(fields.items(), value)}
+
+    return check
+
+
+def table(*fields):
+    """A map: key, name, type and whether it may be missing; other keys are skipped."""
+
+    def check(value):
+        exactly(dict)(value)
+        found = {}
+        for key, name, kind, *optional in fields:
+            if key in value:
+                found[name] = kind(value[key])
+            elif not optional:
+                raise Malformed(f"{name} is missing")
+        return found
+
+    return check
+
+
+U8, U16, U32, U64 = uint(8), uint(16), uint(32), uint(64)
+ID, KEY, TEXT, FLAG = exactly(bytes, 16), exactly(bytes, 32), exactly(str), exactly(bool)
+
+HEARD = record(id=ID, casts=U8, base=U64)
+HELLO = table(
+    (0, "nick", TEXT), (1, "flags", U8), (2, "every_ms", U32), (3, "head", U64), (4, "hash", U64),
+    (5, "heard", many(HEARD)),
+)
+PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
+FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
+HOLE = record(author=ID, boot=U64, **{"from": U64, "to": U64})
+NACK = table((0, "asked", ID, True), (1, "round", U8), (2, "holes", many(HOLE)))
+BYE = table((0, "head", U64))
+DIRECT = table(
+    (0, "to", ID), (1, "seq", U64), (2, "base", U64), (3, "mid", U64), (4, "wall_ms", U64), (5, "text", TEXT),
+    (6, "part", U16, True), (7, "parts", U16, True),
+)
+RECEIPT = table((0, "to", ID), (1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
+BODIES = {"hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT}
+SIGNED = record(entry=exactly(bytes), signature=exactly(bytes, 64))
+ENTRY = table(
+    (0, "author", KEY), (1, "boot", U64), (2, "seq", U64), (3, "wall_ms", U64), (4, "nick", TEXT),
+    (5, "first", U64), (6, "count", U32), (7, "kind", U8), (8, "body", exactly(bytes)),
+)
+LINES = table((0, "lines", many(TEXT)), (1, "part", U16, True), (2, "parts", U16, True))
+
+
+# --- ids, tags and signatures --------------------------------------------------------------------
+
+IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
+ORDER = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
+QUARTERS = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+            (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))
+
+
+def compress(chain, block, length, flags):
+    """One block of BLAKE3, of the first chunk."""
+    def turn(x, by):
+        return (x >> by | x << 32 - by) & 0xFFFFFFFF
+
+    words = list(struct.unpack("<16I", block.ljust(64, b"\0")))
+    v = [*chain, *IV[:4], 0, 0, length, flags]
+    for _ in range(7):
+        for i, (a, b, c, d) in enumerate(QUARTERS):
+            for m, first, second in ((words[2 * i], 16, 12), (words[2 * i + 1], 8, 7)):
+                v[a] = (v[a] + v[b] + m) & 0xFFFFFFFF
+                v[d] = turn(v[d] ^ v[a], first)
+                v[c] = (v[c] + v[d]) & 0xFFFFFFFF
+                v[b] = turn(v[b] ^ v[c], second)
+        words = [words[at] for at in ORDER]
+    return tuple(v[i] ^ v[i + 8] for i in range(8))
+
+
+def blake3(data, key=IV, flags=0):
+    """The first 32 bytes of BLAKE3 of at most 1024 bytes."""
+    assert len(data) <= 1024
+    blocks = [data[at : at + 64] for at in range(0, len(data), 64)] or [b""]
+    for at, block in enumerate(blocks):
+        ends = (1 if at == 0 else 0) | (2 | 8 if at == len(blocks) - 1 else 0)
+        key = compress(key, block, len(block), flags | ends)
+    return struct.pack("<8I", *key)
+
+
+def peer_id(key):
+    return blake3(key)[:16]
+
+
+def group_tag(group):
+    context = struct.unpack("<8I", blake3(b"udpnode 1 open group tag", flags=32))
+    return blake3(group.encode(), context, 64)[:8]
+
+
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def add(a, b):
+    """Points of the curve in extended coordinates (RFC 8032, 5.1.4)."""
+    A, B = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    C, E = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = B - A, E - C, E + C, B + A
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def times(n, point):
+    total = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            total = add(total, point)
+        point, n = add(point, point), n >> 1
+    return total
+
+
+def point(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & ((1 << 255) - 1)
+    xx = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(xx, (P + 3) // 8, P)
+    if (x * x - xx) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or (x * x - xx) % P or not x and sign:
+        raise Malformed("no point of the curve")
+    return (P - x if x & 1 != sign else x), y, 1, (P - x if x & 1 != sign else x) * y % P
+
+
+BASE = point(bytes.fromhex("58" + "66" * 31))
+
+
+def verifies(key, domain, signed, signature):
+    try:
+        a, r = point(key), point(signature[:32])
+    except Malformed:
+        return False
+    s = int.from_bytes(signature[32:], "little")
+    h = int.from_bytes(hashlib.sha512(signature[:32] + key + domain + signed).digest(), "little") % Q
+    if s >= Q or any(times(8, p)[0] % P == 0 for p in (a, r)):
+        return False
+    left, right = times(s, BASE), add(r, times(h, a))
+    return not (left[0] * right[2] - right[0] * left[2]) % P and not (left[1] * right[2] - right[1] * left[2]) % P
+
+
+# --- datagrams -----------------------------------------------------------------------------------
+
+
+def decode(data, check=False):
+    """A datagram as a dictionary. With `check`, signatures are verified."""
+    if data[:4] != MAGIC:
+        return {"kind": "plain", "text": data.decode(errors="replace")}
+    if len(data) < 16:
+        raise Malformed("no header")
+    if data[4] != 1:
+        return {"kind": "version", "version": data[4]}
+    kind = KINDS.get(data[5])
+    if kind is None:
+        return {"kind": "unknown", "number": data[5]}
+    found = {"kind": kind, "group": data[8:16]}
+    if kind == "entries":
+        return found | {"entries": [entry(one, check) for one in exactly(list)(cbor(data[16:]))]}
+    if len(data) < 128:
+        raise Malformed("no sender or no signature")
+    key, (boot, counter) = data[16:48], struct.unpack(">QQ", data[48:64])
+    body, signature = data[64:-64], data[-64:]
+    found |= {"key": key, "from": peer_id(key), "boot": boot, "counter": counter}
+    if check:
+        found["good"] = verifies(key, DATAGRAM_DOMAIN, data[:-64], signature)
+    # A receipt has a boot of its own: that of the one it is for.
+    body = BODIES[kind](cbor(body))
+    return found | ({"for_boot": body.pop("boot")} if kind == "receipt" else {}) | body
+
+
+def entry(value, check):
+    signed = SIGNED(value)
+    found = ENTRY(cbor(signed["entry"]))
+    if check:
+        found["good"] = verifies(found["author"], ENTRY_DOMAIN, signed["entry"], signed["signature"])
+    if found["kind"] == 1:
+        found |= LINES(cbor(found.pop("body")))
+    return found
+
+
+# --- as one line of text -------------------------------------------------------------------------
+
+
+def quoted(text):
+    escapes = {"\\": "\\\\", '"': '\\"', "\t": "\\t"}
+    assert not any(unicodedata.category(c).startswith("C") for c in text.replace("\t", "")), "for samples only"
+    return '"' + "".join(escapes.get(c, c) for c in text[:60]) + '"'
+
+
+def line(found):
+    kind = found["kind"]
+    if kind == "plain":
+        return f"plain {len(found['text'].encode())} bytes {quoted(found['text'])}"
+    parts = [f"v1 group={found['group'].hex()}"]
+    if kind == "entries":
+        return " ".join(parts + [line_of_entry(one) for one in found["entries"]])
+    parts.append(f"from={found['key'].hex()[:8]} boot={found['boot']} #{found['counter']} {kind}")
+    if kind == "hello":
+        parts.append(f"nick={quoted(found['nick'])} every={found['every_ms']}ms")
+        parts.append(f"head={found['head']} hash={found['hash']:016x}")
+        parts += [name for bit, name in ((1, "ephemeral"), (2, "asks"), (4, "listens")) if found["flags"] & bit]
+        for heard in found["heard"]:
+            casts = "".join(name for bit, name in ((1, "U"), (2, "B"), (4, "M")) if heard["casts"] & bit)
+            parts.append(f"hears={heard['id'].hex()[:8]}:{casts}")
+    if kind == "bye":
+        parts.append(f"head={found['head']}")
+    if kind == "direct":
+        parts.append(f"to={found['to'].hex()[:8]} frame={found['seq']} base={found['base']} mid={found['mid']}")
+        parts += [f"part={found['part']}/{found['parts']}"] if "part" in found and "parts" in found else []
+        parts.append(quoted(found["text"]))
+    if kind == "receipt":
+        to = f"{found['to'].hex()[:8]}/{found['for_boot']}"
+        parts.append(f"to={to} next={found['next']} ahead={found['ahead']:x}")
+    if kind == "frontier":
+        parts.append(f"hash={found['hash']:016x}")
+        parts += ["whole"] if found.get("whole") else []
+        for log in found["logs"]:
+            parts.append(f"{log['author'].hex()[:8]}/{log['boot']} next={log['next']} floor={log['floor']}")
+    if kind == "nack":
+        parts.append(f"round={found['round']}")
+        parts += [f"asked={found['asked'].hex()[:8]}"] if "asked" in found else []
+        parts += [f"{h['author'].hex()[:8]}/{h['boot']} {h['from']}..{h['to']}" for h in found["holes"]]
+    return " ".join(parts)
+
+
+def line_of_entry(found):
+    text = f"entry={found['author'].hex()[:8]}/{found['boot']}/{found['seq']} nick={quoted(found['nick'])}"
+    text += f" messages={found['first']}+{found['count']}"
+    if found["kind"] != 1:
+        return text + f" kind={found['kind']} {len(found['body'])} bytes"
+    text += f" part={found['part']}/{found['parts']}" if "part" in found and "parts" in found else ""
+    return " ".join([text] + [quoted(one) for one in found["lines"]])
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def captured(data):
+    """The UDP datagrams in a capture, in its order."""
+    order = "<" if data[:4] == bytes.fromhex("d4c3b2a1") else ">"
+    skip = {1: 14, 113: 16, 276: 20}[struct.unpack_from(order + "I", data, 20)[0]]
+    at = 24
+    while at + 16 <= len(data):
+        size = struct.unpack_from(order + "I", data, at + 8)[0]
+        packet = data[at + 16 + skip : at + 16 + size]
+        at += 16 + size
+        if len(packet) > 28 and packet[0] >> 4 == 4 and packet[9] == 17:
+            udp = packet[(packet[0] & 15) * 4 :]
+            yield udp[8 : struct.unpack_from(">H", udp, 4)[0]]
+
+
+def datagrams(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:4] in (bytes.fromhex("d4c3b2a1"), bytes.fromhex("a1b2c3d4")):
+        return captured(data)
+    return [bytes.fromhex(data.decode())]
+
+
+def main(args):
+    everything = args[:1] == ["--all"]
+    bad = False
+    for path in args[everything:]:
+        for data in datagrams(path):
+            try:
+                found = decode(data, everything)
+                print(json.dumps(found, default=bytes.hex, ensure_ascii=False) if everything else line(found))
+            except Malformed as why:
+                bad = True
+                print(f"malformed, {len(data)} bytes: {why}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

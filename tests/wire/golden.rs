@@ -1,0 +1,188 @@
+//! Datagrams made by fixed identities, as bytes and as one line of text.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use udpnode::crypto::{Identity, open_group_tag, verify};
+use udpnode::wire::body::{
+    self, Bye, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Heard, Hello, Hole, Nack,
+    Progress, Receipt, Text,
+};
+use udpnode::wire::dump::dump;
+use udpnode::wire::header::Sender;
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, NUMBER_MAX, encode, encode_entry, parse_entry};
+
+pub(crate) fn ann() -> Identity {
+    Identity::new(&[1; 32], 3)
+}
+
+fn bob() -> Identity {
+    Identity::new(&[2; 32], 1 << 40)
+}
+
+fn tag() -> [u8; 8] {
+    open_group_tag("239.192.7.7:5007".parse().expect("an address"))
+}
+
+pub(crate) fn datagram(message: &Message, counter: u64) -> Vec<u8> {
+    let ann = ann();
+    let sender = Sender { key: *ann.public(), boot: ann.boot(), counter };
+    let mut bytes = Vec::new();
+    encode(&mut bytes, tag(), &sender, message, |bytes| ann.sign(DATAGRAM_DOMAIN, bytes));
+    bytes
+}
+
+/// An entry of `author` that says `text`, with the number of its first message and how many it completes.
+fn entry(author: &Identity, seq: u64, first: u64, count: u32, text: &Text) -> Arc<[u8]> {
+    let mut content = Vec::new();
+    body::encode(&mut content, text);
+    let entry = Entry {
+        author: (*author.public()).into(),
+        boot: author.boot(),
+        seq,
+        wall_ms: 1_769_861_045_678,
+        nick: "zoë",
+        first,
+        count,
+        kind: ENTRY_TEXT,
+        body: content.as_slice().into(),
+    };
+    encode_entry(&entry, |bytes| author.sign(ENTRY_DOMAIN, bytes))
+}
+
+fn lines(lines: &[&str]) -> Text {
+    Text { lines: lines.iter().map(ToString::to_string).collect(), part: None, parts: None }
+}
+
+fn part(text: &str, part: u16, parts: u16) -> Text {
+    Text { lines: vec![text.into()], part: Some(part), parts: Some(parts) }
+}
+
+fn entries() -> Message {
+    Message::Entries(vec![
+        entry(&ann(), 7, 12, 2, &lines(&["hi", "say \"ü\""])),
+        entry(&bob(), 1, 1, 0, &part("first half, ", 0, 2)),
+        entry(&bob(), 2, 1, 1, &part("second half", 1, 2)),
+    ])
+}
+
+fn hello() -> Message {
+    let heard = |id: &Identity, casts, base| Heard { id: body::bytes(id.id()), casts, base };
+    Message::Hello(Hello {
+        nick: "ann".into(),
+        flags: FLAG_ASKS | FLAG_EPHEMERAL | FLAG_LISTENS,
+        every_ms: 2000,
+        head: 300,
+        hash: 0x0123_4567_89AB_CDEF,
+        heard: vec![heard(&bob(), 7, 24), heard(&ann(), 1, 70_000)],
+    })
+}
+
+/// Every kind, the ones with optional fields with and without them.
+pub(crate) fn samples() -> Vec<(&'static str, Message)> {
+    let logs = vec![Progress::new(bob().log(), 5_000_000_000, 1), Progress::new(ann().log(), 24, 23)];
+    let holes = vec![Hole::new(bob().log(), 2, 4), Hole::new(bob().log(), 9, 300)];
+    let alone = Message::Hello(Hello {
+        nick: String::new(),
+        flags: 0,
+        every_ms: u32::MAX,
+        head: 1,
+        hash: u64::MAX,
+        heard: Vec::new(),
+    });
+    vec![
+        ("hello", hello()),
+        ("hello-alone", alone),
+        ("bye", Message::Bye(Bye { head: NUMBER_MAX })),
+        ("entries", entries()),
+        ("entries-none", Message::Entries(Vec::new())),
+        ("frontier-hash", Message::Frontier(Frontier { hash: 23, logs: Vec::new(), whole: None })),
+        ("frontier-whole", Message::Frontier(Frontier { hash: 1 << 63, logs: logs.clone(), whole: Some(true) })),
+        ("frontier-part", Message::Frontier(Frontier { hash: 0, logs, whole: Some(false) })),
+        ("nack", Message::Nack(Nack { asked: None, round: 0, holes: holes.clone() })),
+        ("nack-asked", Message::Nack(Nack { asked: Some(body::bytes(bob().id())), round: 255, holes })),
+        ("direct", Message::Direct(direct(None))),
+        ("direct-part", Message::Direct(direct(Some(2)))),
+        ("receipt", Message::Receipt(Receipt { to: body::bytes(bob().id()), boot: 9, next: 17, ahead: 1 << 63 | 5 })),
+    ]
+}
+
+fn direct(part: Option<u16>) -> Direct {
+    let (to, text) = (body::bytes(bob().id()), "only for you".into());
+    Direct { to, seq: 17, base: 9, mid: 300, wall_ms: 1_769_861_045_678, text, part, parts: part.map(|part| part + 1) }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    bytes.chunks(32).map(line).collect()
+}
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// Compares with the file, or writes it.
+fn golden(name: &str, text: &str) {
+    let path = file(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, text).expect("written");
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(kept, text, "{} is not what we write: UPDATE_GOLDEN=1 takes it over", path.display());
+}
+
+#[test]
+fn every_kind_is_written_as_it_always_was() {
+    for (counter, (name, message)) in (1..).zip(samples()) {
+        let bytes = datagram(&message, counter << 33);
+        golden(&format!("{name}.hex"), &hex(&bytes));
+        golden(&format!("{name}.dump"), &format!("{}\n", dump(&bytes)));
+    }
+}
+
+#[test]
+fn numbers_that_nobody_counts_to_are_refused() {
+    for (name, message) in [
+        ("bye", Message::Bye(Bye { head: NUMBER_MAX + 1 })),
+        ("direct", Message::Direct(Direct { seq: NUMBER_MAX + 1, ..direct(None) })),
+        ("nack", Message::Nack(Nack { asked: None, round: 0, holes: vec![Hole::new(bob().log(), 1, NUMBER_MAX + 1)] })),
+    ] {
+        assert!(Datagram::parse(&datagram(&message, 1)).expect(name).message().is_err(), "{name}");
+    }
+    for (seq, first) in [(0, 1), (1, 0), (NUMBER_MAX + 1, 1), (1, NUMBER_MAX + 1)] {
+        assert!(parse_entry(&entry(&ann(), seq, first, 1, &lines(&["hi"]))).is_err(), "{seq} {first}");
+    }
+}
+
+#[test]
+fn no_golden_file_is_left_over() {
+    let names: Vec<_> = samples().iter().map(|(name, _)| (*name).to_owned()).collect();
+    for found in fs::read_dir(file("")).expect("there") {
+        let found = found.expect("readable").file_name().to_string_lossy().into_owned();
+        let stem = found.trim_end_matches(".hex").trim_end_matches(".dump");
+        assert!(names.iter().any(|name| name == stem), "{found} belongs to no sample");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_and_verifies() {
+    for (counter, (name, message)) in (1..).zip(samples()) {
+        let bytes = datagram(&message, counter);
+        let read = Datagram::parse(&bytes).expect(name);
+        assert_eq!(read.message().as_ref(), Ok(&message), "{name}");
+        assert_eq!(read.header.group_tag, tag());
+        if let Some(signed) = &read.signed {
+            assert_eq!((signed.sender.boot, signed.sender.counter), (3, counter), "{name}");
+            assert!(verify(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature), "{name}");
+            assert!(!verify(&signed.sender.key, ENTRY_DOMAIN, signed.bytes, signed.signature), "{name}");
+        } else {
+            assert!(matches!(message, Message::Entries(_)), "{name} is signed");
+        }
+        for raw in read.entries().unwrap_or_default() {
+            let entry = parse_entry(raw).expect(name);
+            assert!(verify(entry.author(), ENTRY_DOMAIN, entry.bytes, entry.signature), "{name}");
+            assert!(!verify(entry.author(), DATAGRAM_DOMAIN, entry.bytes, entry.signature), "{name}");
+        }
+    }
+}
