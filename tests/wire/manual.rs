@@ -143,7 +143,7 @@ fn said(text: &str) -> Vec<Vec<u8>> {
     let mut node = Node::new(crate::golden::ann(), config(), [1; 32], Time::ZERO);
     let address = "10.0.0.3:5003".parse().expect("an address");
     let (id, name, group) = (SegmentId(1), "eth0".into(), Some(group()));
-    let segment = Segment { id, name, address, prefix_len: 24, broadcast: None, group };
+    let segment = Segment { id, name, address, prefix_len: 24, relays: true, broadcast: None, group };
     let say = Command::Say { lines: vec![Line::new(text).expect("short")], wall: WallTime(0) };
     let mut sent = Vec::new();
     for input in [Input::Segment(SegmentChange::Up(segment)), Input::Command(say)] {
