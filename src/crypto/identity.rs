@@ -68,6 +68,10 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+/// Checks a signature: key, domain, bytes, signature. [`verify`], or for a simulator one that
+/// remembers what it has checked before: hundreds of nodes check the same bytes.
+pub type Verifier = fn(&PublicKey, &[u8], &[u8], &[u8; SIGNATURE_LEN]) -> bool;
+
 /// The id of a public key: the first 16 bytes of its BLAKE3 hash.
 #[must_use]
 pub fn peer_id(public: &PublicKey) -> PeerId {

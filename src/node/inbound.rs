@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Context, Node, Standing, context, standing};
 use crate::address::{Cast, SegmentId};
-use crate::crypto::{peer_id, verify};
+use crate::crypto::peer_id;
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
 use crate::protocol::log::Wants;
@@ -62,7 +62,7 @@ impl Node {
             self.stats.malformed += 1;
             return;
         };
-        if !verify(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
+        if !(self.verifier)(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
             self.stats.forged += 1;
             return;
         }
@@ -155,7 +155,9 @@ impl Node {
                 self.relay.on_again(log, seq, arrival.segment);
                 self.logs.on_duplicate(log, &mut context!(self));
             }
-            Wants::New | Wants::TooFar if !verify(signed.author(), ENTRY_DOMAIN, signed.bytes, signed.signature) => {
+            Wants::New | Wants::TooFar
+                if !(self.verifier)(signed.author(), ENTRY_DOMAIN, signed.bytes, signed.signature) =>
+            {
                 self.stats.forged += 1;
                 return;
             }

@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::address::{Cast, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
-use crate::crypto::{Identity, open_group_tag};
+use crate::crypto::{Identity, Verifier, open_group_tag, verify};
 use crate::event::{Event, Outcome, PeerName};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
@@ -137,6 +137,7 @@ pub struct PeerStatus {
 #[derive(Debug)]
 pub struct Node {
     identity: Identity,
+    verifier: Verifier,
     config: Config,
     group_tag: [u8; 8],
     rng: Rng,
@@ -225,12 +226,20 @@ impl Node {
             events: VecDeque::new(),
             stats,
             versions_told: BTreeSet::new(),
+            verifier: verify,
             alone_told: false,
             relay_told: false,
             plain_gate: PlainGate::default(),
             identity,
             config,
         }
+    }
+
+    /// Checks signatures in another way. It must answer as [`verify`] does.
+    #[must_use]
+    pub const fn with_verifier(mut self, verifier: Verifier) -> Self {
+        self.verifier = verifier;
+        self
     }
 
     /// Something happened.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Context, Node, Output, context};
 use crate::address::{Cast, StreamId};
-use crate::crypto::{peer_id, verify};
+use crate::crypto::peer_id;
 use crate::event::Arrival;
 use crate::id::PeerId;
 use crate::protocol::{To, earlier};
@@ -262,7 +262,7 @@ impl Node {
             self.stats.other_group += 1;
             return false;
         }
-        if !verify(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
+        if !(self.verifier)(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
             self.stats.forged += 1;
             return false;
         }

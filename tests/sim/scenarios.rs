@@ -547,3 +547,53 @@ fn the_history_of_an_author_who_crashed_comes_from_others() {
     world.run_for(secs(8));
     assert_eq!(screen(&world, late)["n0"].len(), 200);
 }
+
+/// Sum of a counter over all nodes.
+fn sum(world: &World, counter: fn(&udpnode::stats::Stats) -> u64) -> u64 {
+    world.hosts.iter().filter_map(|host| host.node.as_ref()).map(|node| counter(node.stats())).sum()
+}
+
+#[test]
+fn a_late_joiner_gets_ten_thousand_messages_within_five_seconds() {
+    let mut world = World::of(4, seed_or(61), Faults::rough(0.2, 0.0, 2));
+    assert!(world.run_until(secs(20), all_met).is_some());
+    world.run_for(secs(1));
+    for n in 0..10_240 {
+        world.say(n % 4, &format!("message number {n}, as long as people write"));
+        world.run_for(Duration::from_micros(1500));
+    }
+    let hosts = [0, 1, 2, 3];
+    assert!(world.run_until(secs(20), |world| owed(world, &hosts) == 0).is_some());
+    let repairs = sum(&world, |stats| stats.repairs);
+    let late = world.add_host(&[0], |config| config.history = 10_240);
+    world.start(late);
+    let shown = |world: &World| screen(world, late).into_values().map(|lines| lines.len()).sum::<usize>();
+    let took = world.run_until(secs(30), |world| shown(world) == 10_240);
+    let sent = (sum(&world, |stats| stats.repairs) - repairs) as f64 / 10_240.0;
+    eprintln!("late joiner: 10240 messages in {took:?}, each sent {sent:.2} times");
+    assert!(took.is_some_and(|took| took <= secs(5)), "{took:?}, {} shown", shown(&world));
+    assert!(sent <= 2.0, "each was sent {sent} times");
+}
+
+#[test]
+fn two_halves_of_256_heal_within_two_seconds() {
+    let count = 256;
+    let mut world = World::of(count, seed_or(62), Faults::NONE);
+    assert!(world.run_until(secs(30), all_met).is_some());
+    let (left, right): (Vec<_>, Vec<_>) = (0..count).partition(|host| host % 2 == 0);
+    world.nets[0].partition(&left, &right);
+    for n in 0..1000 {
+        world.say(n % count, &format!("apart {n}"));
+        world.run_for(millis(5));
+    }
+    world.run_for(secs(3));
+    let (repairs, casts) = (sum(&world, |stats| stats.repairs), world.casts);
+    world.nets[0].heal();
+    world.nets[0].default = Faults::rough(0.2, 0.0, 2);
+    let hosts: Vec<_> = (0..count).collect();
+    let took = world.run_until(secs(30), |world| owed(world, &hosts) == 0);
+    let sent = (sum(&world, |stats| stats.repairs) - repairs) as f64 / 1000.0;
+    eprintln!("heal: 256 nodes, 1000 messages in {took:?}, each sent {sent:.2} times, {} casts", world.casts - casts);
+    assert!(took.is_some_and(|took| took <= secs(2)), "{took:?}, {} owed", owed(&world, &hosts));
+    all_hold_the_same(&world, &hosts);
+}

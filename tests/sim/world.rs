@@ -1,7 +1,8 @@
 //! Nodes behind a simulated network, in virtual time.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use std::time::Duration;
 use udpnode::address::{Cast, Segment, SegmentId, StreamId};
 use udpnode::command::Command;
 use udpnode::config::Config;
-use udpnode::crypto::Identity;
+use udpnode::crypto::{Identity, verify};
 use udpnode::event::Event;
+use udpnode::id::PublicKey;
 use udpnode::node::{Input, Node, Output, SegmentChange, StreamAct, StreamInput};
 use udpnode::rng::Rng;
 use udpnode::text::{Line, Nick};
@@ -86,6 +88,24 @@ impl Cargo {
             _ => 0,
         }
     }
+}
+
+/// Checks each signature once: all nodes of a world live in one process.
+fn remembering(key: &PublicKey, domain: &[u8], bytes: &[u8], signature: &[u8; 64]) -> bool {
+    thread_local! {
+        static CHECKED: RefCell<HashMap<[u8; 32], bool>> = RefCell::new(HashMap::new());
+    }
+    let mut hasher = blake3::Hasher::new();
+    for part in [key.as_slice(), signature, &(domain.len() as u64).to_be_bytes(), domain, bytes] {
+        hasher.update(part);
+    }
+    let what = *hasher.finalize().as_bytes();
+    CHECKED.with_borrow_mut(|checked| {
+        if checked.len() > 200_000 {
+            checked.clear();
+        }
+        *checked.entry(what).or_insert_with(|| verify(key, domain, bytes, signature))
+    })
 }
 
 /// The seed to run: one given from outside, or this one.
@@ -164,7 +184,7 @@ impl World {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
         let identity = Identity::new(&secret, entry.boot);
-        entry.node = Some(Node::new(identity, entry.config.clone(), seed, Time::ZERO));
+        entry.node = Some(Node::new(identity, entry.config.clone(), seed, Time::ZERO).with_verifier(remembering));
         for index in 0..self.hosts[host].places.len() {
             self.segment_up(host, index);
         }

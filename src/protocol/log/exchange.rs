@@ -141,9 +141,10 @@ impl Logs {
             log.ask = Ask::default();
             return;
         }
-        let answered = log.ask.sent_at.is_some() && log.first_missing().is_some_and(|seq| seq >= log.ask.until);
-        if answered {
-            // All that was asked for is here: go on with the rest at once.
+        // Most of what was asked for is here: go on with the rest at once. What is still under way
+        // is not sent again so soon.
+        let little = if log.ask.far { ctx.config.ask_max / 4 } else { 0 };
+        if log.ask.sent_at.is_some() && log.known > log.ask.until && log.outstanding() <= little {
             log.ask = Ask { at: Some(ctx.now), ..Ask::default() };
         } else if log.ask.at.is_none() {
             let wait = ctx.config.reorder_grace + self.round_trip.backoff(group, ctx.rng, ctx.config);
@@ -202,12 +203,18 @@ impl Logs {
             log.ask = Ask::default();
             return None;
         };
-        let far = log.lacks(FAR_BEHIND + 1) > FAR_BEHIND;
-        let asked = if far { holder(id, log, online) } else { None };
+        let (far, first) = (log.lacks(FAR_BEHIND + 1) > FAR_BEHIND, holes[0].0);
+        if far && first > log.ask.first {
+            // Some came since: whoever is asked answers.
+            log.ask.round = 0;
+        }
+        // Everybody is asked once, by whoever asks first; what then still lacks, lacks here.
+        let asked = if far || log.ask.round > 0 { holder(id, log, online) } else { None };
         let round = u8::try_from(log.ask.round).unwrap_or(u8::MAX);
         let pause = self.round_trip.pause(log.ask.round, ctx.config);
-        let again = ctx.now + pause + self.round_trip.backoff(group, ctx.rng, ctx.config);
-        log.ask = Ask { at: Some(again), round: log.ask.round + 1, sent_at: Some(ctx.now), until };
+        let spread = if asked.is_none() { self.round_trip.backoff(group, ctx.rng, ctx.config) } else { Duration::ZERO };
+        let again = ctx.now + pause + spread;
+        log.ask = Ask { at: Some(again), round: log.ask.round + 1, sent_at: Some(ctx.now), until, first, far };
         self.ask_at = earlier(self.ask_at, Some(again));
         Some((asked, round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
     }
@@ -242,6 +249,7 @@ impl Logs {
             let pause = self.round_trip.pause(log.ask.round, ctx.config);
             let later = ctx.now + pause + self.round_trip.backoff(group, ctx.rng, ctx.config);
             log.ask.at = log.ask.at.max(Some(later));
+            log.ask.round = log.ask.round.max(1);
         }
     }
 
@@ -367,10 +375,10 @@ fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     }
 }
 
-/// Who is to be asked for much of a log: its author, if it is there and was not asked in vain
-/// twice; else in turn those who claim to have it.
+/// Who is to be asked alone: the author, if it is there and was not asked in vain before; else in
+/// turn those who claim to have the log.
 fn holder(id: LogId, log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<PeerId> {
-    if online.get(&id.author) == Some(&id.boot) && log.ask.round < 2 {
+    if online.get(&id.author) == Some(&id.boot) && log.ask.round < 4 {
         return Some(id.author);
     }
     let claims = log.holders.iter().filter(|(peer, claim)| online.contains_key(peer) && claim.next > log.next);

@@ -40,6 +40,10 @@ pub(super) struct Ask {
     pub(super) sent_at: Option<Time>,
     /// Up to which entry it was asked for.
     pub(super) until: u64,
+    /// The first that was lacking then.
+    pub(super) first: u64,
+    /// So much is lacking that one holder is asked for it, piece by piece.
+    pub(super) far: bool,
 }
 
 /// What a peer says it holds of a log.
@@ -94,7 +98,7 @@ impl Log {
             next: 1,
             known: 1,
             history,
-            ask: Ask { at: None, round: 0, sent_at: None, until: 0 },
+            ask: Ask { at: None, round: 0, sent_at: None, until: 0, first: 0, far: false },
             holders: BTreeMap::new(),
             heard_at: now,
             confirmed_at: None,
@@ -151,6 +155,15 @@ impl Log {
     /// How many entries are known to exist and are not here. Counts no farther than `limit`.
     pub(super) fn lacks(&self, limit: u64) -> u64 {
         self.missing(limit, usize::MAX).iter().map(|(from, to)| to - from).sum()
+    }
+
+    /// How many of the entries that were asked for are not here.
+    pub(super) fn outstanding(&self) -> u64 {
+        let asked = self
+            .missing(u64::MAX, usize::MAX)
+            .into_iter()
+            .map_while(|(from, to)| (from < self.ask.until).then(|| to.min(self.ask.until) - from));
+        asked.sum()
     }
 
     /// A peer says how far it has this log.
