@@ -447,7 +447,7 @@ impl Node {
 
     fn view(&self) -> View {
         View {
-            online: self.membership.online().count(),
+            online: self.membership.online_count(),
             last_joined: self.membership.last_joined(),
             said: Tally { private: self.directs.open(), ..self.logs.tally() },
             progress_at: self

@@ -94,6 +94,7 @@ pub struct Membership {
     sweep_at: Option<Time>,
     last_joined: Option<Time>,
     silent: bool,
+    online_count: usize,
 }
 
 impl Membership {
@@ -113,6 +114,7 @@ impl Membership {
             sweep_at: None,
             last_joined: None,
             silent: false,
+            online_count: 0,
         }
     }
 
@@ -142,6 +144,16 @@ impl Membership {
     /// Those who are online.
     pub fn online(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
         self.peers().filter(|(_, peer)| peer.presence == Presence::Online)
+    }
+
+    /// How many are online.
+    #[must_use]
+    pub const fn online_count(&self) -> usize {
+        self.online_count
+    }
+
+    fn recount(&mut self) {
+        self.online_count = self.online().count();
     }
 
     /// Whether `id` runs its run `boot` and is online.
@@ -212,6 +224,7 @@ impl Membership {
             peer.joined_at = ctx.now;
             self.last_joined = Some(ctx.now);
             ctx.news.push_back(News::Back(origin.id));
+            self.recount();
         }
         Admission::Fresh
     }
@@ -296,6 +309,7 @@ impl Membership {
             }
         }
         self.last_joined = Some(ctx.now);
+        self.recount();
         ctx.news.push_back(match before {
             None | Some(Presence::Left) => News::Joined(origin.id),
             Some(Presence::Online | Presence::Lost) => News::Back(origin.id),
@@ -338,6 +352,7 @@ impl Membership {
         }
         peer.presence = Presence::Left;
         self.greet.remove(&id);
+        self.recount();
         ctx.news.push_back(News::Left(id));
         true
     }
@@ -397,6 +412,7 @@ impl Membership {
                 ctx.news.push_back(News::Lost(id));
             }
         }
+        self.recount();
     }
 }
 

@@ -32,10 +32,9 @@ pub(crate) fn said(world: &World, host: usize) -> Vec<(u64, String)> {
 
 /// Messages that a node still has to show.
 pub(crate) fn owed(world: &World, hosts: &[usize]) -> usize {
-    let said: usize = hosts.iter().map(|&host| said(world, host).len()).sum();
-    let all = said * (hosts.len() - 1);
-    let shown = hosts.iter().flat_map(|&host| screen(world, host).into_values()).map(|lines| lines.len()).sum();
-    all.saturating_sub(shown)
+    let said: usize = hosts.iter().map(|&host| world.hosts[host].said).sum();
+    let shown: usize = hosts.iter().map(|&host| world.hosts[host].shown).sum();
+    (said * (hosts.len() - 1)).saturating_sub(shown)
 }
 
 /// Everybody showed what everybody else said: all of it, once, in its author's order.

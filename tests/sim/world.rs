@@ -51,6 +51,9 @@ pub(crate) struct Host {
     /// The networks it is on, with its address there.
     pub(crate) places: Vec<(usize, SocketAddr)>,
     pub(crate) events: Vec<(Time, Event)>,
+    /// Messages of others shown, and own messages said: counted, for the events are many.
+    pub(crate) shown: usize,
+    pub(crate) said: usize,
     boot: u64,
     woke: Time,
     armed: Option<Time>,
@@ -166,6 +169,8 @@ impl World {
             config,
             places: nets.iter().map(address).collect(),
             events: Vec::new(),
+            shown: 0,
+            said: 0,
             boot: 0,
             woke: Time::ZERO,
             armed: None,
@@ -244,7 +249,10 @@ impl World {
                     if self.trace {
                         eprintln!("{} n{host} {event:?}", self.now);
                     }
-                    self.hosts[host].events.push((self.now, event));
+                    let entry = &mut self.hosts[host];
+                    entry.shown += usize::from(matches!(event, Event::Message(_)));
+                    entry.said += usize::from(matches!(event, Event::Sent { .. }));
+                    entry.events.push((self.now, event));
                 }
                 Output::Stream { stream, act } => self.stream(host, stream, act, &buf),
                 Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),

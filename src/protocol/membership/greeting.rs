@@ -115,7 +115,7 @@ impl Membership {
 
     /// Time between our hellos: grows with the group, so that the group as a whole stays quiet.
     fn period(&self, ctx: &Context<'_>) -> Duration {
-        let group = u32::try_from(self.online().count()).unwrap_or(u32::MAX).saturating_add(1);
+        let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
         ctx.config.hello_every.max(Duration::from_secs(1) * group / ctx.config.hello_rate)
     }
 }
