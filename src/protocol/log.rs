@@ -208,7 +208,7 @@ impl Logs {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
         for entry in entries {
             ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&entry.raw)]) });
-            self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None });
+            self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
         }
         let own = self.own;
         let log = self.logs.get_mut(&own).expect("our own log");
@@ -284,7 +284,7 @@ impl Logs {
         ctx.stats.entries += 1;
         self.busy_at = ctx.now;
         let (id, seq) = (entry.log, entry.seq);
-        self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None });
+        self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None, recast_at: None });
         let log = self.logs.get_mut(&id).expect("opened");
         log.heard_at = ctx.now;
         log.known = log.known.max(seq + 1);

@@ -587,16 +587,17 @@ fn two_halves_of_a_group_heal_within_two_seconds() {
         world.run_for(millis(5));
     }
     world.run_for(secs(3));
-    let (repairs, casts) = (sum(&world, |stats| stats.repairs), world.casts);
+    let (duplicates, entries) = (sum(&world, |stats| stats.duplicates), sum(&world, |stats| stats.entries));
+    let casts = world.casts;
     world.nets[0].heal();
     world.nets[0].default = Faults::rough(0.2, 0.0, 2);
     let hosts: Vec<_> = (0..count).collect();
     let took = world.run_until(secs(30), |world| owed(world, &hosts) == 0);
-    let sent = (sum(&world, |stats| stats.repairs) - repairs) as f64 / 1000.0;
-    eprintln!(
-        "heal: {count} nodes, 1000 messages in {took:?}, each sent {sent:.2} times, {} casts",
-        world.casts - casts
-    );
+    let new = (sum(&world, |stats| stats.entries) - entries) as f64;
+    let copies = 1.0 + (sum(&world, |stats| stats.duplicates) - duplicates) as f64 / new;
+    let casts = world.casts - casts;
+    eprintln!("heal: {count} nodes, 1000 messages in {took:?}, {copies:.2} copies of each came, {casts} casts");
+    assert!(copies <= 2.0, "{copies:.2} copies of each came");
     assert!(took.is_some_and(|took| took <= secs(2)), "{took:?}, {} owed", owed(&world, &hosts));
     all_hold_the_same(&world, &hosts);
 }

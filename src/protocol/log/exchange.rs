@@ -23,6 +23,8 @@ const HOLES_MAX: usize = 22;
 /// Authors who are told by unicast what came of theirs, or a quarter of all if those are more. With
 /// more of them one cast, which everybody must read, is cheaper.
 const CONFIRMED_ALONE_MAX: usize = 4;
+/// An entry is not cast again for repair more often than this.
+const RECAST_AFTER: Duration = Duration::from_secs(1);
 /// Entries lacking in one log at which one holder is asked instead of everybody.
 const FAR_BEHIND: u64 = 32;
 /// Rounds without an answer after which claims of others are not believed any more.
@@ -31,6 +33,13 @@ const ROUNDS_MAX: u32 = 24;
 const ROUNDS_PATIENT: u32 = 4;
 /// While entries came this recently, frontiers differ because of them: nothing is wrong.
 const BUSY_FOR: Duration = Duration::from_millis(100);
+
+/// Entries that somebody asked for.
+#[derive(Debug, Default)]
+struct Repairs {
+    to_one: Vec<Arc<[u8]>>,
+    to_all: Vec<Arc<[u8]>>,
+}
 
 impl Logs {
     /// What hellos tell: the hash of our frontier, or 0 if ours is not to be compared.
@@ -227,7 +236,7 @@ impl Logs {
         if asked.is_some_and(|asked| asked != ctx.me) {
             return;
         }
-        let mut repairs = Vec::new();
+        let mut repairs = Repairs::default();
         for hole in &nack.holes {
             if asked.is_none() {
                 self.hold_back(hole, ctx);
@@ -237,8 +246,8 @@ impl Logs {
             }
             self.collect_repairs(from, nack.round, asked.is_some(), hole, &mut repairs, ctx);
         }
-        let to = if asked.is_some() || self.online.len() <= 1 { To::Peer(from) } else { To::Group };
-        post_entries(&to, repairs, ctx);
+        post_entries(&To::Peer(from), repairs.to_one, ctx);
+        post_entries(&To::Group, repairs.to_all, ctx);
     }
 
     /// Somebody else asks for what we lack as well: the answer will come to us too.
@@ -260,7 +269,7 @@ impl Logs {
         round: u8,
         asked: bool,
         hole: &Hole,
-        repairs: &mut Vec<Arc<[u8]>>,
+        repairs: &mut Repairs,
         ctx: &mut Context<'_>,
     ) {
         let id = hole.log();
@@ -277,9 +286,10 @@ impl Logs {
         let author_online = self.online.contains_key(&id.author) || id == self.own;
         let quiet = self.round_trip.get() * if asked { 1 } else { 2 };
         let others: Vec<_> = self.online.keys().copied().filter(|&p| p != from && p != id.author).collect();
+        let alone = self.online.len() <= 1;
         let room = usize::try_from(ctx.config.ask_max).unwrap_or(usize::MAX);
         for (&seq, held) in log.held.range_mut(hole.from..hole.to) {
-            if repairs.len() >= room {
+            if repairs.to_one.len() + repairs.to_all.len() >= room {
                 return;
             }
             let ours = asked || id == self.own || {
@@ -294,7 +304,14 @@ impl Logs {
                 return;
             }
             held.repaired_at = Some(ctx.now);
-            repairs.push(Arc::clone(&held.raw));
+            // Most have it since it was cast again: who still asks for it lacks it alone.
+            let recast = held.recast_at.is_some_and(|at| ctx.now.since(at) < RECAST_AFTER);
+            if asked || alone || recast {
+                repairs.to_one.push(Arc::clone(&held.raw));
+            } else {
+                held.recast_at = Some(ctx.now);
+                repairs.to_all.push(Arc::clone(&held.raw));
+            }
         }
     }
 

@@ -25,8 +25,10 @@ pub(super) struct Held {
     pub(super) raw: Arc<[u8]>,
     /// How it got here; our own entries did not.
     pub(super) arrival: Option<Arrival>,
-    /// When it was last sent because somebody asked.
+    /// When it was last sent because somebody asked, ...
     pub(super) repaired_at: Option<Time>,
+    /// ... and when to everybody.
+    pub(super) recast_at: Option<Time>,
 }
 
 /// When and what to ask for.
