@@ -11,5 +11,7 @@ mod check;
 mod net;
 #[path = "sim/scenarios.rs"]
 mod scenarios;
+#[path = "sim/swarm.rs"]
+mod swarm;
 #[path = "sim/world.rs"]
 mod world;

@@ -72,6 +72,13 @@ enum Cargo {
     Closed(StreamId),
 }
 
+impl Host {
+    /// How often it was started.
+    pub(crate) const fn boots(&self) -> u64 {
+        self.boot
+    }
+}
+
 impl Cargo {
     fn input(&self) -> Input<'_> {
         match self {
@@ -272,6 +279,7 @@ impl World {
         if self.trace {
             eprintln!("{} n{host} {cast} to {to}: {}", self.now, dump(bytes));
         }
+        let Some(queued) = self.nets[net].queue(host, bytes.len(), self.now) else { return };
         let bytes: Rc<[u8]> = Rc::from(bytes);
         for other in (0..self.hosts.len()).filter(|&other| other != host) {
             let place = self.hosts[other]
@@ -281,7 +289,7 @@ impl World {
             let Some(place) = place else { continue };
             for delay in self.nets[net].fates(host, other, cast) {
                 let segment = SegmentId(u32::try_from(place).expect("few"));
-                self.later(delay, other, Cargo::Datagram { segment, cast, from, bytes: Rc::clone(&bytes) });
+                self.later(queued + delay, other, Cargo::Datagram { segment, cast, from, bytes: Rc::clone(&bytes) });
             }
         }
     }
