@@ -191,6 +191,7 @@ impl Logs {
         if self.online.contains_key(&log.author) && self.open_log(log, head, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
             entry.note_claim(log.author, Claim { next: head, floor: 1 });
+            entry.said_bye = true;
             self.look_for_holes(log, ctx);
         }
     }

@@ -9,7 +9,7 @@ use super::repair::{answering, weight};
 use super::store::{Ask, Claim, Log};
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
-use crate::protocol::{Context, Post, To, earlier};
+use crate::protocol::{Context, News, Post, To, earlier};
 use crate::time::Time;
 use crate::wire::body::{self, Frontier, Hole, Nack, Progress};
 use crate::wire::{ENTRY_LEN_MAX, Message, SIGNED_OVERHEAD};
@@ -29,6 +29,9 @@ const RECAST_AFTER: Duration = Duration::from_secs(1);
 const FAR_BEHIND: u64 = 32;
 /// Rounds without an answer after which claims of others are not believed any more.
 const ROUNDS_MAX: u32 = 24;
+/// Rounds after which what no holder claims to have is given up although its author may come back
+/// with it: ten minutes.
+const ROUNDS_LONG: u32 = 200;
 /// Rounds after which what no holder claims to have is given up.
 const ROUNDS_PATIENT: u32 = 4;
 /// While entries came this recently, frontiers differ because of them: nothing is wrong.
@@ -193,8 +196,9 @@ impl Logs {
             self.ask_at = earlier(self.ask_at, log.ask.at);
             return None;
         }
+        let ended = log.said_bye || online.get(&id.author).is_some_and(|&boot| boot > id.boot);
         if log.ask.round >= ROUNDS_PATIENT
-            && let Some(to) = unclaimed(log, online)
+            && let Some(to) = unclaimed(log, online, ended || log.ask.round >= ROUNDS_LONG)
         {
             log.skip_to(to);
             log.ask = Ask::default();
@@ -203,8 +207,9 @@ impl Logs {
             self.look_for_holes(id, ctx);
             return None;
         }
-        if log.ask.round >= ROUNDS_MAX {
-            log.forget_claims();
+        let proven = log.held.range(log.next..).next().is_some();
+        if log.ask.round >= ROUNDS_PATIENT && !proven && (!log.is_claimed() || log.ask.round >= ROUNDS_MAX) {
+            self.give_up_on(id, ctx);
             return None;
         }
         let holes = log.missing(ctx.config.ask_max, HOLES_MAX);
@@ -226,6 +231,18 @@ impl Logs {
         log.ask = Ask { at: Some(again), round: log.ask.round + 1, sent_at: Some(ctx.now), until, first, far };
         self.ask_at = earlier(self.ask_at, Some(again));
         Some((asked, round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
+    }
+
+    /// Nobody who is here has what a log lacks. If its author will not come back with it, it is gone.
+    fn give_up_on(&mut self, id: LogId, ctx: &mut Context<'_>) {
+        let ended = self.online.get(&id.author).is_some_and(|&boot| boot > id.boot);
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        let (lacking, held) = (log.known - log.next, log.held.range(log.next..).next().is_some());
+        log.forget_claims();
+        if (ended || log.said_bye) && !held && lacking > 0 {
+            ctx.stats.lost += lacking;
+            ctx.news.push_back(News::Gap { log: id, nick: None, count: lacking });
+        }
     }
 
     /// A request of a peer that is online: repairs what is ours to repair, and does not ask for
@@ -277,9 +294,10 @@ impl Logs {
             return;
         }
         let Some(log) = self.logs.get_mut(&id).filter(|_| hole.from < hole.to) else { return };
-        if log.floor() > hole.from && (asked || id == self.own) {
-            // What lies below our floor cannot be given: say so, so that nobody asks in vain.
-            let told = vec![Progress::new(id, log.next, log.floor())];
+        let given = log.held.range(hole.from..).next().map_or(log.next, |(&seq, _)| seq.min(log.next));
+        if given > hole.from && log.next > hole.from && (asked || id == self.own) {
+            // What is not here any more, or never was, cannot be given: say so, so that nobody asks in vain.
+            let told = vec![Progress::new(id, log.next, given)];
             let frontier = Frontier { hash: NO_HASH, logs: told, whole: None };
             ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
         }
@@ -406,7 +424,7 @@ fn holder(id: LogId, log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<PeerId
 }
 
 /// The first entry behind our next that somebody online claims to have, if nobody claims our next.
-fn unclaimed(log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<u64> {
+fn unclaimed(log: &Log, online: &BTreeMap<PeerId, u64>, ended: bool) -> Option<u64> {
     let claims = || log.holders.iter().filter(|(peer, claim)| online.contains_key(peer) && claim.next > log.next);
     if claims().any(|(_, claim)| claim.floor <= log.next) {
         return None;
@@ -415,6 +433,6 @@ fn unclaimed(log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<u64> {
     let held = log.held.range(log.next + 1..).next().map(|(&seq, _)| seq);
     match (claimed, held) {
         (Some(floor), Some(held)) => Some(floor.min(held)),
-        (floor, held) => floor.or_else(|| held.filter(|_| log.ask.round >= ROUNDS_MAX)),
+        (floor, held) => floor.or_else(|| held.filter(|_| ended)),
     }
 }

@@ -86,6 +86,8 @@ pub(super) struct Log {
     pub(super) ask: Ask,
     pub(super) holders: BTreeMap<PeerId, Claim>,
     pub(super) heard_at: Time,
+    /// Its author left: nothing more will come of it but from others.
+    pub(super) said_bye: bool,
     /// When its author was last told how far we are.
     pub(super) confirmed_at: Option<Time>,
     next_message: u64,
@@ -103,6 +105,7 @@ impl Log {
             ask: Ask { at: None, round: 0, sent_at: None, until: 0, first: 0, far: false },
             holders: BTreeMap::new(),
             heard_at: now,
+            said_bye: false,
             confirmed_at: None,
             next_message: 1,
             nick: None,
@@ -175,6 +178,11 @@ impl Log {
             (told.next, told.floor) = (told.next.max(claim.next), told.floor.max(claim.floor));
         }
         self.known = self.known.max(claim.next);
+    }
+
+    /// Whether somebody who is here claims to have what is lacking.
+    pub(super) fn is_claimed(&self) -> bool {
+        self.holders.values().any(|claim| claim.next > self.next)
     }
 
     /// Nobody gives what was claimed: believe only what is here.
