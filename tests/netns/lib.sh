@@ -116,6 +116,15 @@ slow() {
 }
 
 say() { printf '%s\n' "$2" >&"${IN[$1]}"; }
+# talk TAG FILE MS: says the lines of a file, one each MS milliseconds, while the test goes on.
+talk() {
+    python3 "$HERE/pace.py" "$3" <"$2" >&"${IN[$1]}" &
+    PID[talk-$1]=$!
+}
+
+# lines TAG COUNT: a file of so many lines for TAG to say; prints its name.
+lines() { seq -f "$1 says %g" "$2" >"$T/$1.lines"; echo "$T/$1.lines"; }
+
 end_input() { local fd=${IN[$1]}; exec {fd}>&-; unset "IN[$1]"; }
 alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
 rss() { awk '/^VmRSS/ {print $2}' "/proc/${PID[$1]}/status"; }
@@ -168,6 +177,32 @@ times() { local tag=$1; shift; grep -cP -- "$(event "$@")" "$T/$tag.out"; }
 
 # texts TAG FROM: the texts of the messages of one author, in order.
 texts() { grep -P -- "$(event message "from=$2")" "$T/$1.out" | grep -oP '"text":"\K[^"]*'; }
+
+# all_hear TAG...: waits until each of these has told the last line of each of SPEAKERS; then each
+# must have told all their lines, once and in order.
+all_hear() {
+    local to from
+    for to; do for from in $SPEAKERS; do
+        [ "$to" = "$from" ] || tells "$to" message "from=$from" "text=$(tail -n 1 "$T/$from.lines")" \
+            || { echo "# $to does not hear the last line of $from"; return 1; }
+    done; done
+    for to; do for from in $SPEAKERS; do
+        [ "$to" = "$from" ] && continue
+        texts "$to" "$from" | diff "$T/$from.lines" - >"$T/diff" && continue
+        echo "# $to heard of $from: $(head -n 5 "$T/diff" | tr '\n' ' ')"
+        return 1
+    done; done
+}
+
+# untroubled TAG...: none of these told of messages that are gone, nor called news history.
+untroubled() {
+    local to
+    for to; do
+        [ "$(times "$to" gap) $(times "$to" message history=true)" = "0 0" ] && continue
+        echo "# $to: $(times "$to" gap) gaps, $(times "$to" message history=true) past messages"
+        return 1
+    done
+}
 
 # meet TAG...: waits until each of these has told that each other joined.
 meet() {
