@@ -3,13 +3,14 @@
 # all have the same; what was said apart comes afterwards, once and in its author's order, and is
 # neither history nor gone.
 . "$(dirname "$0")/lib.sh"
+command -v script >/dev/null || skip_all "needs script"
 
 APART=150
 SPEAKERS="ann bob cat"
 lan a b c
 start ann a
 start bob b
-start cat c
+person cat c
 check "all meet" meet ann bob cat
 for n in $SPEAKERS; do talk "$n" "$(lines "$n" $((APART + 10)))" 200; done
 check "cat is heard" tells ann message "text=cat says 5"

@@ -47,7 +47,7 @@ space() {
 
 # bridge NAME: a switch, in the namespace "sw".
 bridge() {
-    ip netns list | grep -q "^$P-sw\b" || space sw
+    case " ${SPACES[*]} " in *" $P-sw "*) ;; *) space sw ;; esac
     ip -n "$P-sw" link add "$1" type bridge mcast_snooping 0
     ip -n "$P-sw" link set "$1" up
 }
@@ -87,6 +87,21 @@ start() {
     mkfifo "$T/$tag.in"
     : >"$T/$tag.out"
     launch "$tag" "$host" "$T/$tag.in" "$T/$tag.out" --json "$@"
+    exec {fd}>"$T/$tag.in"
+    IN[$tag]=$fd
+}
+
+# person TAG HOST ARGS...: as start, but at a terminal: lines wait for nobody to be there.
+person() {
+    local tag=$1 host=$2 fd; shift 2
+    mkfifo "$T/$tag.in"
+    : >"$T/$tag.out"
+    (
+        for fd in "${IN[@]}"; do exec {fd}>&-; done
+        exec ip netns exec "$P-$host" script -qec "'$UDPNODE' -n $tag --ephemeral --json $* >'$T/$tag.out' 2>'$T/$tag.err'" /dev/null \
+            <"$T/$tag.in" >/dev/null 2>&1
+    ) &
+    PID[$tag]=$!
     exec {fd}>"$T/$tag.in"
     IN[$tag]=$fd
 }
