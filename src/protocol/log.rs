@@ -84,7 +84,7 @@ impl Logs {
     pub fn new(own: LogId, ctx: &Context<'_>) -> Self {
         Self {
             own,
-            logs: BTreeMap::from([(own, Log::new(ctx.now, History::Until(0)))]),
+            logs: BTreeMap::from([(own, Log::new(ctx.now, History::Until(0), 1))]),
             author: Author::new(ctx.config, ctx.now),
             online: BTreeMap::new(),
             confirmations: Confirmations::default(),
@@ -332,7 +332,7 @@ impl Logs {
         }
         let old = History::Before { woke: ctx.config.woke, until };
         let history = if self.is_joining() { History::Unknown } else { old };
-        self.logs.insert(id, Log::new(ctx.now, history));
+        self.logs.insert(id, Log::new(ctx.now, history, until));
         true
     }
 

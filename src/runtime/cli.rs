@@ -70,6 +70,10 @@ struct Arguments {
     #[argh(option, short = 'p', from_str_fn(peer))]
     peer: Vec<SocketAddr>,
 
+    /// do not pass entries between segments
+    #[argh(switch)]
+    no_relay: u8,
+
     /// keep key and lock in DIR (default: $XDG_STATE_HOME/udpnode/NAME)
     #[argh(option, arg_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -134,6 +138,7 @@ pub(crate) struct Settings {
     pub(crate) ttl: u8,
     pub(crate) cast: CastChoice,
     pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) relay: bool,
     pub(crate) keep: Keep,
     pub(crate) json: bool,
     pub(crate) stay: bool,
@@ -255,9 +260,15 @@ fn with_value() -> Vec<(String, String)> {
 
 impl Settings {
     fn check(arguments: Arguments) -> Result<Self, UsageError> {
-        let Arguments { ephemeral, json, stay, commands, .. } = arguments;
-        for (name, times) in [("--ephemeral", ephemeral), ("--json", json), ("--stay", stay), ("--commands", commands)]
-        {
+        let Arguments { no_relay, ephemeral, json, stay, commands, .. } = arguments;
+        let switches = [
+            ("--no-relay", no_relay),
+            ("--ephemeral", ephemeral),
+            ("--json", json),
+            ("--stay", stay),
+            ("--commands", commands),
+        ];
+        for (name, times) in switches {
             if times > 1 {
                 return Err(UsageError::new(format!("option '{name}' is given twice")));
             }
@@ -282,6 +293,7 @@ impl Settings {
             ttl: arguments.ttl.unwrap_or(TTL_DEFAULT),
             cast: arguments.cast.unwrap_or_default(),
             peers: arguments.peer,
+            relay: no_relay == 0,
             keep,
             json: json > 0,
             stay: stay > 0,
@@ -314,6 +326,7 @@ impl Settings {
         let mut config = Config::new(nick, self.group);
         config.cast = self.cast;
         config.static_peers.clone_from(&self.peers);
+        config.relay = self.relay;
         config.piped = piped;
         config.stay = self.stay;
         config.wait = self.wait.unwrap_or(config.wait);
@@ -358,6 +371,14 @@ mod tests {
         assert_eq!((s.ttl, s.cast, s.keep.clone()), (2, CastChoice::Auto, Keep::Usual));
         let config = s.config(Nick::from_any("ann"), true).expect("valid");
         assert_eq!((config.wait, config.history, config.piped), (Duration::from_secs(5), 50, true));
+        assert!(config.relay);
+    }
+
+    #[test]
+    fn relaying_can_be_turned_off() {
+        let config = settings(&["--no-relay"]).config(Nick::from_any("ann"), true).expect("valid");
+        assert!(!config.relay);
+        assert!(refused(&["--no-relay", "--no-relay"]).contains("twice"));
     }
 
     #[test]
@@ -442,8 +463,9 @@ mod tests {
         for (short, long) in with_value() {
             assert!(text.contains(&long) && text.contains(&short), "{long}");
         }
-        for switch in ["--ephemeral", "--json", "--stay", "--commands", "--version", "--help", "Exit status"] {
-            assert!(text.contains(switch), "{switch}");
+        let switches = ["--no-relay", "--ephemeral", "--json", "--stay", "--commands", "--version", "--help"];
+        for word in switches.into_iter().chain(["Exit status"]) {
+            assert!(text.contains(word), "{word}");
         }
         let widest = text.lines().max_by_key(|line| line.len()).unwrap_or_default();
         assert!(widest.len() <= 90, "{widest}");

@@ -18,6 +18,7 @@ const OPTIONS: &[&str] = &[
     "--interface",
     "--json",
     "--name",
+    "--no-relay",
     "--peer",
     "--state-dir",
     "--stay",

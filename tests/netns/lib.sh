@@ -47,7 +47,7 @@ space() {
 
 # bridge NAME: a switch, in the namespace "sw".
 bridge() {
-    ip netns list | grep -q "^$P-sw\b" || space sw
+    case " ${SPACES[*]} " in *" $P-sw "*) ;; *) space sw ;; esac
     ip -n "$P-sw" link add "$1" type bridge mcast_snooping 0
     ip -n "$P-sw" link set "$1" up
 }
@@ -91,6 +91,21 @@ start() {
     IN[$tag]=$fd
 }
 
+# person TAG HOST ARGS...: as start, but at a terminal: lines wait for nobody to be there.
+person() {
+    local tag=$1 host=$2 fd; shift 2
+    mkfifo "$T/$tag.in"
+    : >"$T/$tag.out"
+    (
+        for fd in "${IN[@]}"; do exec {fd}>&-; done
+        exec ip netns exec "$P-$host" script -qec "'$UDPNODE' -n $tag --ephemeral --json $* >'$T/$tag.out' 2>'$T/$tag.err'" /dev/null \
+            <"$T/$tag.in" >/dev/null 2>&1
+    ) &
+    PID[$tag]=$!
+    exec {fd}>"$T/$tag.in"
+    IN[$tag]=$fd
+}
+
 # feed TAG HOST FILE ARGS...: a node whose input is a regular file.
 feed() { local tag=$1 host=$2 file=$3; shift 3; : >"$T/$tag.out"; launch "$tag" "$host" "$file" "$T/$tag.out" --json "$@"; }
 
@@ -116,6 +131,15 @@ slow() {
 }
 
 say() { printf '%s\n' "$2" >&"${IN[$1]}"; }
+# talk TAG FILE MS: says the lines of a file, one each MS milliseconds, while the test goes on.
+talk() {
+    python3 "$HERE/pace.py" "$3" <"$2" >&"${IN[$1]}" &
+    PID[talk-$1]=$!
+}
+
+# lines TAG COUNT: a file of so many lines for TAG to say; prints its name.
+lines() { seq -f "$1 says %g" "$2" >"$T/$1.lines"; echo "$T/$1.lines"; }
+
 end_input() { local fd=${IN[$1]}; exec {fd}>&-; unset "IN[$1]"; }
 alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
 rss() { awk '/^VmRSS/ {print $2}' "/proc/${PID[$1]}/status"; }
@@ -168,6 +192,32 @@ times() { local tag=$1; shift; grep -cP -- "$(event "$@")" "$T/$tag.out"; }
 
 # texts TAG FROM: the texts of the messages of one author, in order.
 texts() { grep -P -- "$(event message "from=$2")" "$T/$1.out" | grep -oP '"text":"\K[^"]*'; }
+
+# all_hear TAG...: waits until each of these has told the last line of each of SPEAKERS; then each
+# must have told all their lines, once and in order.
+all_hear() {
+    local to from
+    for to; do for from in $SPEAKERS; do
+        [ "$to" = "$from" ] || tells "$to" message "from=$from" "text=$(tail -n 1 "$T/$from.lines")" \
+            || { echo "# $to does not hear the last line of $from"; return 1; }
+    done; done
+    for to; do for from in $SPEAKERS; do
+        [ "$to" = "$from" ] && continue
+        texts "$to" "$from" | diff "$T/$from.lines" - >"$T/diff" && continue
+        echo "# $to heard of $from: $(head -n 5 "$T/diff" | tr '\n' ' ')"
+        return 1
+    done; done
+}
+
+# untroubled TAG...: none of these told of messages that are gone, nor called news history.
+untroubled() {
+    local to
+    for to; do
+        [ "$(times "$to" gap) $(times "$to" message history=true)" = "0 0" ] && continue
+        echo "# $to: $(times "$to" gap) gaps, $(times "$to" message history=true) past messages"
+        return 1
+    done
+}
 
 # meet TAG...: waits until each of these has told that each other joined.
 meet() {

@@ -488,6 +488,24 @@ fn a_chain_of_networks_is_one_room() {
 }
 
 #[test]
+fn what_is_said_beyond_a_relay_while_one_joins_is_news() {
+    let mut world = World::new(seed_or(42), Faults::NONE);
+    world.add_net(Faults::NONE);
+    for nets in [&[0][..], &[0, 1], &[1]] {
+        let host = world.add_host(nets, |_| {});
+        world.start(host);
+    }
+    world.run_for(millis(5));
+    talk(&mut world, &[0, 1, 2], 30, millis(20), 1);
+    world.run_for(secs(5));
+    one_room(&world, &[0, 1, 2]);
+    for host in 0..3 {
+        let past = count(&world, host, |event| matches!(event, Event::Message(message) if message.history));
+        assert_eq!(past, 0, "n{host} was there when it was said");
+    }
+}
+
+#[test]
 fn a_ring_of_networks_is_one_room_and_stays_one_when_it_is_cut() {
     let mut world = World::new(seed_or(43), Faults::NONE);
     for _ in 0..2 {

@@ -133,9 +133,10 @@ impl Logs {
         if age < JOINING_MIN || waits && !complete {
             return;
         }
-        // Authors who are not here any more: whatever they said is history.
+        // Authors who are not here, or are beyond those who relay: what they said is history, but for
+        // what they said meanwhile.
         for log in self.logs.values_mut().filter(|log| log.history == History::Unknown) {
-            log.history = History::Until(log.known);
+            log.history = History::Until(log.first_news(ctx.config.woke));
         }
         self.deliver_all(ctx);
         if let Joining::Since { mut gathered, .. } = std::mem::replace(&mut self.joining, Joining::Done) {

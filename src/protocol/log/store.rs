@@ -83,6 +83,8 @@ pub(super) struct Log {
     /// One past the last entry known to exist.
     pub(super) known: u64,
     pub(super) history: History,
+    /// The first entry that nobody had told of when this log was first heard of.
+    told: u64,
     pub(super) ask: Ask,
     pub(super) holders: BTreeMap<PeerId, Claim>,
     pub(super) heard_at: Time,
@@ -96,12 +98,13 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) const fn new(now: Time, history: History) -> Self {
+    pub(super) const fn new(now: Time, history: History, told: u64) -> Self {
         Self {
             held: BTreeMap::new(),
             next: 1,
             known: 1,
             history,
+            told,
             ask: Ask { at: None, round: 0, sent_at: None, until: 0, first: 0, far: false },
             holders: BTreeMap::new(),
             heard_at: now,
@@ -121,6 +124,14 @@ impl Log {
     /// Bytes of all entries kept.
     pub(super) fn bytes(&self) -> usize {
         self.held.values().map(|held| held.raw.len()).sum()
+    }
+
+    /// The first entry that was said after we woke, of an author who is not here to say which it is:
+    /// nobody told of it before, and its author's clock agrees.
+    pub(super) fn first_news(&self, woke: WallTime) -> u64 {
+        let is_news = |held: &Held| parse_entry(&held.raw).is_ok_and(|signed| signed.entry.wall_ms >= woke.0);
+        let mut later = self.held.range(self.told..);
+        later.find(|(_, held)| is_news(held)).map_or(self.known, |(&seq, _)| seq)
     }
 
     /// Whether everything known to exist is here.
