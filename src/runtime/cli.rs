@@ -70,6 +70,10 @@ struct Arguments {
     #[argh(option, short = 'p', from_str_fn(peer))]
     peer: Vec<SocketAddr>,
 
+    /// listen on TCP as well, for direct messages
+    #[argh(switch)]
+    tcp: u8,
+
     /// keep key and lock in DIR (default: $XDG_STATE_HOME/udpnode/NAME)
     #[argh(option, arg_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -134,6 +138,7 @@ pub(crate) struct Settings {
     pub(crate) ttl: u8,
     pub(crate) cast: CastChoice,
     pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) tcp: bool,
     pub(crate) keep: Keep,
     pub(crate) json: bool,
     pub(crate) stay: bool,
@@ -255,13 +260,14 @@ fn with_value() -> Vec<(String, String)> {
 
 impl Settings {
     fn check(arguments: Arguments) -> Result<Self, UsageError> {
-        let Arguments { ephemeral, json, stay, commands, .. } = arguments;
-        for (name, times) in [("--ephemeral", ephemeral), ("--json", json), ("--stay", stay), ("--commands", commands)]
-        {
-            if times > 1 {
-                return Err(UsageError::new(format!("option '{name}' is given twice")));
-            }
-        }
+        let Arguments { tcp, ephemeral, json, stay, commands, .. } = arguments;
+        once(&[
+            ("--tcp", tcp),
+            ("--ephemeral", ephemeral),
+            ("--json", json),
+            ("--stay", stay),
+            ("--commands", commands),
+        ])?;
         let name = arguments.name.map(|name| named("--name", &name)).transpose()?;
         let keep = match (arguments.state_dir, ephemeral > 0) {
             (Some(_), true) => {
@@ -282,6 +288,7 @@ impl Settings {
             ttl: arguments.ttl.unwrap_or(TTL_DEFAULT),
             cast: arguments.cast.unwrap_or_default(),
             peers: arguments.peer,
+            tcp: tcp > 0,
             keep,
             json: json > 0,
             stay: stay > 0,
@@ -323,6 +330,14 @@ impl Settings {
             return Err(UsageError::new(format!("option '--history': at most {most} messages are kept")));
         }
         Ok(config)
+    }
+}
+
+/// A switch that is given twice may be a slip of a word that was meant to be another.
+fn once(switches: &[(&str, u8)]) -> Result<(), UsageError> {
+    match switches.iter().find(|(_, times)| *times > 1) {
+        Some((name, _)) => Err(UsageError::new(format!("option '{name}' is given twice"))),
+        None => Ok(()),
     }
 }
 
@@ -442,7 +457,7 @@ mod tests {
         for (short, long) in with_value() {
             assert!(text.contains(&long) && text.contains(&short), "{long}");
         }
-        for switch in ["--ephemeral", "--json", "--stay", "--commands", "--version", "--help", "Exit status"] {
+        for switch in ["--tcp", "--ephemeral", "--json", "--stay", "--commands", "--version", "--help", "Exit status"] {
             assert!(text.contains(switch), "{switch}");
         }
         let widest = text.lines().max_by_key(|line| line.len()).unwrap_or_default();

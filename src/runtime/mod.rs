@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   cli ── state ── network (interfaces, sockets)      what is asked for and there, at the start
-//!   console ─┐                       ┌─ teller (render, output)
-//!   sockets ─┼─> Input ─> Node ─> Output ─┴─ sockets
+//!   console ─┐                            ┌─ teller (render, output)
+//!   sockets ─┼─> Input ─> Node ─> Output ─┼─ sockets
+//!   streams ─┤                            └─ streams
 //!   signals ─┘
 //! ```
 //!
@@ -25,6 +26,7 @@ mod shell;
 mod signals;
 mod sockets;
 mod state;
+mod streams;
 mod teller;
 mod terminal;
 mod values;
@@ -43,6 +45,7 @@ use self::network::NetworkError;
 use self::shell::Shell;
 use self::signals::SignalError;
 use self::state::{State, StateError};
+use self::streams::ListenError;
 use crate::config::Config;
 
 /// Why a run failed.
@@ -54,6 +57,8 @@ enum Failure {
     State(StateError),
     /// There is nothing to chat over.
     Network(NetworkError),
+    /// A TCP port that was asked for cannot be had.
+    Listen(ListenError),
     /// Signals cannot be heard.
     Signal(SignalError),
     /// The poll loop cannot run.
@@ -68,6 +73,7 @@ impl fmt::Display for Failure {
             Self::Usage(why) => why.fmt(f),
             Self::State(why) => why.fmt(f),
             Self::Network(why) => why.fmt(f),
+            Self::Listen(why) => why.fmt(f),
             Self::Signal(why) => why.fmt(f),
             Self::Poll(why) => write!(f, "cannot wait for events: {why}"),
             Self::Terminal(why) => write!(f, "cannot set up the terminal: {why}"),

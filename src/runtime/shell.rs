@@ -3,6 +3,10 @@
 //! mio tells once that something became ready, so what is ready stays in a set until a read finds
 //! nothing more. Each socket is served up to a budget a turn: none starves another, or the
 //! keyboard. The node's outputs are drained after every input, so nothing queues up inside.
+//! `open` is how it begins, `serve` what sockets and streams bring.
+
+mod open;
+mod serve;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,21 +16,18 @@ use mio::{Events, Poll, Token};
 
 use super::Failure;
 use super::answers;
-use super::cli::Settings;
-use super::console::{Console, Item, Kind};
+use super::console::{Console, Item};
 use super::ending::Ending;
-use super::interfaces::Wanted;
 use super::network::{Changes, Network};
-use super::output::{self, Output as Stdout, Reader};
-use super::render::{Ready, View};
+use super::output::{self, Reader};
+use super::render::View;
 use super::signals::{Heard, Signals};
-use super::sockets::{Group, Sockets};
-use super::state::{Lock, State};
-use super::teller::{Form, Teller};
+use super::sockets::Sockets;
+use super::state::Lock;
+use super::streams::{self, Streams};
+use super::teller::Teller;
 use super::terminal;
 use crate::command::{Command, Typed};
-use crate::config::Config;
-use crate::crypto::Identity;
 use crate::event::Event;
 use crate::node::{Input, Node, Output};
 use crate::time::{Time, WallTime};
@@ -35,10 +36,8 @@ const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
 const STDIN: Token = Token(2);
 const STDOUT: Token = Token(3);
-const FIRST_SOCKET: usize = 8;
-
-/// Datagrams served per socket and turn.
-const DATAGRAMS_MAX: usize = 64;
+const FIRST_STREAM: usize = 8;
+const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
 
 /// Things taken from standard input per turn.
 const ITEMS_MAX: usize = 8;
@@ -46,20 +45,20 @@ const ITEMS_MAX: usize = 8;
 /// How often the interfaces are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The largest datagram there is.
-const DATAGRAM_MAX: usize = 65_536;
-
 /// The running program.
 pub(super) struct Shell {
     poll: Poll,
     woke: Instant,
     node: Node,
     sockets: Sockets,
+    streams: Streams,
+    /// Whether listeners follow the segments.
+    listens: bool,
     network: Network,
     console: Console,
     teller: Teller,
     signals: Signals,
-    /// Sockets that may have something to read.
+    /// Sockets, listeners and streams that may have something to read.
     ready: BTreeSet<Token>,
     datagram: Vec<u8>,
     outgoing: Vec<u8>,
@@ -77,54 +76,6 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// Opens everything and tells that it is open.
-    pub(super) fn open(settings: Settings, config: Config, state: State, seed: [u8; 32]) -> Result<Self, Failure> {
-        let poll = Poll::new().map_err(Failure::Poll)?;
-        let registry = poll.registry();
-        let (form, kind) = form(settings.json);
-        let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
-        let group = Group { address: settings.group, ttl: settings.ttl };
-        let mut sockets = Sockets::new(group, FIRST_SOCKET);
-        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address };
-        let (network, changes) = Network::start(wanted, registry, &mut sockets).map_err(Failure::Network)?;
-        if form == Form::Prompt {
-            terminal::enter().map_err(Failure::Terminal)?;
-        }
-        let boot = state.boot;
-        let identity = Identity::new(&state.secret, boot);
-        let mut shell = Self {
-            console: Console::open(kind, settings.commands, registry, STDIN),
-            teller: Teller::new(form, Stdout::open(registry, STDOUT)),
-            woke: Instant::now(),
-            stay: config.stay,
-            wait: config.wait,
-            group: config.group,
-            node: Node::new(identity, config, seed, Time::ZERO),
-            sockets,
-            network,
-            signals,
-            ready: BTreeSet::new(),
-            datagram: vec![0; DATAGRAM_MAX],
-            outgoing: Vec::new(),
-            look_at: Time::ZERO + LOOK_EVERY,
-            line_waits: false,
-            input_over: false,
-            ending: Ending::default(),
-            _lock: state.lock,
-            poll,
-        };
-        shell.greet(boot);
-        state.warning.iter().for_each(|text| shell.teller.warning(text));
-        shell.change(changes);
-        Ok(shell)
-    }
-
-    fn greet(&mut self, boot: u64) {
-        let addresses = self.network.segments().map(|segment| segment.address).collect();
-        let own = self.node.name();
-        self.teller.ready(&Ready { own: &own, boot, addresses, group: self.group });
-    }
-
     /// Runs until it is decided how this ends; returns the exit status.
     pub(super) fn run(&mut self) -> Result<u8, Failure> {
         let mut events = Events::with_capacity(256);
@@ -138,7 +89,7 @@ impl Shell {
                 self.on_event(event.token());
             }
             self.on_time();
-            self.serve_sockets();
+            self.serve();
             self.serve_console();
             self.look_around();
         }
@@ -165,7 +116,7 @@ impl Shell {
         let now = self.now();
         let lines = self.node.wants_line();
         let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready(lines);
-        let wait = if reads || !self.ready.is_empty() {
+        let wait = if reads || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
             let times = [Some(self.look_at), self.node.poll_timeout(), self.ending.by()];
@@ -231,33 +182,6 @@ impl Shell {
             self.node.handle_timeout(now);
             self.drain();
         }
-    }
-
-    fn serve_sockets(&mut self) {
-        let tokens: Vec<Token> = self.ready.iter().copied().collect();
-        for token in tokens {
-            for _ in 0..DATAGRAMS_MAX {
-                if !self.serve_socket(token) {
-                    self.ready.remove(&token);
-                    break;
-                }
-            }
-        }
-    }
-
-    /// One datagram; false if there is none.
-    fn serve_socket(&mut self, token: Token) -> bool {
-        let Some((segment, cast)) = self.sockets.socket_of(token) else {
-            return false;
-        };
-        let Some((len, from)) = self.sockets.receive(segment, cast, &mut self.datagram) else {
-            return false;
-        };
-        let bytes = &self.datagram[..len];
-        let now = self.now();
-        self.node.handle_input(now, Input::Datagram { segment, cast, from, bytes });
-        self.drain();
-        true
     }
 
     fn serve_console(&mut self) {
@@ -370,7 +294,7 @@ impl Shell {
         while let Some(output) = self.node.poll_output(&mut self.outgoing) {
             match output {
                 Output::Send { segment, to, .. } => self.sockets.send(segment, to, &self.outgoing),
-                Output::Stream { .. } => {}
+                Output::Stream { stream, act } => self.carry_out(stream, act),
                 Output::Event(event) => self.on_told(&event),
             }
         }
@@ -391,6 +315,8 @@ impl Shell {
             return;
         }
         self.look_at = now + LOOK_EVERY;
+        // Whoever could not be accepted before may be now.
+        self.ready.extend(self.streams.listeners());
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
         self.change(changes);
         // Trouble with a segment that is gone is no news any more.
@@ -402,6 +328,7 @@ impl Shell {
     fn change(&mut self, changes: Changes) {
         changes.warnings.iter().for_each(|text| self.teller.warning(text));
         for change in changes.segments {
+            self.listen(&change);
             self.handle(Input::Segment(change));
         }
     }
@@ -427,24 +354,6 @@ impl Shell {
             }
         }
     }
-}
-
-/// How to tell things, and how to read: an editor needs a terminal on both sides that obeys escape
-/// sequences.
-fn form(json: bool) -> (Form, Kind) {
-    let terminal = Console::is_terminal();
-    let obeys = std::env::var("TERM").is_ok_and(|term| term != "dumb" && !term.is_empty());
-    let form = match json {
-        true => Form::Json,
-        false if terminal && obeys && Stdout::is_terminal() => Form::Prompt,
-        false => Form::Text,
-    };
-    let kind = match terminal {
-        false => Kind::Piped,
-        true if form == Form::Prompt => Kind::Edited,
-        true => Kind::Typed,
-    };
-    (form, kind)
 }
 
 /// What the wall clock shows.

@@ -21,6 +21,7 @@ const OPTIONS: &[&str] = &[
     "--peer",
     "--state-dir",
     "--stay",
+    "--tcp",
     "--ttl",
     "--version",
     "--wait",
