@@ -42,7 +42,7 @@ use nix::unistd::{User, gethostname, getuid};
 
 use self::cli::{Asked, Environment, Keep, Settings, UsageError};
 use self::network::NetworkError;
-use self::shell::Shell;
+use self::shell::{Shell, Who};
 use self::signals::SignalError;
 use self::state::{State, StateError};
 use self::streams::ListenError;
@@ -111,15 +111,25 @@ fn fail(why: &Failure) -> u8 {
 }
 
 fn run(settings: Settings) -> Result<u8, Failure> {
+    let who = if settings.plain.is_some() { plain(&settings)? } else { native(&settings)? };
+    let mut shell = Shell::open(settings, who)?;
+    let status = shell.run()?;
+    Ok(shell.close(status))
+}
+
+fn native(settings: &Settings) -> Result<Who, Failure> {
     let nick = settings.nick(&environment()).map_err(Failure::Usage)?;
     let mut config = settings.config(nick, !console::Console::is_terminal()).map_err(Failure::Usage)?;
-    let state = state_of(&settings, &config).map_err(Failure::State)?;
+    let state = state_of(settings, &config).map_err(Failure::State)?;
     config.ephemeral = state.ephemeral;
     config.woke = shell::wall();
     let seed = state::random().map_err(Failure::State)?;
-    let mut shell = Shell::open(settings, config, state, seed)?;
-    let status = shell.run()?;
-    Ok(shell.close(status))
+    Ok(Who::Native(Box::new(config), state, seed))
+}
+
+/// Plain mode proves nothing to anybody: it needs no key, and no place to keep one.
+fn plain(settings: &Settings) -> Result<Who, Failure> {
+    settings.plain_config(&environment()).map(Who::Plain).map_err(Failure::Usage)
 }
 
 fn environment() -> Environment {

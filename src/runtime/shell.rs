@@ -8,6 +8,8 @@
 mod open;
 mod serve;
 
+pub(super) use open::Who;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,7 +31,8 @@ use super::teller::Teller;
 use super::terminal;
 use crate::command::{Command, Typed};
 use crate::event::Event;
-use crate::node::{Input, Node, Output};
+use crate::node::{Input, Machine, Output};
+use crate::text::Line;
 use crate::time::{Time, WallTime};
 
 const SIGNALS: Token = Token(0);
@@ -49,7 +52,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Shell {
     poll: Poll,
     woke: Instant,
-    node: Node,
+    machine: Machine,
     sockets: Sockets,
     streams: Streams,
     /// Whether listeners follow the segments.
@@ -65,6 +68,8 @@ pub(super) struct Shell {
     look_at: Time,
     /// The node was told that a line waits.
     line_waits: bool,
+    /// Lines were wanted once. From then on what is for one alone goes at once, or is queued.
+    opened: bool,
     /// Whatever stands in standard input is not read any more.
     input_over: bool,
     ending: Ending,
@@ -72,7 +77,6 @@ pub(super) struct Shell {
     /// Held, and never looked at.
     _lock: Option<Lock>,
     wait: Duration,
-    group: std::net::SocketAddr,
 }
 
 impl Shell {
@@ -114,12 +118,11 @@ impl Shell {
     /// Waits until there is something to do.
     fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
         let now = self.now();
-        let lines = self.node.wants_line();
-        let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready(lines);
+        let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready() && !self.input_waits();
         let wait = if reads || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
-            let times = [Some(self.look_at), self.node.poll_timeout(), self.ending.by()];
+            let times = [Some(self.look_at), self.machine.poll_timeout(), self.ending.by()];
             times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
@@ -178,8 +181,8 @@ impl Shell {
 
     fn on_time(&mut self) {
         let now = self.now();
-        if self.node.poll_timeout().is_some_and(|at| at <= now) {
-            self.node.handle_timeout(now);
+        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.machine.handle_timeout(now);
             self.drain();
         }
     }
@@ -191,7 +194,7 @@ impl Shell {
             }
             self.console.fill(self.poll.registry());
             self.show_typed();
-            if self.console.has_line() && !self.node.wants_line() {
+            if self.input_waits() {
                 self.wait_with_line();
                 break;
             }
@@ -200,6 +203,16 @@ impl Shell {
             };
             self.on_item(item);
         }
+    }
+
+    /// Whether what comes next is not wanted yet. What is for one alone waits, at the start, until
+    /// that one is known.
+    fn input_waits(&mut self) -> bool {
+        let lines = self.machine.wants_line();
+        self.opened |= lines;
+        let knows = |name: &Line| self.machine.native().is_some_and(|node| node.knows(name));
+        let opened = self.opened;
+        self.console.waits(lines, |name| opened || knows(name))
     }
 
     fn show_typed(&mut self) {
@@ -211,7 +224,7 @@ impl Shell {
         if !self.line_waits {
             self.line_waits = true;
             self.handle(Input::Command(Command::LineWaiting));
-            if self.teller.has_prompt() {
+            if self.teller.has_prompt() && self.machine.native().is_some() {
                 self.teller.notice("* your line waits: others have not confirmed what you said before");
             }
         }
@@ -225,6 +238,12 @@ impl Shell {
             }
             Item::Typed(typed) => self.on_typed(typed),
             Item::Remark(text) => self.teller.warning(&text),
+            Item::TooLong(text) => {
+                self.teller.warning(&text);
+                if self.machine.native().is_none() {
+                    self.ending.refuse();
+                }
+            }
             Item::Repaint => self.teller.clear(),
             Item::Leave => self.leave(None),
             Item::End if self.stay => {}
@@ -244,20 +263,26 @@ impl Shell {
             Typed::Command(command) => return self.handle(Input::Command(command)),
             Typed::Say(line) => return self.on_item(Item::Say(vec![line])),
             Typed::Tell { to, text } => {
+                self.line_waits = false;
                 return self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
             }
-            Typed::Help => answers::help(),
-            Typed::Who => {
-                let segment = |id| self.sockets.name(id).to_owned();
-                answers::who(self.node.peers().collect(), segment)
-            }
-            Typed::Stats => {
-                let unsent = ("unsent", self.sockets.unsent());
-                answers::stats(self.node.stats().iter().chain(std::iter::once(unsent)))
-            }
-            Typed::ShowCast => answers::cast(self.node.cast()),
+            Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => self.answer(&typed),
         };
         self.teller.notice(&answer);
+    }
+
+    /// What a question is answered; in plain mode nobody asks.
+    fn answer(&self, typed: &Typed) -> String {
+        let Some(node) = self.machine.native() else { return String::new() };
+        match typed {
+            Typed::Who => answers::who(node.peers().collect(), |id| self.sockets.name(id).to_owned()),
+            Typed::Stats => {
+                let unsent = ("unsent", self.sockets.unsent());
+                answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
+            }
+            Typed::ShowCast => answers::cast(node.cast()),
+            _ => answers::help(),
+        }
     }
 
     /// Nothing more is read; the node leaves when all that was said is confirmed.
@@ -276,7 +301,7 @@ impl Shell {
     /// Hands one input to the node and carries out what it wants.
     fn handle(&mut self, input: Input<'_>) {
         let now = self.now();
-        self.node.handle_input(now, input);
+        self.machine.handle_input(now, input);
         self.drain();
     }
 
@@ -285,13 +310,13 @@ impl Shell {
         self.drain_once();
         while let Some(ready) = self.teller.output.reader_change() {
             let now = self.now();
-            self.node.handle_input(now, Input::Reader { ready });
+            self.machine.handle_input(now, Input::Reader { ready });
             self.drain_once();
         }
     }
 
     fn drain_once(&mut self) {
-        while let Some(output) = self.node.poll_output(&mut self.outgoing) {
+        while let Some(output) = self.machine.poll_output(&mut self.outgoing) {
             match output {
                 Output::Send { segment, to, .. } => self.sockets.send(segment, to, &self.outgoing),
                 Output::Stream { stream, act } => self.carry_out(stream, act),
@@ -302,7 +327,7 @@ impl Shell {
 
     fn on_told(&mut self, event: &Event) {
         self.ending.on_event(event);
-        let own = self.node.name().label();
+        let own = self.machine.label();
         let segment = |id| self.sockets.name(id).to_owned();
         self.teller.event(event, &own, View { now: wall(), segment: &segment });
     }

@@ -48,6 +48,17 @@ fn a_direct_message_goes_to_one_alone_with_and_without_tcp() {
 }
 
 #[test]
+fn a_pipe_waits_for_the_one_it_has_something_to_tell() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    let mut ann = net.node("ann", 2).args(&["--commands"]).feed(b"/tell bob you there?\n");
+    ann.exits(0);
+    bob.message("you there?");
+    let mut alone = Net::new().node("ann", 2).args(&["--commands", "--wait", "0.2"]).feed(b"/tell bob x\n");
+    alone.exits(3);
+}
+
+#[test]
 fn text_output_marks_what_is_for_one_alone() {
     let net = Net::new();
     let mut bob = net.node("bob", 3).args(&["--stay"]).stdin(Stdio::null()).start();
@@ -55,6 +66,8 @@ fn text_output_marks_what_is_for_one_alone() {
     ann.joined("bob");
     ann.say("/tell bob psst");
     bob.line(&["ann -> me: psst"]);
+    ann.say("/tell nobody x");
+    ann.event_where("warning", |v| v["text"].as_str().is_some_and(|text| text.contains("nobody here is called")));
 }
 
 #[test]
@@ -68,8 +81,6 @@ fn what_nobody_has_at_the_end_makes_status_4() {
     ann.event_where("left", |v| v["peer"] == "bob");
     ann.say("/tell bob are you there?");
     ann.event_where("sent", |v| v["queued"] == true);
-    ann.say("/tell nobody x");
-    ann.event_where("warning", |v| v["text"].as_str().is_some_and(|text| text.contains("nobody here is called")));
     ann.end_input();
     ann.exits(4);
     assert_eq!(ann.events("delivered").last().map(|v| v["confirmed"].clone()), Some(0.into()));

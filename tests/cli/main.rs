@@ -8,5 +8,6 @@ mod driver;
 mod exit;
 mod input;
 mod lines;
+mod plain;
 mod state;
 mod usage;

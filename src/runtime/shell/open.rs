@@ -2,14 +2,15 @@
 //! nothing said, and then tells that it is open.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use mio::Poll;
 
 use super::{FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
-use crate::config::Config;
+use crate::config::{Config, PlainConfig};
 use crate::crypto::Identity;
-use crate::node::{Node, SegmentChange};
+use crate::node::{Machine, Node, PlainNode, SegmentChange};
 use crate::runtime::Failure;
 use crate::runtime::cli::Settings;
 use crate::runtime::console::{Console, Kind};
@@ -20,23 +21,26 @@ use crate::runtime::output::Output as Stdout;
 use crate::runtime::render::Ready;
 use crate::runtime::signals::Signals;
 use crate::runtime::sockets::{Group, Sockets};
-use crate::runtime::state::State;
+use crate::runtime::state::{Lock, State};
 use crate::runtime::streams::Streams;
 use crate::runtime::teller::{Form, Teller};
 use crate::runtime::terminal;
 use crate::time::Time;
+
+/// Who is to run.
+pub(in crate::runtime) enum Who {
+    /// A node of our protocol, what is kept of it, and the seed of its choices.
+    Native(Box<Config>, State, [u8; 32]),
+    /// A node in plain mode.
+    Plain(PlainConfig),
+}
 
 /// The largest datagram there is.
 const DATAGRAM_MAX: usize = 65_536;
 
 impl Shell {
     /// Opens everything and tells that it is open.
-    pub(in crate::runtime) fn open(
-        settings: Settings,
-        mut config: Config,
-        state: State,
-        seed: [u8; 32],
-    ) -> Result<Self, Failure> {
+    pub(in crate::runtime) fn open(settings: Settings, who: Who) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(Failure::Poll)?;
         let registry = poll.registry();
         let (form, kind) = form(settings.json);
@@ -49,20 +53,18 @@ impl Shell {
         if settings.tcp {
             listen(&mut streams, registry, &changes, wants_port)?;
         }
-        config.listens = streams.listens();
         if form == Form::Prompt {
             terminal::enter().map_err(Failure::Terminal)?;
         }
-        let boot = state.boot;
-        let identity = Identity::new(&state.secret, boot);
+        let is_plain = matches!(who, Who::Plain(_));
+        let Born { machine, warning, lock, stay, wait, plain_name } = who.wake(streams.listens());
         let mut shell = Self {
-            console: Console::open(kind, settings.commands, registry, STDIN),
+            console: Console::open(kind, settings.commands, is_plain, registry, STDIN),
             teller: Teller::new(form, Stdout::open(registry, STDOUT)),
             woke: Instant::now(),
-            stay: config.stay,
-            wait: config.wait,
-            group: config.group,
-            node: Node::new(identity, config, seed, Time::ZERO),
+            stay,
+            wait,
+            machine,
             sockets,
             streams,
             listens: settings.tcp,
@@ -73,21 +75,56 @@ impl Shell {
             outgoing: Vec::new(),
             look_at: Time::ZERO + LOOK_EVERY,
             line_waits: false,
+            opened: false,
             input_over: false,
             ending: Ending::default(),
-            _lock: state.lock,
+            _lock: lock,
             poll,
         };
-        shell.greet(boot);
-        state.warning.iter().for_each(|text| shell.teller.warning(text));
+        shell.greet(&plain_name, group.address);
+        warning.iter().for_each(|text| shell.teller.warning(text));
         shell.change(changes);
         Ok(shell)
     }
 
-    fn greet(&mut self, boot: u64) {
+    fn greet(&mut self, plain_name: &str, group: SocketAddr) {
         let addresses = self.network.segments().map(|segment| segment.address).collect();
-        let own = self.node.name();
-        self.teller.ready(&Ready { own: &own, boot, addresses, group: self.group });
+        let name = self.machine.native().map(|node| (node.name(), node.identity().boot()));
+        let own = name.as_ref().map(|(name, boot)| (name, *boot));
+        let label = self.machine.label();
+        self.teller.ready(&Ready { label: &label, own, plain_name, addresses, group });
+    }
+}
+
+/// A machine that has just woken, and what the loop must know about it.
+struct Born {
+    machine: Machine,
+    warning: Option<String>,
+    lock: Option<Lock>,
+    stay: bool,
+    wait: Duration,
+    plain_name: String,
+}
+
+impl Who {
+    /// `listens`: somebody may connect.
+    fn wake(self, listens: bool) -> Born {
+        match self {
+            Self::Native(config, state, seed) => {
+                let (stay, wait) = (config.stay, config.wait);
+                let config = Config { listens, ..*config };
+                let identity = Identity::new(&state.secret, state.boot);
+                let machine = Machine::Native(Box::new(Node::new(identity, config, seed, Time::ZERO)));
+                let (warning, lock) = (state.warning, state.lock);
+                Born { machine, warning, lock, stay, wait, plain_name: String::new() }
+            }
+            Self::Plain(config) => {
+                let stay = config.stay;
+                let plain_name = config.name.as_ref().map_or_else(String::new, ToString::to_string);
+                let machine = Machine::Plain(Box::new(PlainNode::new(config, Time::ZERO)));
+                Born { machine, warning: None, lock: None, stay, wait: Duration::ZERO, plain_name }
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use mio::Token;
 
 use super::Shell;
-use crate::address::StreamId;
+use crate::address::{SegmentId, StreamId};
 use crate::node::{Input, SegmentChange, StreamAct, StreamInput};
 use crate::runtime::streams::{Accepted, Ready, Step};
 
@@ -48,13 +48,13 @@ impl Shell {
         };
         let bytes = &self.datagram[..len];
         let now = self.now();
-        self.node.handle_input(now, Input::Datagram { segment, cast, from, bytes });
+        self.machine.handle_input(now, Input::Datagram { segment, cast, from, bytes });
         self.drain();
         true
     }
 
     /// One connection; false if none waits, or none can be had now.
-    fn accept(&mut self, id: crate::address::SegmentId) -> bool {
+    fn accept(&mut self, id: SegmentId) -> bool {
         match self.streams.accept(self.poll.registry(), id) {
             Accepted::One(stream, from) => {
                 self.handle(Input::Stream { stream, what: StreamInput::Accepted(from) });
@@ -81,7 +81,7 @@ impl Shell {
             Step::Bytes(len) => StreamInput::Bytes(&self.datagram[..len]),
         };
         let now = self.now();
-        self.node.handle_input(now, Input::Stream { stream, what });
+        self.machine.handle_input(now, Input::Stream { stream, what });
         self.drain();
         true
     }
