@@ -100,7 +100,7 @@ pub(crate) struct Streams {
     accepted: u64,
     /// Streams that failed while they were written to or connected.
     failed: VecDeque<StreamId>,
-    /// That the system refuses to accept was told.
+    /// That the system refuses to accept was told, once in a run.
     refusing: bool,
 }
 
@@ -176,7 +176,6 @@ impl Streams {
         let Some((_, listener)) = self.listeners.get(&id) else { return Accepted::Nothing };
         match listener.accept() {
             Ok((socket, from)) => {
-                self.refusing = false;
                 let stream = StreamId(self.accepted * 2);
                 match self.add(registry, stream, socket, true) {
                     Ok(()) => {
