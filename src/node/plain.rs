@@ -305,6 +305,7 @@ mod tests {
             prefix_len: 24,
             broadcast: Some(at("255:5255")),
             group: Some("224.1.1.1:5007".parse().expect("an address")),
+            relays: true,
         }
     }
 

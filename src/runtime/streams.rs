@@ -309,7 +309,15 @@ mod tests {
 
     fn segment(address: &str) -> Segment {
         let address = address.parse().expect("an address");
-        Segment { id: SegmentId(1), name: "lo".into(), address, prefix_len: 8, broadcast: None, group: None }
+        Segment {
+            id: SegmentId(1),
+            name: "lo".into(),
+            address,
+            prefix_len: 8,
+            broadcast: None,
+            group: None,
+            relays: true,
+        }
     }
 
     /// Looks again until `look` has something, with a deadline.
