@@ -156,6 +156,12 @@ impl Segment {
     }
 }
 
+/// The segment by which to reach `ip`: the one whose network it is in, else any of its family.
+pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, ip: IpAddr) -> Option<&'a Segment> {
+    let near = segments.clone().find(|segment| segment.contains(ip));
+    near.or_else(|| segments.into_iter().find(|segment| segment.address.is_ipv4() == ip.is_ipv4()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

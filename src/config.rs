@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::command::CastChoice;
-use crate::text::Nick;
+use crate::text::{Line, Nick};
 use crate::time::WallTime;
 
 /// The largest native datagram, in bytes: nothing is ever fragmented on an Ethernet or a tunnel.
@@ -153,6 +153,49 @@ impl Config {
             store_max: 8 << 20,
             ahead_max: 1024,
             history_max: 10_240,
+        }
+    }
+}
+
+/// How a node in plain mode behaves.
+#[derive(Clone, Debug)]
+pub struct PlainConfig {
+    /// What stands before each line; without it lines are bare, and nobody enters or quits.
+    pub name: Option<Nick>,
+    /// The group.
+    pub group: SocketAddr,
+    /// Which cast carries what is said; `auto` means multicast.
+    pub cast: CastChoice,
+    /// Where unicast goes.
+    pub dest: Option<SocketAddr>,
+    /// At this word everybody leaves.
+    pub leave_word: Option<Line>,
+    /// Go on as a listener when the input ends.
+    pub stay: bool,
+
+    /// Time that one datagram takes at least. The usual receive buffer of Linux holds 166 short datagrams: at four a
+    /// millisecond a receiver may be out of breath for 40 ms before any is lost.
+    pub pace_each: Duration,
+    /// Time that each KiB of a long one takes: of 64 KiB that buffer holds one, so it needs 8 ms.
+    pub pace_each_kib: Duration,
+    /// How far datagrams may run ahead of their pace: eight short ones go at once.
+    pub pace_lead: Duration,
+}
+
+impl PlainConfig {
+    /// The defaults, for a node of this name, if any, in this group.
+    #[must_use]
+    pub const fn new(name: Option<Nick>, group: SocketAddr) -> Self {
+        Self {
+            name,
+            group,
+            cast: CastChoice::Auto,
+            dest: None,
+            leave_word: None,
+            stay: false,
+            pace_each: Duration::from_micros(250),
+            pace_each_kib: Duration::from_micros(125),
+            pace_lead: Duration::from_millis(2),
         }
     }
 }

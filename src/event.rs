@@ -145,6 +145,10 @@ pub enum Event {
         /// What was said.
         text: Line,
     },
+    /// In plain mode: we said this.
+    PlainSent(Line),
+    /// In plain mode: something was not sent, and why.
+    Refused(String),
     /// How many of those online have confirmed our message.
     Delivered {
         /// Its number.

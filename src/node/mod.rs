@@ -16,8 +16,10 @@
 mod check;
 mod inbound;
 mod leaving;
+mod machine;
 mod news;
 mod outbound;
+mod plain;
 mod streams;
 mod tell;
 #[cfg(test)]
@@ -49,6 +51,8 @@ use outbound::Outbound;
 use streams::Streams;
 use tell::PlainGate;
 
+pub use machine::Machine;
+pub use plain::PlainNode;
 pub use streams::{StreamAct, StreamInput};
 
 /// What can happen to a node.

@@ -23,6 +23,8 @@ use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message};
 const ACCEPTED_MAX: usize = 64;
 /// A stream is closed that after this has said nothing of ours, or is not connected.
 const OPENING_MAX: Duration = Duration::from_secs(3);
+/// A stream that has not answered for this is not trusted: the other side may never have accepted it.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
 /// A stream is closed that was silent for this.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// A peer whose stream failed gets datagrams for this long before another is tried.
@@ -67,6 +69,8 @@ struct Link {
     opened_at: Time,
     /// When something authentic came last.
     heard_at: Option<Time>,
+    /// Since when something was written and nothing authentic came.
+    unanswered_since: Option<Time>,
     used_at: Time,
     pending: BTreeMap<u64, Vec<u8>>,
 }
@@ -92,6 +96,7 @@ impl Link {
             deframer: Deframer::default(),
             opened_at: now,
             heard_at: None,
+            unanswered_since: None,
             used_at: now,
             pending: BTreeMap::new(),
         }
@@ -99,8 +104,7 @@ impl Link {
 
     /// When it is closed if nothing happens.
     fn deadline(&self) -> Time {
-        let proven = self.heard_at.is_some() || self.opened_by_us && self.connected;
-        if proven { self.used_at + IDLE_MAX } else { self.opened_at + OPENING_MAX }
+        if self.heard_at.is_some() { self.used_at + IDLE_MAX } else { self.opened_at + OPENING_MAX }
     }
 }
 
@@ -134,6 +138,9 @@ impl Streams {
             None => self.open(peer, address, now),
         };
         let Some(link) = self.links.get_mut(&stream) else { return false };
+        if link.unanswered_since.is_some_and(|since| since + ANSWER_MAX <= now) {
+            return false;
+        }
         if link.connected {
             self.write(stream, datagram, now);
             return true;
@@ -159,6 +166,7 @@ impl Streams {
     pub(super) fn write(&mut self, stream: StreamId, datagram: &[u8], now: Time) {
         let Some(link) = self.links.get_mut(&stream).filter(|link| link.connected) else { return };
         link.used_at = now;
+        link.unanswered_since = link.unanswered_since.or(Some(now));
         let mut bytes = Vec::with_capacity(PREAMBLE.len() + 2 + datagram.len());
         if !std::mem::replace(&mut link.greeted, true) {
             bytes.extend_from_slice(&PREAMBLE);
@@ -222,7 +230,8 @@ impl Streams {
         }
         let late: Vec<_> = self.links.iter().filter(|(_, l)| l.deadline() <= now).map(|(&id, _)| id).collect();
         for stream in late {
-            let failed = self.links.get(&stream).and_then(|link| link.peer.filter(|_| !link.connected));
+            let unproven = |link: &Link| link.opened_by_us && link.heard_at.is_none();
+            let failed = self.links.get(&stream).filter(|link| unproven(link)).and_then(|link| link.peer);
             self.avoid.extend(failed.map(|peer| (peer, now + AVOID_FOR)));
             self.close(stream, stats);
         }
@@ -273,6 +282,7 @@ impl Node {
         }
         if let Some(link) = self.streams.links.get_mut(&stream) {
             (link.heard_at, link.used_at, link.peer) = (Some(self.now), self.now, Some(from));
+            link.unanswered_since = None;
         }
         match message {
             Message::Direct(frame) => {
@@ -286,5 +296,25 @@ impl Node {
             _ => self.stats.unknown_kind += 1,
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_nobody_accepted_does_not_hold_messages_up() {
+        let (mut streams, mut stats) = (Streams::default(), Stats::default());
+        let at = |ms: u64| Time::from_micros(ms * 1000);
+        let (peer, address) = (PeerId([1; 16]), "10.0.0.4:5004".parse().expect("an address"));
+        assert!(streams.carry(peer, address, 1, b"one", at(0)), "by a stream that is to be opened");
+        streams.on_connected(StreamId(1), at(1), &mut stats);
+        assert!(streams.carry(peer, address, 1, b"one", at(500)), "there may still be an answer");
+        assert!(!streams.carry(peer, address, 1, b"one", at(501)), "by datagram from now on");
+        streams.on_timeout(at(3000), &mut stats);
+        assert!(streams.links.is_empty(), "closed");
+        assert!(!streams.carry(peer, address, 2, b"two", at(12_999)), "and not tried again for a while");
+        assert!(streams.carry(peer, address, 2, b"two", at(13_000)));
     }
 }

@@ -18,6 +18,14 @@ const PLAIN_BURST: u32 = 50;
 /// One more may be shown after each such time.
 const PLAIN_EVERY: Duration = Duration::from_millis(50);
 
+/// Plain text without the line end that `nc` and scripts leave on it, CR included.
+pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
+    match bytes.strip_suffix(b"\n") {
+        Some(text) => text.strip_suffix(b"\r").unwrap_or(text),
+        None => bytes,
+    }
+}
+
 /// How much plain text may still be shown.
 #[derive(Debug, Default)]
 pub(super) struct PlainGate {
@@ -65,6 +73,12 @@ impl Node {
         }
     }
 
+    /// Whether anybody is or was here whom this name means.
+    #[must_use]
+    pub fn knows(&self, name: &Line) -> bool {
+        !self.named(name.as_str()).is_empty()
+    }
+
     fn warn(&mut self, text: String) {
         self.events.push_back(Event::Warning(text));
     }
@@ -83,8 +97,7 @@ impl Node {
     /// Plain text of a stranger: shown if it is text and there is not too much of it.
     pub(super) fn on_plain(&mut self, arrival: Arrival, bytes: &[u8]) {
         self.stats.plain += 1;
-        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let text = without_line_end(bytes);
         let readable = std::str::from_utf8(text).is_ok_and(|text| !text.is_empty() && !text.contains('\0'));
         let Ok(text) = Line::from_bytes(text) else { return };
         // Our own plain text, come back by a cast.

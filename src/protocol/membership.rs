@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::address::{Cast, Segment, SegmentId};
+use crate::address::{Cast, Segment, SegmentId, towards};
 use crate::id::PeerId;
 use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::Nick;
@@ -184,9 +184,7 @@ impl Membership {
     /// kernel to route.
     #[must_use]
     pub fn segment_towards(&self, ip: IpAddr) -> Option<SegmentId> {
-        let family = |segment: &&Segment| segment.address.is_ipv4() == ip.is_ipv4();
-        let near = self.segments.values().find(|segment| segment.contains(ip));
-        near.or_else(|| self.segments.values().find(family)).map(|segment| segment.id)
+        towards(self.segments.values(), ip).map(|segment| segment.id)
     }
 
     /// A segment is there: greet those on it.

@@ -13,9 +13,9 @@ use std::time::Duration;
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
 use super::completions::{self, Completions};
-use super::values::{Local, group, history, local_address, peer, ttl, wait};
+use super::values::{Local, group, history, local_address, peer, peer as destination, ttl, wait};
 use crate::command::CastChoice;
-use crate::config::Config;
+use crate::config::{Config, PlainConfig};
 use crate::text::{Line, Nick};
 
 /// The group that everybody is in who names no other.
@@ -74,6 +74,10 @@ struct Arguments {
     #[argh(switch)]
     no_relay: u8,
 
+    /// listen on TCP as well, for direct messages
+    #[argh(switch)]
+    tcp: u8,
+
     /// keep key and lock in DIR (default: $XDG_STATE_HOME/udpnode/NAME)
     #[argh(option, arg_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -81,6 +85,18 @@ struct Arguments {
     /// keep nothing: use a new key for this run only
     #[argh(switch)]
     ephemeral: u8,
+
+    /// speak raw text datagrams, as nc and scripts do; every line is text, but for quit
+    #[argh(switch)]
+    plain: u8,
+
+    /// with --plain and --cast unicast: send to ADDR[:PORT]
+    #[argh(option, short = 'd', from_str_fn(destination))]
+    dest: Option<SocketAddr>,
+
+    /// with --plain: leave when WORD is received
+    #[argh(option)]
+    leave_word: Option<String>,
 
     /// print events as JSON, one object a line
     #[argh(switch, short = 'j')]
@@ -128,6 +144,15 @@ pub(crate) enum Keep {
     Nothing,
 }
 
+/// What a person asked for who asked for plain mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plain {
+    /// Lines are to be sent without a name before them.
+    pub(crate) bare: bool,
+    pub(crate) dest: Option<SocketAddr>,
+    pub(crate) leave_word: Option<Line>,
+}
+
 /// What a person asked for, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
@@ -139,6 +164,8 @@ pub(crate) struct Settings {
     pub(crate) cast: CastChoice,
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) relay: bool,
+    pub(crate) tcp: bool,
+    pub(crate) plain: Option<Plain>,
     pub(crate) keep: Keep,
     pub(crate) json: bool,
     pub(crate) stay: bool,
@@ -260,20 +287,19 @@ fn with_value() -> Vec<(String, String)> {
 
 impl Settings {
     fn check(arguments: Arguments) -> Result<Self, UsageError> {
-        let Arguments { no_relay, ephemeral, json, stay, commands, .. } = arguments;
-        let switches = [
+        let Arguments { tcp, no_relay, plain, ephemeral, json, stay, commands, .. } = arguments;
+        once(&[
+            ("--tcp", tcp),
             ("--no-relay", no_relay),
+            ("--plain", plain),
             ("--ephemeral", ephemeral),
             ("--json", json),
             ("--stay", stay),
             ("--commands", commands),
-        ];
-        for (name, times) in switches {
-            if times > 1 {
-                return Err(UsageError::new(format!("option '{name}' is given twice")));
-            }
-        }
-        let name = arguments.name.map(|name| named("--name", &name)).transpose()?;
+        ])?;
+        let plain = Plain::check(&arguments)?;
+        let name = arguments.name.filter(|_| !plain.as_ref().is_some_and(|plain| plain.bare));
+        let name = name.map(|name| named("--name", &name)).transpose()?;
         let keep = match (arguments.state_dir, ephemeral > 0) {
             (Some(_), true) => {
                 return Err(UsageError::new("--state-dir and --ephemeral exclude each other"));
@@ -294,6 +320,8 @@ impl Settings {
             cast: arguments.cast.unwrap_or_default(),
             peers: arguments.peer,
             relay: no_relay == 0,
+            tcp: tcp > 0,
+            plain,
             keep,
             json: json > 0,
             stay: stay > 0,
@@ -318,6 +346,21 @@ impl Settings {
         Ok(Nick::from_any(environment.login.as_deref().or(host).unwrap_or_default()))
     }
 
+    /// How the node is to behave in plain mode.
+    ///
+    /// # Errors
+    /// A [`UsageError`] if `$UDPNODE_NAME` is no name.
+    pub(crate) fn plain_config(&self, environment: &Environment) -> Result<PlainConfig, UsageError> {
+        let bare = self.plain.as_ref().is_some_and(|plain| plain.bare);
+        let name = if bare { None } else { Some(self.nick(environment)?) };
+        let mut config = PlainConfig::new(name, self.group);
+        config.cast = self.cast;
+        config.stay = self.stay;
+        config.dest = self.plain.as_ref().and_then(|plain| plain.dest);
+        config.leave_word = self.plain.as_ref().and_then(|plain| plain.leave_word.clone());
+        Ok(config)
+    }
+
     /// How the node is to behave.
     ///
     /// # Errors
@@ -336,6 +379,53 @@ impl Settings {
             return Err(UsageError::new(format!("option '--history': at most {most} messages are kept")));
         }
         Ok(config)
+    }
+}
+
+impl Plain {
+    /// What was asked for plain mode, if it was asked for.
+    fn check(arguments: &Arguments) -> Result<Option<Self>, UsageError> {
+        let Arguments { dest, leave_word, .. } = arguments;
+        if arguments.plain == 0 {
+            return match (dest, leave_word) {
+                (Some(_), _) => Err(UsageError::new("option '--dest' is for --plain")),
+                (_, Some(_)) => Err(UsageError::new("option '--leave-word' is for --plain")),
+                (None, None) => Ok(None),
+            };
+        }
+        let senseless = [
+            ("--tcp", arguments.tcp > 0),
+            ("--peer", !arguments.peer.is_empty()),
+            ("--history", arguments.history.is_some()),
+            ("--state-dir", arguments.state_dir.is_some()),
+            ("--commands", arguments.commands > 0),
+        ];
+        if let Some((name, _)) = senseless.iter().find(|(_, given)| *given) {
+            return Err(UsageError::new(format!("option '{name}' means nothing with --plain")));
+        }
+        let bare = arguments.name.as_deref() == Some("");
+        match (arguments.cast.unwrap_or_default() == CastChoice::Unicast, dest) {
+            (true, None) => return Err(UsageError::new("--plain --cast unicast needs --dest ADDR[:PORT]")),
+            (false, Some(_)) => return Err(UsageError::new("option '--dest' is for --cast unicast")),
+            _ => {}
+        }
+        let leave_word = leave_word.as_deref().map(leave_word_of).transpose()?;
+        Ok(Some(Self { bare, dest: *dest, leave_word }))
+    }
+}
+
+fn leave_word_of(word: &str) -> Result<Line, UsageError> {
+    match Line::new(word) {
+        Ok(line) if !word.is_empty() => Ok(line),
+        _ => Err(UsageError::new("--leave-word needs a word")),
+    }
+}
+
+/// A switch that is given twice may be a slip of a word that was meant to be another.
+fn once(switches: &[(&str, u8)]) -> Result<(), UsageError> {
+    match switches.iter().find(|(_, times)| *times > 1) {
+        Some((name, _)) => Err(UsageError::new(format!("option '{name}' is given twice"))),
+        None => Ok(()),
     }
 }
 
@@ -427,6 +517,32 @@ mod tests {
     }
 
     #[test]
+    fn plain_mode_has_options_of_its_own_and_lacks_others() {
+        let plain = |args: &[&str]| {
+            let s = settings(&[&["--plain"], args].concat());
+            s.plain_config(&Environment { login: Some("log".into()), ..Environment::default() }).expect("valid")
+        };
+        assert_eq!(plain(&[]).name, Nick::new("log").ok());
+        assert_eq!(plain(&["-n", ""]).name, None);
+        let to = plain(&["-n", "ann", "-c", "unicast", "-d", "10.0.0.4", "--leave-word", "Adiós"]);
+        assert_eq!(
+            (to.dest.map(|dest| dest.to_string()).as_deref(), to.name),
+            (Some("10.0.0.4:5004"), Nick::new("ann").ok())
+        );
+        assert_eq!(to.leave_word.map(|word| word.to_string()).as_deref(), Some("Adiós"));
+        let senseless: [&[&str]; 5] =
+            [&["--tcp"], &["-p", "10.0.0.4"], &["--history", "1"], &["--state-dir", "x"], &["--commands"]];
+        for args in senseless {
+            assert!(refused(&[&["--plain"], args].concat()).contains("means nothing with --plain"), "{args:?}");
+        }
+        assert!(refused(&["--plain", "-c", "unicast"]).contains("needs --dest"));
+        assert!(refused(&["--plain", "-d", "10.0.0.4"]).contains("--cast unicast"));
+        assert!(refused(&["--plain", "--leave-word", ""]).contains("needs a word"));
+        assert!(refused(&["-d", "10.0.0.4"]).contains("is for --plain"));
+        assert!(refused(&["--leave-word", "x"]).contains("is for --plain"));
+    }
+
+    #[test]
     fn help_is_asked_for_by_its_options_only() {
         assert!(refused(&["help"]).contains("help"));
         assert_eq!(settings(&["-n", "help"]).name, Nick::new("help").ok());
@@ -463,9 +579,19 @@ mod tests {
         for (short, long) in with_value() {
             assert!(text.contains(&long) && text.contains(&short), "{long}");
         }
-        let switches = ["--no-relay", "--ephemeral", "--json", "--stay", "--commands", "--version", "--help"];
-        for word in switches.into_iter().chain(["Exit status"]) {
-            assert!(text.contains(word), "{word}");
+        for switch in [
+            "--tcp",
+            "--no-relay",
+            "--plain",
+            "--ephemeral",
+            "--json",
+            "--stay",
+            "--commands",
+            "--version",
+            "--help",
+            "Exit status",
+        ] {
+            assert!(text.contains(switch), "{switch}");
         }
         let widest = text.lines().max_by_key(|line| line.len()).unwrap_or_default();
         assert!(widest.len() <= 90, "{widest}");

@@ -44,8 +44,10 @@ pub(crate) enum Item {
     Say(Vec<Line>),
     /// A command.
     Typed(Typed),
-    /// What a person should know about a line, such as why it is not sent.
+    /// What a person should know about a line, such as that it means nothing.
     Remark(String),
+    /// Why a line was thrown away.
+    TooLong(String),
     /// The screen is to be painted anew.
     Repaint,
     /// The person wants to leave.
@@ -61,6 +63,8 @@ pub(crate) struct Console {
     kind: Kind,
     /// Lines from a pipe may be commands.
     commands: bool,
+    /// Not even somebody who types gives commands.
+    plain: bool,
     /// epoll does not tell when there is something to read: there always is.
     always: bool,
     /// epoll told that there is something to read.
@@ -77,12 +81,13 @@ pub(crate) struct Console {
 
 impl Console {
     /// Standard input, with `token` for what epoll tells about it.
-    pub(crate) fn open(kind: Kind, commands: bool, registry: &Registry, token: Token) -> Self {
+    pub(crate) fn open(kind: Kind, commands: bool, plain: bool, registry: &Registry, token: Token) -> Self {
         let fd = io::stdin().as_raw_fd();
         let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
         Self {
             kind,
             commands,
+            plain,
             always: registered.is_err(),
             readable: registered.is_ok(),
             ended: false,
@@ -114,17 +119,22 @@ impl Console {
         (self.editor.text(), self.editor.cursor())
     }
 
-    /// Whether something can be handed over now, if `wants_line` tells whether lines can.
-    pub(crate) fn is_ready(&mut self, wants_line: bool) -> bool {
+    /// Whether there is something to hand over, or to read.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.peek().is_some() || !self.ended && (self.always || self.readable)
+    }
+
+    /// Whether the next thing is there and not wanted yet: `lines` tells whether lines for the
+    /// group are, `tells` those for one alone, by the name of that one.
+    pub(crate) fn waits(&mut self, lines: bool, tells: impl Fn(&Line) -> bool) -> bool {
         match self.peek() {
-            Some(Item::Say(_)) => wants_line,
-            Some(_) => true,
-            None => !self.ended && (self.always || self.readable),
+            Some(Item::Say(_)) => !lines,
+            Some(Item::Typed(Typed::Tell { to, .. })) => !tells(to),
+            _ => false,
         }
     }
 
-    /// Whether the next thing is a line to be said.
-    pub(crate) fn has_line(&mut self) -> bool {
+    fn has_line(&mut self) -> bool {
         matches!(self.peek(), Some(Item::Say(_)))
     }
 
@@ -214,7 +224,7 @@ impl Console {
     fn on_piece(&mut self, piece: Piece) {
         match piece {
             Piece::TooLong(len) => {
-                self.items.push_back(Item::Remark(format!("not sent: {}", LineError::TooLong(len))));
+                self.items.push_back(Item::TooLong(format!("not sent: {}", LineError::TooLong(len))));
             }
             Piece::Line(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
@@ -234,6 +244,9 @@ impl Console {
     }
 
     fn on_text(&mut self, text: &str) {
+        if self.plain && !text.trim().is_empty() {
+            return self.on_message(text.as_bytes());
+        }
         self.items.extend(meaning(parse(text)));
     }
 
@@ -267,6 +280,7 @@ mod tests {
         Console {
             kind,
             commands,
+            plain: false,
             always: true,
             readable: false,
             ended: false,
@@ -289,7 +303,7 @@ mod tests {
         match item {
             Item::Say(lines) => format!("say {}", lines.iter().map(Line::as_str).collect::<Vec<_>>().join("|")),
             Item::Typed(typed) => format!("{typed:?}"),
-            Item::Remark(why) => format!("remark {why}"),
+            Item::Remark(why) | Item::TooLong(why) => format!("remark {why}"),
             other => format!("{other:?}"),
         }
     }
@@ -346,11 +360,21 @@ mod tests {
     }
 
     #[test]
+    fn in_plain_mode_a_slash_is_text_even_where_somebody_types() {
+        for kind in [Kind::Edited, Kind::Typed] {
+            let mut terminal = Console { plain: true, ..console(kind, false) };
+            assert_eq!(means(&mut terminal, b"\n/who\n//x\nquit\n"), ["say /who|//x|quit"]);
+        }
+    }
+
+    #[test]
     fn a_line_waits_until_it_is_wanted_and_a_command_does_not() {
         let mut pipe = console(Kind::Piped, true);
-        pipe.lines.push(b"/who\nhi\n");
-        assert!(pipe.is_ready(false) && !pipe.has_line());
+        pipe.lines.push(b"/who\n/tell bob hi\nhi\n");
+        assert!(pipe.is_ready() && !pipe.waits(false, |_| false));
         assert!(pipe.take().is_some());
-        assert!(!pipe.is_ready(false) && pipe.is_ready(true) && pipe.has_line());
+        assert!(pipe.is_ready() && pipe.waits(false, |_| false) && !pipe.waits(false, |to| to.as_str() == "bob"));
+        assert!(pipe.take().is_some());
+        assert!(pipe.waits(false, |_| true) && !pipe.waits(true, |_| false));
     }
 }

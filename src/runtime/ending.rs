@@ -26,6 +26,8 @@ pub(crate) struct Ending {
     /// End at once, with this status.
     abort: Option<u8>,
     outcome: Option<Outcome>,
+    /// Something was not sent that was to be.
+    refused: bool,
     /// Messages said, and those of them that everybody confirmed.
     said: u64,
     confirmed: u64,
@@ -54,11 +56,17 @@ impl Ending {
         self.abort = self.abort.or(Some(status));
     }
 
+    /// Something was not sent: the run did not do what it was to do, whatever else it did.
+    pub(crate) const fn refuse(&mut self) {
+        self.refused = true;
+    }
+
     /// Learns from what the node told.
     pub(crate) const fn on_event(&mut self, event: &Event) {
         match event {
             Event::Done(outcome) => self.outcome = Some(*outcome),
             Event::Sent { .. } => self.said += 1,
+            Event::Refused(_) => self.refuse(),
             Event::Delivered { confirmed, online, .. } if *confirmed == *online && *online > 0 => {
                 self.confirmed += 1;
             }
@@ -88,7 +96,7 @@ impl Ending {
         }
         let asked = self.leaving.and_then(|leaving| leaving.status);
         match self.outcome {
-            Some(outcome) => Some(asked.unwrap_or_else(|| status_of(outcome))),
+            Some(outcome) => Some(asked.unwrap_or_else(|| status_of(outcome).max(u8::from(self.refused)))),
             None => self.by().filter(|&by| by <= now).map(|_| asked.unwrap_or(0)),
         }
     }
@@ -134,6 +142,14 @@ mod tests {
         assert!(ending.remark(3, Duration::from_millis(2500)).is_some_and(|r| r.contains("within 2.5 s")));
         assert!(ending.leave(Some(143), NOW));
         assert_eq!((ending.status(NOW), ending.remark(143, Duration::ZERO)), (Some(143), None));
+    }
+
+    #[test]
+    fn what_was_refused_makes_a_failure() {
+        let mut ending = Ending::default();
+        ending.on_event(&Event::Refused("too long".into()));
+        ending.on_event(&Event::Done(Outcome::Complete));
+        assert_eq!(ending.status(NOW), Some(1));
     }
 
     #[test]

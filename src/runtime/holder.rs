@@ -1,4 +1,4 @@
-//! Who holds a UDP port of this machine, for error messages: read from `/proc`, as far as that can
+//! Who holds a port of this machine, for error messages: read from `/proc`, as far as that can
 //! be read. Other users' processes cannot, and a container may have no `/proc` at all.
 
 use std::fs;
@@ -6,9 +6,20 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::text::Line;
 
+/// Whose ports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Table {
+    Udp,
+    Tcp,
+}
+
 /// The program that holds `addr`, and its process number.
-pub(crate) fn of(addr: SocketAddr) -> Option<String> {
-    let table = fs::read_to_string("/proc/net/udp").ok()?;
+pub(crate) fn of(table: Table, addr: SocketAddr) -> Option<String> {
+    let table = match table {
+        Table::Udp => fs::read_to_string("/proc/net/udp"),
+        Table::Tcp => fs::read_to_string("/proc/net/tcp").map(listeners),
+    };
+    let table = table.ok()?;
     let inode = inode_of(&table, addr)?;
     let socket = format!("socket:[{inode}]");
     let processes = fs::read_dir("/proc").ok()?.flatten();
@@ -24,6 +35,13 @@ fn has_open(pid: u32, socket: &str) -> bool {
         return false;
     };
     files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == socket))
+}
+
+/// Of the table of TCP its head and the sockets that listen: those in state 0A.
+fn listeners(table: String) -> String {
+    let listens =
+        |line: &&str| line.split_ascii_whitespace().nth(3).is_some_and(|state| state == "0A" || state == "st");
+    table.lines().filter(listens).collect::<Vec<_>>().join("\n")
 }
 
 /// The inode of the socket that is bound to `addr`, or to its port on every address.
@@ -54,5 +72,9 @@ mod tests {
         assert_eq!(inode("127.0.0.2:5002"), Some("4242"));
         assert_eq!(inode("10.0.0.3:5003"), Some("4343"));
         assert_eq!(inode("127.0.0.3:5002"), None);
+        let tcp = table.replace(" 07 ", " 01 ").replacen(" 01 ", " 0A ", 1);
+        let inode =
+            |addr: &str| inode_of(&listeners(tcp.clone()), addr.parse().expect("an address")).map(str::to_owned);
+        assert_eq!((inode("127.0.0.2:5002").as_deref(), inode("10.0.0.3:5003")), (Some("4242"), None));
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   cli ── state ── network (interfaces, sockets)      what is asked for and there, at the start
-//!   console ─┐                       ┌─ teller (render, output)
-//!   sockets ─┼─> Input ─> Node ─> Output ─┴─ sockets
+//!   console ─┐                            ┌─ teller (render, output)
+//!   sockets ─┼─> Input ─> Node ─> Output ─┼─ sockets
+//!   streams ─┤                            └─ streams
 //!   signals ─┘
 //! ```
 //!
@@ -25,6 +26,7 @@ mod shell;
 mod signals;
 mod sockets;
 mod state;
+mod streams;
 mod teller;
 mod terminal;
 mod values;
@@ -40,9 +42,10 @@ use nix::unistd::{User, gethostname, getuid};
 
 use self::cli::{Asked, Environment, Keep, Settings, UsageError};
 use self::network::NetworkError;
-use self::shell::Shell;
+use self::shell::{Shell, Who};
 use self::signals::SignalError;
 use self::state::{State, StateError};
+use self::streams::ListenError;
 use crate::config::Config;
 
 /// Why a run failed.
@@ -54,6 +57,8 @@ enum Failure {
     State(StateError),
     /// There is nothing to chat over.
     Network(NetworkError),
+    /// A TCP port that was asked for cannot be had.
+    Listen(ListenError),
     /// Signals cannot be heard.
     Signal(SignalError),
     /// The poll loop cannot run.
@@ -68,6 +73,7 @@ impl fmt::Display for Failure {
             Self::Usage(why) => why.fmt(f),
             Self::State(why) => why.fmt(f),
             Self::Network(why) => why.fmt(f),
+            Self::Listen(why) => why.fmt(f),
             Self::Signal(why) => why.fmt(f),
             Self::Poll(why) => write!(f, "cannot wait for events: {why}"),
             Self::Terminal(why) => write!(f, "cannot set up the terminal: {why}"),
@@ -105,15 +111,25 @@ fn fail(why: &Failure) -> u8 {
 }
 
 fn run(settings: Settings) -> Result<u8, Failure> {
+    let who = if settings.plain.is_some() { plain(&settings)? } else { native(&settings)? };
+    let mut shell = Shell::open(settings, who)?;
+    let status = shell.run()?;
+    Ok(shell.close(status))
+}
+
+fn native(settings: &Settings) -> Result<Who, Failure> {
     let nick = settings.nick(&environment()).map_err(Failure::Usage)?;
     let mut config = settings.config(nick, !console::Console::is_terminal()).map_err(Failure::Usage)?;
-    let state = state_of(&settings, &config).map_err(Failure::State)?;
+    let state = state_of(settings, &config).map_err(Failure::State)?;
     config.ephemeral = state.ephemeral;
     config.woke = shell::wall();
     let seed = state::random().map_err(Failure::State)?;
-    let mut shell = Shell::open(settings, config, state, seed)?;
-    let status = shell.run()?;
-    Ok(shell.close(status))
+    Ok(Who::Native(Box::new(config), state, seed))
+}
+
+/// Plain mode proves nothing to anybody: it needs no key, and no place to keep one.
+fn plain(settings: &Settings) -> Result<Who, Failure> {
+    settings.plain_config(&environment()).map(Who::Plain).map_err(Failure::Usage)
 }
 
 fn environment() -> Environment {

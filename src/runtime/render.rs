@@ -26,8 +26,12 @@ pub(crate) struct View<'a> {
 
 /// Who we are, as a script is told when everything is open.
 pub(crate) struct Ready<'a> {
-    pub(crate) own: &'a PeerName,
-    pub(crate) boot: u64,
+    /// What we are called, as a person is shown it.
+    pub(crate) label: &'a str,
+    /// Who we are, and in which run; nobody in plain mode.
+    pub(crate) own: Option<(&'a PeerName, u64)>,
+    /// Our name, where it is all there is; empty if there is none.
+    pub(crate) plain_name: &'a str,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) group: SocketAddr,
 }
@@ -60,14 +64,14 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
         Event::Gap { from, count } => Some(format!("{now} * {count} messages from {} are gone", from.label())),
         Event::Notice(text) => Some(format!("{now} * {}", Line::from_peer(text))),
         Event::Sent { .. } | Event::Delivered { .. } | Event::Told { .. } | Event::TellDelivered { .. } => None,
-        Event::Warning(_) | Event::Done(_) => None,
+        Event::PlainSent(_) | Event::Warning(_) | Event::Refused(_) | Event::Done(_) => None,
     }
 }
 
 /// As [`text`], with what only somebody who types wants to see.
 pub(crate) fn terminal(event: &Event, now: WallTime, own: &str) -> Option<String> {
     match event {
-        Event::Sent { text, .. } => Some(format!("{} {own}: {text}", clock(now))),
+        Event::Sent { text, .. } | Event::PlainSent(text) => Some(format!("{} {own}: {text}", clock(now))),
         Event::Told { to, text, queued: false, .. } => Some(format!("{} me -> {}: {text}", clock(now), to.label())),
         Event::Delivered { confirmed, online, .. } if confirmed < online => {
             Some(format!("{} * {confirmed} of {online} have confirmed", clock(now)))
@@ -96,6 +100,7 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
         }
         Event::Message(message) => json_message(message, view),
         Event::Plain { arrival, text } => json_plain(arrival, text, view),
+        Event::PlainSent(text) => Object::new("sent").flag("plain", true).text("text", text.as_str()),
         Event::Delivered { seq, confirmed, online } => Object::new("delivered")
             .number("seq", *seq)
             .number("confirmed", *confirmed as u64)
@@ -112,7 +117,7 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
             object.text("id", &from.id.to_string()).number("count", *count)
         }
         Event::Notice(text) => return Some(json_remark("notice", text)),
-        Event::Warning(text) => return Some(json_remark("warning", text)),
+        Event::Warning(text) | Event::Refused(text) => return Some(json_remark("warning", text)),
         Event::Done(_) => return None,
     };
     Some(object.finish())
@@ -167,19 +172,21 @@ pub(crate) fn json_remark(event: &str, text: &str) -> String {
 /// That everything is open, as a line of JSON.
 pub(crate) fn json_ready(ready: &Ready<'_>) -> String {
     let addresses: Vec<String> = ready.addresses.iter().map(|a| quoted(&a.to_string())).collect();
-    Object::new("ready")
-        .text("id", &ready.own.id.to_string())
-        .number("boot", ready.boot)
-        .text("name", ready.own.nick.as_str())
-        .raw("addresses", &format!("[{}]", addresses.join(",")))
-        .text("group", &ready.group.to_string())
-        .finish()
+    let object = match ready.own {
+        Some((own, boot)) => Object::new("ready").text("id", &own.id.to_string()).number("boot", boot),
+        None => Object::new("ready"),
+    };
+    let name = ready.own.map_or(ready.plain_name, |(own, _)| own.nick.as_str());
+    let object = object.text("name", name).raw("addresses", &format!("[{}]", addresses.join(",")));
+    let object = object.text("group", &ready.group.to_string());
+    if ready.own.is_some() { object.finish() } else { object.flag("plain", true).finish() }
 }
 
 /// That everything is open, for somebody at a terminal.
 pub(crate) fn greeting(ready: &Ready<'_>) -> String {
     let addresses: Vec<String> = ready.addresses.iter().map(ToString::to_string).collect();
-    format!("* {} in {} from {}; /help lists the commands", ready.own.label(), ready.group, addresses.join(", "))
+    let hint = if ready.own.is_some() { "/help lists the commands" } else { "plain text; quit leaves" };
+    format!("* {} in {} from {}; {hint}", ready.label, ready.group, addresses.join(", "))
 }
 
 /// One JSON object under construction. Its keys keep their order, for people who read along.
@@ -376,11 +383,17 @@ mod tests {
     fn ready_tells_a_script_who_we_are() {
         let own = bob(false);
         let group = "239.192.7.7:5007".parse().expect("a group");
-        let ready = Ready { own: &own, boot: 7, addresses: vec![address()], group };
+        let mut ready = Ready { label: "bob", own: Some((&own, 7)), plain_name: "", addresses: vec![address()], group };
         let json: serde_json::Value = serde_json::from_str(&json_ready(&ready)).expect("JSON");
         let expected = serde_json::json!({
             "event": "ready", "id": PeerId([7; 16]).to_string(), "boot": 7, "name": "bob",
             "addresses": ["10.0.0.4:5004"], "group": "239.192.7.7:5007"
+        });
+        assert_eq!(json, expected);
+        (ready.own, ready.plain_name) = (None, "bob");
+        let json: serde_json::Value = serde_json::from_str(&json_ready(&ready)).expect("JSON");
+        let expected = serde_json::json!({
+            "event": "ready", "name": "bob", "addresses": ["10.0.0.4:5004"], "group": "239.192.7.7:5007", "plain": true
         });
         assert_eq!(json, expected);
     }

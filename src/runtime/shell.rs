@@ -3,6 +3,12 @@
 //! mio tells once that something became ready, so what is ready stays in a set until a read finds
 //! nothing more. Each socket is served up to a budget a turn: none starves another, or the
 //! keyboard. The node's outputs are drained after every input, so nothing queues up inside.
+//! `open` is how it begins, `serve` what sockets and streams bring.
+
+mod open;
+mod serve;
+
+pub(super) use open::Who;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,33 +18,29 @@ use mio::{Events, Poll, Token};
 
 use super::Failure;
 use super::answers;
-use super::cli::Settings;
-use super::console::{Console, Item, Kind};
+use super::console::{Console, Item};
 use super::ending::Ending;
-use super::interfaces::Wanted;
 use super::network::{Changes, Network};
-use super::output::{self, Output as Stdout, Reader};
-use super::render::{Ready, View};
+use super::output::{self, Reader};
+use super::render::View;
 use super::signals::{Heard, Signals};
-use super::sockets::{Group, Sockets};
-use super::state::{Lock, State};
-use super::teller::{Form, Teller};
+use super::sockets::Sockets;
+use super::state::Lock;
+use super::streams::{self, Streams};
+use super::teller::Teller;
 use super::terminal;
 use crate::command::{Command, Typed};
-use crate::config::Config;
-use crate::crypto::Identity;
 use crate::event::Event;
-use crate::node::{Input, Node, Output};
+use crate::node::{Input, Machine, Output};
+use crate::text::Line;
 use crate::time::{Time, WallTime};
 
 const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
 const STDIN: Token = Token(2);
 const STDOUT: Token = Token(3);
-const FIRST_SOCKET: usize = 8;
-
-/// Datagrams served per socket and turn.
-const DATAGRAMS_MAX: usize = 64;
+const FIRST_STREAM: usize = 8;
+const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
 
 /// Things taken from standard input per turn.
 const ITEMS_MAX: usize = 8;
@@ -46,26 +48,28 @@ const ITEMS_MAX: usize = 8;
 /// How often the interfaces are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The largest datagram there is.
-const DATAGRAM_MAX: usize = 65_536;
-
 /// The running program.
 pub(super) struct Shell {
     poll: Poll,
     woke: Instant,
-    node: Node,
+    machine: Machine,
     sockets: Sockets,
+    streams: Streams,
+    /// Whether listeners follow the segments.
+    listens: bool,
     network: Network,
     console: Console,
     teller: Teller,
     signals: Signals,
-    /// Sockets that may have something to read.
+    /// Sockets, listeners and streams that may have something to read.
     ready: BTreeSet<Token>,
     datagram: Vec<u8>,
     outgoing: Vec<u8>,
     look_at: Time,
     /// The node was told that a line waits.
     line_waits: bool,
+    /// Lines were wanted once. From then on what is for one alone goes at once, or is queued.
+    opened: bool,
     /// Whatever stands in standard input is not read any more.
     input_over: bool,
     ending: Ending,
@@ -73,58 +77,9 @@ pub(super) struct Shell {
     /// Held, and never looked at.
     _lock: Option<Lock>,
     wait: Duration,
-    group: std::net::SocketAddr,
 }
 
 impl Shell {
-    /// Opens everything and tells that it is open.
-    pub(super) fn open(settings: Settings, config: Config, state: State, seed: [u8; 32]) -> Result<Self, Failure> {
-        let poll = Poll::new().map_err(Failure::Poll)?;
-        let registry = poll.registry();
-        let (form, kind) = form(settings.json);
-        let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
-        let group = Group { address: settings.group, ttl: settings.ttl };
-        let mut sockets = Sockets::new(group, FIRST_SOCKET);
-        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address };
-        let (network, changes) = Network::start(wanted, registry, &mut sockets).map_err(Failure::Network)?;
-        if form == Form::Prompt {
-            terminal::enter().map_err(Failure::Terminal)?;
-        }
-        let boot = state.boot;
-        let identity = Identity::new(&state.secret, boot);
-        let mut shell = Self {
-            console: Console::open(kind, settings.commands, registry, STDIN),
-            teller: Teller::new(form, Stdout::open(registry, STDOUT)),
-            woke: Instant::now(),
-            stay: config.stay,
-            wait: config.wait,
-            group: config.group,
-            node: Node::new(identity, config, seed, Time::ZERO),
-            sockets,
-            network,
-            signals,
-            ready: BTreeSet::new(),
-            datagram: vec![0; DATAGRAM_MAX],
-            outgoing: Vec::new(),
-            look_at: Time::ZERO + LOOK_EVERY,
-            line_waits: false,
-            input_over: false,
-            ending: Ending::default(),
-            _lock: state.lock,
-            poll,
-        };
-        shell.greet(boot);
-        state.warning.iter().for_each(|text| shell.teller.warning(text));
-        shell.change(changes);
-        Ok(shell)
-    }
-
-    fn greet(&mut self, boot: u64) {
-        let addresses = self.network.segments().map(|segment| segment.address).collect();
-        let own = self.node.name();
-        self.teller.ready(&Ready { own: &own, boot, addresses, group: self.group });
-    }
-
     /// Runs until it is decided how this ends; returns the exit status.
     pub(super) fn run(&mut self) -> Result<u8, Failure> {
         let mut events = Events::with_capacity(256);
@@ -138,7 +93,7 @@ impl Shell {
                 self.on_event(event.token());
             }
             self.on_time();
-            self.serve_sockets();
+            self.serve();
             self.serve_console();
             self.look_around();
         }
@@ -163,12 +118,11 @@ impl Shell {
     /// Waits until there is something to do.
     fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
         let now = self.now();
-        let lines = self.node.wants_line();
-        let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready(lines);
-        let wait = if reads || !self.ready.is_empty() {
+        let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready() && !self.input_waits();
+        let wait = if reads || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
-            let times = [Some(self.look_at), self.node.poll_timeout(), self.ending.by()];
+            let times = [Some(self.look_at), self.machine.poll_timeout(), self.ending.by()];
             times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
@@ -227,37 +181,10 @@ impl Shell {
 
     fn on_time(&mut self) {
         let now = self.now();
-        if self.node.poll_timeout().is_some_and(|at| at <= now) {
-            self.node.handle_timeout(now);
+        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.machine.handle_timeout(now);
             self.drain();
         }
-    }
-
-    fn serve_sockets(&mut self) {
-        let tokens: Vec<Token> = self.ready.iter().copied().collect();
-        for token in tokens {
-            for _ in 0..DATAGRAMS_MAX {
-                if !self.serve_socket(token) {
-                    self.ready.remove(&token);
-                    break;
-                }
-            }
-        }
-    }
-
-    /// One datagram; false if there is none.
-    fn serve_socket(&mut self, token: Token) -> bool {
-        let Some((segment, cast)) = self.sockets.socket_of(token) else {
-            return false;
-        };
-        let Some((len, from)) = self.sockets.receive(segment, cast, &mut self.datagram) else {
-            return false;
-        };
-        let bytes = &self.datagram[..len];
-        let now = self.now();
-        self.node.handle_input(now, Input::Datagram { segment, cast, from, bytes });
-        self.drain();
-        true
     }
 
     fn serve_console(&mut self) {
@@ -267,7 +194,7 @@ impl Shell {
             }
             self.console.fill(self.poll.registry());
             self.show_typed();
-            if self.console.has_line() && !self.node.wants_line() {
+            if self.input_waits() {
                 self.wait_with_line();
                 break;
             }
@@ -276,6 +203,16 @@ impl Shell {
             };
             self.on_item(item);
         }
+    }
+
+    /// Whether what comes next is not wanted yet. What is for one alone waits, at the start, until
+    /// that one is known.
+    fn input_waits(&mut self) -> bool {
+        let lines = self.machine.wants_line();
+        self.opened |= lines;
+        let knows = |name: &Line| self.machine.native().is_some_and(|node| node.knows(name));
+        let opened = self.opened;
+        self.console.waits(lines, |name| opened || knows(name))
     }
 
     fn show_typed(&mut self) {
@@ -287,7 +224,7 @@ impl Shell {
         if !self.line_waits {
             self.line_waits = true;
             self.handle(Input::Command(Command::LineWaiting));
-            if self.teller.has_prompt() {
+            if self.teller.has_prompt() && self.machine.native().is_some() {
                 self.teller.notice("* your line waits: others have not confirmed what you said before");
             }
         }
@@ -301,6 +238,12 @@ impl Shell {
             }
             Item::Typed(typed) => self.on_typed(typed),
             Item::Remark(text) => self.teller.warning(&text),
+            Item::TooLong(text) => {
+                self.teller.warning(&text);
+                if self.machine.native().is_none() {
+                    self.ending.refuse();
+                }
+            }
             Item::Repaint => self.teller.clear(),
             Item::Leave => self.leave(None),
             Item::End if self.stay => {}
@@ -320,20 +263,26 @@ impl Shell {
             Typed::Command(command) => return self.handle(Input::Command(command)),
             Typed::Say(line) => return self.on_item(Item::Say(vec![line])),
             Typed::Tell { to, text } => {
+                self.line_waits = false;
                 return self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
             }
-            Typed::Help => answers::help(),
-            Typed::Who => {
-                let segment = |id| self.sockets.name(id).to_owned();
-                answers::who(self.node.peers().collect(), segment)
-            }
-            Typed::Stats => {
-                let unsent = ("unsent", self.sockets.unsent());
-                answers::stats(self.node.stats().iter().chain(std::iter::once(unsent)))
-            }
-            Typed::ShowCast => answers::cast(self.node.cast()),
+            Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => self.answer(&typed),
         };
         self.teller.notice(&answer);
+    }
+
+    /// What a question is answered; in plain mode nobody asks.
+    fn answer(&self, typed: &Typed) -> String {
+        let Some(node) = self.machine.native() else { return String::new() };
+        match typed {
+            Typed::Who => answers::who(node.peers().collect(), |id| self.sockets.name(id).to_owned()),
+            Typed::Stats => {
+                let unsent = ("unsent", self.sockets.unsent());
+                answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
+            }
+            Typed::ShowCast => answers::cast(node.cast()),
+            _ => answers::help(),
+        }
     }
 
     /// Nothing more is read; the node leaves when all that was said is confirmed.
@@ -352,7 +301,7 @@ impl Shell {
     /// Hands one input to the node and carries out what it wants.
     fn handle(&mut self, input: Input<'_>) {
         let now = self.now();
-        self.node.handle_input(now, input);
+        self.machine.handle_input(now, input);
         self.drain();
     }
 
@@ -361,16 +310,16 @@ impl Shell {
         self.drain_once();
         while let Some(ready) = self.teller.output.reader_change() {
             let now = self.now();
-            self.node.handle_input(now, Input::Reader { ready });
+            self.machine.handle_input(now, Input::Reader { ready });
             self.drain_once();
         }
     }
 
     fn drain_once(&mut self) {
-        while let Some(output) = self.node.poll_output(&mut self.outgoing) {
+        while let Some(output) = self.machine.poll_output(&mut self.outgoing) {
             match output {
                 Output::Send { segment, to, .. } => self.sockets.send(segment, to, &self.outgoing),
-                Output::Stream { .. } => {}
+                Output::Stream { stream, act } => self.carry_out(stream, act),
                 Output::Event(event) => self.on_told(&event),
             }
         }
@@ -378,7 +327,7 @@ impl Shell {
 
     fn on_told(&mut self, event: &Event) {
         self.ending.on_event(event);
-        let own = self.node.name().label();
+        let own = self.machine.label();
         let segment = |id| self.sockets.name(id).to_owned();
         self.teller.event(event, &own, View { now: wall(), segment: &segment });
     }
@@ -391,6 +340,8 @@ impl Shell {
             return;
         }
         self.look_at = now + LOOK_EVERY;
+        // Whoever could not be accepted before may be now.
+        self.ready.extend(self.streams.listeners());
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
         self.change(changes);
         // Trouble with a segment that is gone is no news any more.
@@ -402,6 +353,7 @@ impl Shell {
     fn change(&mut self, changes: Changes) {
         changes.warnings.iter().for_each(|text| self.teller.warning(text));
         for change in changes.segments {
+            self.listen(&change);
             self.handle(Input::Segment(change));
         }
     }
@@ -427,24 +379,6 @@ impl Shell {
             }
         }
     }
-}
-
-/// How to tell things, and how to read: an editor needs a terminal on both sides that obeys escape
-/// sequences.
-fn form(json: bool) -> (Form, Kind) {
-    let terminal = Console::is_terminal();
-    let obeys = std::env::var("TERM").is_ok_and(|term| term != "dumb" && !term.is_empty());
-    let form = match json {
-        true => Form::Json,
-        false if terminal && obeys && Stdout::is_terminal() => Form::Prompt,
-        false => Form::Text,
-    };
-    let kind = match terminal {
-        false => Kind::Piped,
-        true if form == Form::Prompt => Kind::Edited,
-        true => Kind::Typed,
-    };
-    (form, kind)
 }
 
 /// What the wall clock shows.

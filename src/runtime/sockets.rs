@@ -15,7 +15,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
-use super::holder;
+use super::holder::{self, Table};
 use super::interfaces::Place;
 use crate::address::{Cast, Segment, SegmentId, port_of};
 
@@ -267,7 +267,7 @@ fn own_address(place: &Place) -> SocketAddr {
 
 /// Why a cast is not heard on a segment.
 fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> String {
-    let holder = (why.kind() == io::ErrorKind::AddrInUse).then(|| holder::of(to)).flatten();
+    let holder = (why.kind() == io::ErrorKind::AddrInUse).then(|| holder::of(Table::Udp, to)).flatten();
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
     format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface)
 }
@@ -280,7 +280,7 @@ fn unicast(place: &Place, ttl: u8, warnings: &mut Vec<String>) -> Result<UdpSock
     match socket.bind(&address.into()) {
         Ok(()) => {}
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
-            let holder = holder::of(address);
+            let holder = holder::of(Table::Udp, address);
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }

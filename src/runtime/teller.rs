@@ -52,7 +52,7 @@ impl Teller {
     /// One event; `own` is how we are called.
     pub(crate) fn event(&mut self, event: &Event, own: &str, view: View<'_>) {
         match (event, self.form) {
-            (Event::Warning(text), _) => self.warning(text),
+            (Event::Warning(text) | Event::Refused(text), _) => self.warning(text),
             (_, Form::Json) => {
                 if let Some(line) = render::json(event, view) {
                     self.line(&line);

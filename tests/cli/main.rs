@@ -3,9 +3,11 @@
 //! Runs anywhere; needs no privileges. Each test has its own addresses and its own group.
 
 mod chat;
+mod direct;
 mod driver;
 mod exit;
 mod input;
 mod lines;
+mod plain;
 mod state;
 mod usage;

@@ -11,17 +11,21 @@ const OPTIONS: &[&str] = &[
     "--address",
     "--cast",
     "--commands",
+    "--dest",
     "--ephemeral",
     "--group",
     "--help",
     "--history",
     "--interface",
     "--json",
+    "--leave-word",
     "--name",
     "--no-relay",
     "--peer",
+    "--plain",
     "--state-dir",
     "--stay",
+    "--tcp",
     "--ttl",
     "--version",
     "--wait",
@@ -35,6 +39,7 @@ const SHORT: &[(&str, &str)] = &[
     ("-t", "--ttl"),
     ("-c", "--cast"),
     ("-p", "--peer"),
+    ("-d", "--dest"),
     ("-j", "--json"),
     ("-w", "--wait"),
     ("-V", "--version"),
@@ -165,6 +170,17 @@ fn an_unknown_cast_is_refused_with_the_choices() {
 fn an_address_that_is_none_is_refused() {
     refused(&["--address", "300.1.1.1"], "300.1.1.1");
     refused(&["--peer", "nobody:x"], "nobody:x");
+}
+
+#[test]
+fn what_plain_mode_does_not_know_is_refused() {
+    for option in [&["--tcp"][..], &["--peer", "127.0.0.9"], &["--history", "5"], &["--commands"]] {
+        refused(&[&["--plain"], option].concat(), option[0]);
+    }
+    refused(&["--plain", "--cast", "unicast"], "--dest");
+    refused(&["--plain", "--dest", "127.0.0.9"], "--cast unicast");
+    refused(&["--dest", "127.0.0.9"], "--plain");
+    refused(&["--leave-word", "bye"], "--plain");
 }
 
 #[test]

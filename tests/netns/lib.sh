@@ -71,11 +71,15 @@ on() { local h=$1; shift; ip netns exec "$P-$h" "$@"; }
 
 # --- nodes -------------------------------------------------------------------------------------
 
+# NAME: what it is called, if not as its tag. KEEP: options that say where its key is kept. FILES:
+# how many it may have open.
 launch() { # TAG HOST INPUT OUTPUT ARGS...
     local tag=$1 host=$2 input=$3 output=$4; shift 4
     (
         for fd in "${IN[@]}"; do exec {fd}>&-; done
-        exec ip netns exec "$P-$host" env -u UDPNODE_NAME "$UDPNODE" -n "$tag" --ephemeral "$@" \
+        ulimit -n "${FILES:-1024}"
+        # shellcheck disable=SC2086
+        exec ip netns exec "$P-$host" env -u UDPNODE_NAME "$UDPNODE" -n "${NAME:-$tag}" ${KEEP:---ephemeral} "$@" \
             <"$input" >"$output" 2>"$T/$tag.err"
     ) &
     PID[$tag]=$!
@@ -130,6 +134,29 @@ slow() {
     IN[$tag]=$fd
 }
 
+# other TAG HOST COMMAND...: a program that is not ours, its input open and its output in TAG.out.
+other() {
+    local tag=$1 host=$2 fd; shift 2
+    mkfifo "$T/$tag.in"
+    : >"$T/$tag.out"
+    (
+        for fd in "${IN[@]}"; do exec {fd}>&-; done
+        exec ip netns exec "$P-$host" "$@" <"$T/$tag.in" >"$T/$tag.out" 2>"$T/$tag.err"
+    ) &
+    PID[$tag]=$!
+    exec {fd}>"$T/$tag.in"
+    IN[$tag]=$fd
+}
+
+# hears TAG REGEX: waits for a line of its output. WITHIN seconds (10).
+hears() { follow "$T/$1.out" "$2" "${WITHIN:-10}"; }
+
+# direct_texts TAG: the texts of all direct messages to it, in order.
+direct_texts() { grep -P -- "$(event message direct=true)" "$T/$1.out" | grep -oP '"text":"\K[^"]*'; }
+
+# plain_texts TAG: the texts of all plain messages, in order.
+plain_texts() { grep -P -- "$(event message plain=true)" "$T/$1.out" | grep -oP '"text":"\K[^"]*'; }
+
 say() { printf '%s\n' "$2" >&"${IN[$1]}"; }
 # talk TAG FILE MS: says the lines of a file, one each MS milliseconds, while the test goes on.
 talk() {
@@ -151,7 +178,7 @@ now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
 reap() {
     STATUS=124
     timeout "${2:-20}" tail -s 0.02 --pid="${PID[$1]}" -f /dev/null || return 0
-    wait "${PID[$1]}"
+    wait "${PID[$1]}" 2>/dev/null
     STATUS=$?
 }
 
@@ -178,7 +205,7 @@ event() {
     local regex="^(?=.*\"event\":\"$1\")" pair value; shift
     for pair; do
         value=${pair#*=}
-        case $value in [0-9]* | true | false) ;; *) value="\"$value\"" ;; esac
+        case $value in true | false) ;; '' | *[!0-9]*) value="\"$value\"" ;; esac
         regex="$regex(?=.*\"${pair%%=*}\":$value[,}])"
     done
     printf '%s' "$regex"

@@ -242,3 +242,20 @@ fn alone_it_waits_for_somebody() {
     ann.type_in(" sent\r");
     bob.message("draft sent");
 }
+
+#[test]
+fn in_plain_mode_every_line_is_text_but_quit() {
+    let net = Net::new();
+    let mut bob = net.node("bob", 3).args(&["--plain", "--json", "--stay"]).start();
+    bob.event("ready");
+    let mut ann = Terminal::chat_with(&net, "ann", 2, 80, &["--plain"]);
+    bob.message("ann: Entering user");
+    ann.type_in("/who\r");
+    bob.message("ann: /who");
+    ann.shows("ann: /who");
+    bob.say("hello");
+    ann.shows("(plain): bob: hello");
+    ann.type_in("quit\r");
+    bob.message("ann: quit");
+    ann.ends(0);
+}

@@ -38,12 +38,18 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// A chat under this name, as wide as asked for.
     pub(crate) fn chat(net: &Net, name: &str, host: u8, columns: u16) -> Self {
+        Self::chat_with(net, name, host, columns, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn chat_with(net: &Net, name: &str, host: u8, columns: u16, options: &[&str]) -> Self {
         let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("a pty");
         let before = tcgetattr(&pty.slave).expect("settings");
         let slave = || pty.slave.try_clone().expect("a descriptor");
         let child = Command::new("setsid")
             .args(["--ctty", BIN, "-n", name, "-a", &net.address(host), "-g", &net.group(), "--ephemeral"])
+            .args(options)
             .env("TERM", "xterm-256color")
             .env("LANG", "C.UTF-8")
             .env_remove("UDPNODE_NAME")

@@ -159,7 +159,7 @@ impl Log {
         let ends = self.held.range(self.next..).map(|(&seq, _)| seq).chain([self.known]);
         for end in ends {
             if end > from && left > 0 && holes.len() < ranges {
-                let to = end.min(from + left);
+                let to = end.min(from.saturating_add(left));
                 holes.push((from, to));
                 left -= to - from;
             }

@@ -1,0 +1,161 @@
+//! How the program begins: opens everything, in an order in which each step can still fail with
+//! nothing said, and then tells that it is open.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::Poll;
+
+use super::{FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
+use crate::config::{Config, PlainConfig};
+use crate::crypto::Identity;
+use crate::node::{Machine, Node, PlainNode, SegmentChange};
+use crate::runtime::Failure;
+use crate::runtime::cli::Settings;
+use crate::runtime::console::{Console, Kind};
+use crate::runtime::ending::Ending;
+use crate::runtime::interfaces::Wanted;
+use crate::runtime::network::{Changes, Network};
+use crate::runtime::output::Output as Stdout;
+use crate::runtime::render::Ready;
+use crate::runtime::signals::Signals;
+use crate::runtime::sockets::{Group, Sockets};
+use crate::runtime::state::{Lock, State};
+use crate::runtime::streams::Streams;
+use crate::runtime::teller::{Form, Teller};
+use crate::runtime::terminal;
+use crate::time::Time;
+
+/// Who is to run.
+pub(in crate::runtime) enum Who {
+    /// A node of our protocol, what is kept of it, and the seed of its choices.
+    Native(Box<Config>, State, [u8; 32]),
+    /// A node in plain mode.
+    Plain(PlainConfig),
+}
+
+/// The largest datagram there is.
+const DATAGRAM_MAX: usize = 65_536;
+
+impl Shell {
+    /// Opens everything and tells that it is open.
+    pub(in crate::runtime) fn open(settings: Settings, who: Who) -> Result<Self, Failure> {
+        let poll = Poll::new().map_err(Failure::Poll)?;
+        let registry = poll.registry();
+        let (form, kind) = form(settings.json);
+        let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
+        let group = Group { address: settings.group, ttl: settings.ttl };
+        let (mut sockets, mut streams) = (Sockets::new(group, FIRST_SOCKET), Streams::new(FIRST_STREAM));
+        let wants_port = settings.address.is_some_and(|(_, port)| port.is_some());
+        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address };
+        let (network, changes) = Network::start(wanted, registry, &mut sockets).map_err(Failure::Network)?;
+        if settings.tcp {
+            listen(&mut streams, registry, &changes, wants_port)?;
+        }
+        if form == Form::Prompt {
+            terminal::enter().map_err(Failure::Terminal)?;
+        }
+        let is_plain = matches!(who, Who::Plain(_));
+        let Born { machine, warning, lock, stay, wait, plain_name } = who.wake(streams.listens());
+        let mut shell = Self {
+            console: Console::open(kind, settings.commands, is_plain, registry, STDIN),
+            teller: Teller::new(form, Stdout::open(registry, STDOUT)),
+            woke: Instant::now(),
+            stay,
+            wait,
+            machine,
+            sockets,
+            streams,
+            listens: settings.tcp,
+            network,
+            signals,
+            ready: BTreeSet::new(),
+            datagram: vec![0; DATAGRAM_MAX],
+            outgoing: Vec::new(),
+            look_at: Time::ZERO + LOOK_EVERY,
+            line_waits: false,
+            opened: false,
+            input_over: false,
+            ending: Ending::default(),
+            _lock: lock,
+            poll,
+        };
+        shell.greet(&plain_name, group.address);
+        warning.iter().for_each(|text| shell.teller.warning(text));
+        shell.change(changes);
+        Ok(shell)
+    }
+
+    fn greet(&mut self, plain_name: &str, group: SocketAddr) {
+        let addresses = self.network.segments().map(|segment| segment.address).collect();
+        let name = self.machine.native().map(|node| (node.name(), node.identity().boot()));
+        let own = name.as_ref().map(|(name, boot)| (name, *boot));
+        let label = self.machine.label();
+        self.teller.ready(&Ready { label: &label, own, plain_name, addresses, group });
+    }
+}
+
+/// A machine that has just woken, and what the loop must know about it.
+struct Born {
+    machine: Machine,
+    warning: Option<String>,
+    lock: Option<Lock>,
+    stay: bool,
+    wait: Duration,
+    plain_name: String,
+}
+
+impl Who {
+    /// `listens`: somebody may connect.
+    fn wake(self, listens: bool) -> Born {
+        match self {
+            Self::Native(config, state, seed) => {
+                let (stay, wait) = (config.stay, config.wait);
+                let config = Config { listens, ..*config };
+                let identity = Identity::new(&state.secret, state.boot);
+                let machine = Machine::Native(Box::new(Node::new(identity, config, seed, Time::ZERO)));
+                let (warning, lock) = (state.warning, state.lock);
+                Born { machine, warning, lock, stay, wait, plain_name: String::new() }
+            }
+            Self::Plain(config) => {
+                let stay = config.stay;
+                let plain_name = config.name.as_ref().map_or_else(String::new, ToString::to_string);
+                let machine = Machine::Plain(Box::new(PlainNode::new(config, Time::ZERO)));
+                Born { machine, warning: None, lock: None, stay, wait: Duration::ZERO, plain_name }
+            }
+        }
+    }
+}
+
+/// Listens on the segments there are: hellos say from the first whether anybody does. Where a port
+/// was asked for, it must be had; else that it cannot is told when the segment is.
+fn listen(streams: &mut Streams, registry: &mio::Registry, changes: &Changes, wants_port: bool) -> Result<(), Failure> {
+    for change in &changes.segments {
+        if let SegmentChange::Up(segment) = change
+            && let Err(why) = streams.listen(registry, segment)
+            && wants_port
+        {
+            return Err(Failure::Listen(why));
+        }
+    }
+    Ok(())
+}
+
+/// How to tell things, and how to read: an editor needs a terminal on both sides that obeys escape
+/// sequences.
+fn form(json: bool) -> (Form, Kind) {
+    let terminal = Console::is_terminal();
+    let obeys = std::env::var("TERM").is_ok_and(|term| term != "dumb" && !term.is_empty());
+    let form = match json {
+        true => Form::Json,
+        false if terminal && obeys && Stdout::is_terminal() => Form::Prompt,
+        false => Form::Text,
+    };
+    let kind = match terminal {
+        false => Kind::Piped,
+        true if form == Form::Prompt => Kind::Edited,
+        true => Kind::Typed,
+    };
+    (form, kind)
+}

@@ -1,0 +1,111 @@
+//! What sockets, listeners and streams bring, each up to a budget a turn, and what the node wants
+//! of streams.
+
+use mio::Token;
+
+use super::Shell;
+use crate::address::{SegmentId, StreamId};
+use crate::node::{Input, SegmentChange, StreamAct, StreamInput};
+use crate::runtime::streams::{Accepted, Ready, Step};
+
+/// Datagrams served per socket and turn.
+const DATAGRAMS_MAX: usize = 64;
+
+/// Connections accepted per listener and turn.
+const ACCEPTS_MAX: usize = 16;
+
+/// Reads per stream and turn, and the bytes of one.
+const READS_MAX: usize = 4;
+const READ_MAX: usize = 16 * 1024;
+
+impl Shell {
+    /// Serves everything that may have something to read. Streams come first: they have the lower
+    /// tokens, and a bye that goes by datagram is not to overtake what was said before it.
+    pub(super) fn serve(&mut self) {
+        while let Some(stream) = self.streams.take_failed() {
+            self.handle(Input::Stream { stream, what: StreamInput::Closed });
+        }
+        let tokens: Vec<Token> = self.ready.iter().copied().collect();
+        for token in tokens {
+            let is_done = match self.streams.of(token) {
+                Some(Ready::Listener(id)) => !(0..ACCEPTS_MAX).all(|_| self.accept(id)),
+                Some(Ready::Stream(stream)) => !(0..READS_MAX).all(|_| self.serve_stream(stream)),
+                None => !(0..DATAGRAMS_MAX).all(|_| self.serve_socket(token)),
+            };
+            if is_done {
+                self.ready.remove(&token);
+            }
+        }
+    }
+
+    /// One datagram; false if there is none.
+    fn serve_socket(&mut self, token: Token) -> bool {
+        let Some((segment, cast)) = self.sockets.socket_of(token) else {
+            return false;
+        };
+        let Some((len, from)) = self.sockets.receive(segment, cast, &mut self.datagram) else {
+            return false;
+        };
+        let bytes = &self.datagram[..len];
+        let now = self.now();
+        self.machine.handle_input(now, Input::Datagram { segment, cast, from, bytes });
+        self.drain();
+        true
+    }
+
+    /// One connection; false if none waits, or none can be had now.
+    fn accept(&mut self, id: SegmentId) -> bool {
+        match self.streams.accept(self.poll.registry(), id) {
+            Accepted::One(stream, from) => {
+                self.handle(Input::Stream { stream, what: StreamInput::Accepted(from) });
+                true
+            }
+            Accepted::NoOne => true,
+            Accepted::Nothing => false,
+            Accepted::Later(why) => {
+                if let Some(why) = why {
+                    self.teller.warning(&format!("cannot accept streams: {why}: direct messages go by datagram"));
+                }
+                false
+            }
+        }
+    }
+
+    /// One step of a stream; false if it has nothing more.
+    fn serve_stream(&mut self, stream: StreamId) -> bool {
+        let step = self.streams.step(self.poll.registry(), stream, &mut self.datagram[..READ_MAX]);
+        let what = match step {
+            Step::Nothing => return false,
+            Step::Connected => StreamInput::Connected,
+            Step::Closed => StreamInput::Closed,
+            Step::Bytes(len) => StreamInput::Bytes(&self.datagram[..len]),
+        };
+        let now = self.now();
+        self.machine.handle_input(now, Input::Stream { stream, what });
+        self.drain();
+        true
+    }
+
+    /// What the node wants of a stream.
+    pub(super) fn carry_out(&mut self, stream: StreamId, act: StreamAct) {
+        let registry = self.poll.registry();
+        match act {
+            StreamAct::Connect(to) => self.streams.connect(registry, stream, to),
+            StreamAct::Write => self.streams.write(registry, stream, &self.outgoing),
+            StreamAct::Close => self.streams.close(registry, stream),
+        }
+    }
+
+    /// Lets the listeners follow the segments.
+    pub(super) fn listen(&mut self, change: &SegmentChange) {
+        match change {
+            SegmentChange::Up(segment) if self.listens => {
+                if let Err(why) = self.streams.listen(self.poll.registry(), segment) {
+                    self.teller.warning(&format!("{why}: direct messages come by datagram"));
+                }
+            }
+            SegmentChange::Up(_) => {}
+            SegmentChange::Down(id) => self.streams.unlisten(self.poll.registry(), *id),
+        }
+    }
+}
