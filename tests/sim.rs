@@ -7,8 +7,14 @@
 
 #[path = "sim/check.rs"]
 mod check;
+#[path = "sim/figures.rs"]
+mod figures;
 #[path = "sim/net.rs"]
 mod net;
+#[path = "sim/private.rs"]
+mod private;
+#[path = "sim/rooms.rs"]
+mod rooms;
 #[path = "sim/scenarios.rs"]
 mod scenarios;
 #[path = "sim/swarm.rs"]

@@ -2,26 +2,25 @@
 
 use std::time::Duration;
 
-use udpnode::address::StreamId;
 use udpnode::command::{CastChoice, Command};
 use udpnode::event::{Event, Outcome};
-use udpnode::node::{Input, Output, StreamInput};
+use udpnode::node::{Input, Output};
 use udpnode::rng::Rng;
 
 use crate::check::{all_hold_the_same, all_met, count, owed, said, screen};
 use crate::net::Faults;
 use crate::world::{World, seed_or};
 
-const fn secs(secs: u64) -> Duration {
+pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-const fn millis(millis: u64) -> Duration {
+pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// Nodes speak in turn at random, `lines` lines in all, `gap` apart on average.
-fn talk(world: &mut World, speakers: &[usize], lines: usize, gap: Duration, seed: u64) {
+pub(crate) fn talk(world: &mut World, speakers: &[usize], lines: usize, gap: Duration, seed: u64) {
     let mut rng = Rng::new(seed);
     for line in 0..lines {
         let speaker = speakers[rng.below(speakers.len() as u64) as usize];
@@ -81,64 +80,6 @@ fn many_seeds_small_groups_rough_networks() {
         assert!(took.is_some(), "seed {seed}: {} lines are missing", owed(&world, &hosts));
         all_hold_the_same(&world, &hosts);
     }
-}
-
-/// Time from each message said to its being shown, at every listener, in the order of time.
-pub(crate) fn latencies(world: &World, hosts: &[usize]) -> Vec<Duration> {
-    let mut said_at = std::collections::BTreeMap::new();
-    for &host in hosts {
-        for (at, event) in &world.hosts[host].events {
-            if let Event::Sent { seq, .. } = event {
-                said_at.insert((format!("n{host}"), *seq), *at);
-            }
-        }
-    }
-    let shown = hosts.iter().flat_map(|&host| &world.hosts[host].events).filter_map(|(at, event)| match event {
-        Event::Message(message) => Some(at.since(*said_at.get(&(message.from.nick.to_string(), message.seq))?)),
-        _ => None,
-    });
-    let mut latencies: Vec<_> = shown.collect();
-    latencies.sort();
-    latencies
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn measure() {
-    let env = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
-    let (nodes, lines, loss) = (env("NODES", 16) as usize, env("LINES", 2000) as usize, env("LOSS", 30) as f64 / 100.0);
-    let gap = Duration::from_micros(env("GAP_US", 10_000));
-    let began = std::time::Instant::now();
-    let mut world = World::of(nodes, seed_or(1), Faults::rough(loss, 0.05, env("DELAY_MS", 2)));
-    assert!(world.run_until(secs(60), all_met).is_some());
-    world.run_for(secs(3));
-    let hosts: Vec<_> = (0..nodes).collect();
-    let (casts, unicasts) = (world.casts, world.unicasts);
-    talk(&mut world, &hosts, lines, gap, 1);
-    let took = world.run_until(secs(30), |world| owed(world, &hosts) == 0);
-    let all = latencies(&world, &hosts);
-    let at = |p: f64| all[((all.len() - 1) as f64 * p) as usize];
-    let sum = |f: fn(&udpnode::stats::Stats) -> u64| -> u64 {
-        world.hosts.iter().filter_map(|h| h.node.as_ref()).map(|n| f(n.stats())).sum()
-    };
-    eprintln!(
-        "{nodes} nodes {lines} lines {loss} loss: settled {took:?}, p50 {:?} p90 {:?} p99 {:?} p99.9 {:?} max {:?}, casts/line {:.2}, unicasts/line {:.2}, repeats {} nacks {} repairs {} frontiers {} dups {} entries {}; {:?} of real time",
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(0.999),
-        at(1.0),
-        (world.casts - casts) as f64 / lines as f64,
-        (world.unicasts - unicasts) as f64 / lines as f64,
-        sum(|s| s.repeats),
-        sum(|s| s.nacks),
-        sum(|s| s.repairs),
-        sum(|s| s.frontiers),
-        sum(|s| s.duplicates),
-        sum(|s| s.entries),
-        began.elapsed(),
-    );
-    all_hold_the_same(&world, &hosts);
 }
 
 /// The seeds of a sweep: one if it is given from outside.
@@ -380,242 +321,4 @@ fn garbage_and_mutated_datagrams_change_nothing() {
     world.say(0, "still here");
     world.run_for(secs(1));
     assert_eq!(screen(&world, 1)["n0"].len(), 1);
-}
-
-fn tell(world: &mut World, from: usize, to: &str, text: &str) {
-    let line = |text: &str| udpnode::text::Line::new(text).expect("short");
-    let command = Command::Tell { to: line(to), text: line(text), wall: udpnode::time::WallTime(0) };
-    world.input(from, Input::Command(command));
-}
-
-fn whispers(world: &World, host: usize) -> Vec<String> {
-    let heard = world.hosts[host].events.iter().filter_map(|(_, event)| match event {
-        Event::Whisper(whisper) => Some(whisper.text.to_string()),
-        _ => None,
-    });
-    heard.collect()
-}
-
-/// Two nodes; the second accepts streams if it `listens`.
-fn two(listens: bool, faults: Faults) -> World {
-    let mut world = World::new(seed_or(31), faults);
-    for _ in 0..2 {
-        let host = world.add_host(&[0], |config| config.listens = listens);
-        world.start(host);
-    }
-    assert!(world.run_until(secs(10), all_met).is_some());
-    world
-}
-
-#[test]
-fn direct_messages_arrive_once_and_in_order_by_either_way() {
-    for (listens, works) in [(false, true), (true, true), (true, false)] {
-        let mut world = two(listens, Faults::rough(0.2, 0.1, 5));
-        world.streams_work = works;
-        for n in 0..1000 {
-            tell(&mut world, 0, "n1", &format!("for you alone {n}"));
-            world.run_for(millis(1));
-        }
-        let delivered = |world: &World| count(world, 0, |event| matches!(event, Event::TellDelivered { .. }));
-        let took = world.run_until(secs(30), |world| delivered(world) == 1000);
-        assert!(took.is_some(), "{} of 1000 delivered, listens {listens}, works {works}", delivered(&world));
-        let expected: Vec<_> = (0..1000).map(|n| format!("for you alone {n}")).collect();
-        assert_eq!(whispers(&world, 1), expected, "listens {listens}, works {works}");
-    }
-}
-
-#[test]
-fn a_direct_message_waits_for_a_peer_that_is_away() {
-    let mut world = two(true, Faults::NONE);
-    world.crash(1);
-    world.run_for(secs(12));
-    tell(&mut world, 0, "n1", &"long ".repeat(2000));
-    tell(&mut world, 0, "n1", "short");
-    assert_eq!(count(&world, 0, |event| matches!(event, Event::Told { queued: true, .. })), 2);
-    world.start(1);
-    world.run_for(secs(1));
-    assert_eq!(whispers(&world, 1), ["long ".repeat(2000), "short".to_owned()]);
-    assert_eq!(count(&world, 0, |event| matches!(event, Event::TellDelivered { .. })), 2);
-}
-
-#[test]
-fn a_private_line_to_nobody_is_refused_aloud() {
-    let mut world = two(false, Faults::NONE);
-    tell(&mut world, 0, "n7", "hello?");
-    assert_eq!(count(&world, 0, |event| matches!(event, Event::Warning(_))), 1);
-    assert_eq!(count(&world, 0, |event| matches!(event, Event::Told { .. })), 0);
-}
-
-#[test]
-fn silent_streams_do_not_keep_out_who_has_something_to_say() {
-    let mut world = two(true, Faults::NONE);
-    for n in 0..1000 {
-        let (stream, from) = (StreamId(1_000_000 + n * 2), "10.0.9.9:999".parse().expect("an address"));
-        world.input(1, Input::Stream { stream, what: StreamInput::Accepted(from) });
-    }
-    tell(&mut world, 0, "n1", "through the crowd");
-    world.run_for(millis(10));
-    assert_eq!(whispers(&world, 1), ["through the crowd"]);
-    world.run_for(secs(10));
-    let refused = world.hosts[1].node.as_ref().map(|node| node.stats().streams_refused);
-    assert_eq!(refused, Some(1000), "each was closed in the end");
-}
-
-/// What each host showed of each other: every line once, though not all can hear each other.
-#[track_caller]
-fn one_room(world: &World, hosts: &[usize]) {
-    all_hold_the_same(world, hosts);
-}
-
-#[test]
-fn a_chain_of_networks_is_one_room() {
-    for loss in [0.0, 0.2] {
-        let mut world = World::new(seed_or(41), Faults::rough(loss, 0.0, 1));
-        for _ in 0..2 {
-            world.add_net(Faults::rough(loss, 0.0, 1));
-        }
-        for nets in [&[0][..], &[0, 1], &[1, 2], &[2]] {
-            let host = world.add_host(nets, |_| {});
-            world.start(host);
-        }
-        world.run_for(secs(6));
-        let hosts = [0, 1, 2, 3];
-        talk(&mut world, &hosts, 100, millis(20), 1);
-        let took = world.run_until(secs(20), |world| owed(world, &hosts) == 0);
-        assert!(took.is_some(), "loss {loss}: {} lines are missing", owed(&world, &hosts));
-        one_room(&world, &hosts);
-    }
-}
-
-#[test]
-fn what_is_said_beyond_a_relay_while_one_joins_is_news() {
-    let mut world = World::new(seed_or(42), Faults::NONE);
-    world.add_net(Faults::NONE);
-    for nets in [&[0][..], &[0, 1], &[1]] {
-        let host = world.add_host(nets, |_| {});
-        world.start(host);
-    }
-    world.run_for(millis(5));
-    talk(&mut world, &[0, 1, 2], 30, millis(20), 1);
-    world.run_for(secs(5));
-    one_room(&world, &[0, 1, 2]);
-    for host in 0..3 {
-        let past = count(&world, host, |event| matches!(event, Event::Message(message) if message.history));
-        assert_eq!(past, 0, "n{host} was there when it was said");
-    }
-}
-
-#[test]
-fn a_ring_of_networks_is_one_room_and_stays_one_when_it_is_cut() {
-    let mut world = World::new(seed_or(43), Faults::NONE);
-    for _ in 0..2 {
-        world.add_net(Faults::NONE);
-    }
-    for nets in [&[0, 1][..], &[1, 2], &[2, 0], &[0], &[1], &[2]] {
-        let host = world.add_host(nets, |_| {});
-        world.start(host);
-    }
-    world.run_for(secs(3));
-    let hosts = [0, 1, 2, 3, 4, 5];
-    let casts = world.casts;
-    talk(&mut world, &hosts, 60, millis(20), 2);
-    world.run_for(secs(2));
-    one_room(&world, &hosts);
-    let per_line = (world.casts - casts) as f64 / 60.0;
-    assert!(per_line < 10.0, "{per_line} casts a line: what goes round the ring is bounded");
-    for other in 0..6 {
-        for link in [(0, other), (other, 0)] {
-            world.nets[1].links.insert(link, Faults { blocked: 7, ..Faults::NONE });
-        }
-    }
-    talk(&mut world, &hosts, 60, millis(20), 3);
-    let took = world.run_until(secs(20), |world| owed(world, &hosts) == 0);
-    assert!(took.is_some(), "{} lines are missing", owed(&world, &hosts));
-    one_room(&world, &hosts);
-}
-
-#[test]
-fn without_relay_networks_stay_apart() {
-    let mut world = World::new(seed_or(47), Faults::NONE);
-    world.add_net(Faults::NONE);
-    for nets in [&[0][..], &[0, 1], &[1]] {
-        let host = world.add_host(nets, |config| config.relay = false);
-        world.start(host);
-    }
-    world.run_for(secs(2));
-    world.say(0, "for my own side");
-    world.run_for(millis(80));
-    assert_eq!(screen(&world, 1)["n0"].len(), 1);
-    world.run_for(secs(10));
-    assert_eq!(screen(&world, 2).get("n0"), None);
-}
-
-#[test]
-fn the_history_of_an_author_who_crashed_comes_from_others() {
-    let mut world = World::of(3, seed_or(51), Faults::rough(0.2, 0.0, 2));
-    assert!(world.run_until(secs(20), all_met).is_some());
-    for line in 0..200 {
-        world.say(0, &format!("line {line}"));
-        world.run_for(millis(5));
-    }
-    world.run_for(secs(2));
-    world.crash(0);
-    let late = world.add_host(&[0], |config| config.history = 1000);
-    world.start(late);
-    world.run_for(secs(8));
-    assert_eq!(screen(&world, late)["n0"].len(), 200);
-}
-
-/// Sum of a counter over all nodes.
-fn sum(world: &World, counter: fn(&udpnode::stats::Stats) -> u64) -> u64 {
-    world.hosts.iter().filter_map(|host| host.node.as_ref()).map(|node| counter(node.stats())).sum()
-}
-
-#[test]
-fn a_late_joiner_gets_ten_thousand_messages_within_five_seconds() {
-    let mut world = World::of(4, seed_or(61), Faults::rough(0.2, 0.0, 2));
-    assert!(world.run_until(secs(20), all_met).is_some());
-    world.run_for(secs(1));
-    for n in 0..10_240 {
-        world.say(n % 4, &format!("message number {n}, as long as people write"));
-        world.run_for(Duration::from_micros(1500));
-    }
-    let hosts = [0, 1, 2, 3];
-    assert!(world.run_until(secs(20), |world| owed(world, &hosts) == 0).is_some());
-    let repairs = sum(&world, |stats| stats.repairs);
-    let late = world.add_host(&[0], |config| config.history = 10_240);
-    world.start(late);
-    let shown = |world: &World| screen(world, late).into_values().map(|lines| lines.len()).sum::<usize>();
-    let took = world.run_until(secs(30), |world| shown(world) == 10_240);
-    let sent = (sum(&world, |stats| stats.repairs) - repairs) as f64 / 10_240.0;
-    eprintln!("late joiner: 10240 messages in {took:?}, each sent {sent:.2} times");
-    assert!(took.is_some_and(|took| took <= secs(5)), "{took:?}, {} shown", shown(&world));
-    assert!(sent <= 2.0, "each was sent {sent} times");
-}
-
-#[test]
-fn two_halves_of_a_group_heal_within_two_seconds() {
-    let count = std::env::var("NODES").ok().and_then(|count| count.parse().ok()).unwrap_or(48);
-    let mut world = World::of(count, seed_or(62), Faults::NONE);
-    assert!(world.run_until(secs(30), all_met).is_some());
-    let (left, right): (Vec<_>, Vec<_>) = (0..count).partition(|host| host % 2 == 0);
-    world.nets[0].partition(&left, &right);
-    for n in 0..1000 {
-        world.say(n % count, &format!("apart {n}"));
-        world.run_for(millis(5));
-    }
-    world.run_for(secs(3));
-    let (duplicates, entries) = (sum(&world, |stats| stats.duplicates), sum(&world, |stats| stats.entries));
-    let casts = world.casts;
-    world.nets[0].heal();
-    world.nets[0].default = Faults::rough(0.2, 0.0, 2);
-    let hosts: Vec<_> = (0..count).collect();
-    let took = world.run_until(secs(30), |world| owed(world, &hosts) == 0);
-    let new = (sum(&world, |stats| stats.entries) - entries) as f64;
-    let copies = 1.0 + (sum(&world, |stats| stats.duplicates) - duplicates) as f64 / new;
-    let casts = world.casts - casts;
-    eprintln!("heal: {count} nodes, 1000 messages in {took:?}, {copies:.2} copies of each came, {casts} casts");
-    assert!(copies <= 2.0, "{copies:.2} copies of each came");
-    assert!(took.is_some_and(|took| took <= secs(2)), "{took:?}, {} owed", owed(&world, &hosts));
-    all_hold_the_same(&world, &hosts);
 }
