@@ -173,12 +173,12 @@ pub struct PlainConfig {
     /// Go on as a listener when the input ends.
     pub stay: bool,
 
-    /// Time that one datagram takes at least. The usual receive buffer of Linux holds 166 short datagrams: at four a
-    /// millisecond a receiver may be out of breath for 40 ms before any is lost.
+    /// Time that one datagram takes at least. The usual receive buffer of Linux holds 166 short datagrams: at two a
+    /// millisecond a receiver may be out of breath for 80 ms before any is lost.
     pub pace_each: Duration,
     /// Time that each KiB of a long one takes: of 64 KiB that buffer holds one, so it needs 8 ms.
     pub pace_each_kib: Duration,
-    /// How far datagrams may run ahead of their pace: eight short ones go at once.
+    /// How far datagrams may run ahead of their pace: four short ones go at once.
     pub pace_lead: Duration,
 }
 
@@ -193,7 +193,7 @@ impl PlainConfig {
             dest: None,
             leave_word: None,
             stay: false,
-            pace_each: Duration::from_micros(250),
+            pace_each: Duration::from_micros(500),
             pace_each_kib: Duration::from_micros(125),
             pace_lead: Duration::from_millis(2),
         }
