@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: after an author was killed, who comes later gets its 200 lines from the others, as history
 # and with the time at which they were said; and the last 50 if it did not ask for more.
+# Mostly waits.
 . "$(dirname "$0")/lib.sh"
 
 lan a b c d e
