@@ -10,7 +10,7 @@ check "all meet" meet ann bob cat
 talk ann "$(lines ann 200)" 5
 for r in bob cat; do check "$r hears them" tells "$r" message "text=ann says 200"; done
 kill -KILL "${PID[ann]}"
-reap ann
+reap ann 2>/dev/null
 is "the author was killed" "$STATUS" 137
 past() { grep -P -- "$(event message from=ann history=true)" "$T/$1.out"; }
 
