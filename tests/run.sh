@@ -14,7 +14,7 @@ FAILED=0
 SKIPPED=0
 FAILURES=()
 LOG=$(mktemp)
-trap 'rm -f "$LOG"' EXIT
+trap 'rm -f "$LOG" "$LOG".*' EXIT
 
 fail() { FAILED=$((FAILED + 1)); FAILURES+=("$1"); }
 
@@ -47,23 +47,52 @@ cargo_tests() {
 
 # script FILE: counts its "ok", "not ok" and "skip" lines.
 script() {
-    local name=${1#tests/} status=0 line
-    step "$name" 120 bash "$1" || status=$?
-    local bad
+    local status=0
+    step "${1#tests/}" 120 bash "$1" || status=$?
+    count "$1" "$status"
+}
+
+# count FILE STATUS: the same for what is in the log.
+count() {
+    local name=${1#tests/} bad line
     PASSED=$((PASSED + $(grep -c '^ok - ' "$LOG")))
     bad=$(grep -c '^not ok - ' "$LOG")
     FAILED=$((FAILED + bad))
     SKIPPED=$((SKIPPED + $(grep -c '^skip - ' "$LOG")))
     while read -r line; do FAILURES+=("$name: $line"); done < <(sed -n 's/^not ok - //p' "$LOG")
-    case $status in
+    case $2 in
         0 | 77) ;;
-        *) [ "$bad" -gt 0 ] || fail "$name (status $status)" ;;
+        *) [ "$bad" -gt 0 ] || fail "$name (status $2)" ;;
     esac
 }
 
+# beside FILE...: the same for scripts that mostly wait: all at once, then shown one by one.
+beside() {
+    local test began=$SECONDS status
+    local -A pids=()
+    for test; do
+        timeout -k 10 120 bash "$test" </dev/null >"$LOG.$(basename "$test")" 2>&1 &
+        pids[$test]=$!
+    done
+    for test; do
+        status=0
+        wait "${pids[$test]}" || status=$?
+        mv "$LOG.$(basename "$test")" "$LOG"
+        echo "=== ${test#tests/}"
+        cat "$LOG"
+        echo "=== ${test#tests/}: status $status, all of these after $((SECONDS - began)) s"
+        count "$test" "$status"
+    done
+}
+
+# Those that say "Mostly waits." at their beginning leave the machine to each other.
 netns() {
-    local test
-    for test in tests/netns/[0-9]*.sh; do script "$test"; done
+    local test waiting=() busy=()
+    for test in tests/netns/[0-9]*.sh; do
+        if sed -n '2,6p' "$test" | grep -q '^# Mostly waits\.$'; then waiting+=("$test"); else busy+=("$test"); fi
+    done
+    beside "${waiting[@]}"
+    for test in "${busy[@]}"; do script "$test"; done
     script tests/lab/demo-test.sh
 }
 

@@ -2,6 +2,7 @@
 # Proves: a receiver whose reader takes 20 lines a second slows the sender down instead of losing
 # lines: all arrive, once and in order, the sender ends with 0, and nobody's memory grows with what
 # waits. With OLD=N, there are N lines of authors who have left when the slow one joins.
+# Mostly waits.
 . "$(dirname "$0")/lib.sh"
 
 RSS_MAX=16384

@@ -2,6 +2,7 @@
 # Proves: of three hosts that talk all the time, one has no link for 30 s: within 3 s of its return
 # all have the same; what was said apart comes afterwards, once and in its author's order, and is
 # neither history nor gone.
+# Mostly waits.
 . "$(dirname "$0")/lib.sh"
 command -v script >/dev/null || skip_all "needs script"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: a receiver whose reader has stopped for good holds up the sender for half a minute; then it
 # goes on without that one: the others hear all lines, and the sender ends with 4.
+# Mostly waits.
 . "$(dirname "$0")/lib.sh"
 
 lan a b c d
