@@ -39,6 +39,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(60);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Peers of whom is remembered what they said to us. When full, one is forgotten.
 const INBOXES_MAX: usize = 256;
+/// A frame that later ones have overtaken is sent again, but not sooner than this after the last time.
+const OVERTAKEN_AFTER: Duration = Duration::from_millis(10);
 /// Parts that a message may have.
 const PARTS_MAX: u16 = 512;
 
@@ -182,6 +184,13 @@ impl Directs {
         for frame in &mut outbox.frames {
             let ahead = frame.body.seq.checked_sub(receipt.next.saturating_add(1));
             frame.acknowledged |= ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
+        }
+        // Later frames arrived and this one did not: it is lost, not late.
+        let reached = receipt.next + u64::from(64 - receipt.ahead.leading_zeros());
+        for frame in outbox.frames.iter_mut().filter(|frame| !frame.acknowledged && frame.body.seq < reached) {
+            if frame.sent.is_some_and(|(at, _)| ctx.now.since(at) >= OVERTAKEN_AFTER) {
+                frame.sent = frame.sent.map(|(_, times)| (Time::ZERO, times.saturating_sub(1)));
+            }
         }
         while outbox.frames.front().is_some_and(|frame| frame.body.seq < receipt.next) {
             let Some(frame) = outbox.frames.pop_front() else { break };

@@ -302,6 +302,10 @@ impl Logs {
             ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
         }
         let author_online = self.online.contains_key(&id.author) || id == self.own;
+        let answering = answering(round, author_online);
+        if !asked && id != self.own && answering == 0 {
+            return;
+        }
         let quiet = self.round_trip.get() * if asked { 1 } else { 2 };
         let others: Vec<_> = self.online.keys().copied().filter(|&p| p != from && p != id.author).collect();
         let alone = self.online.len() <= 1;
@@ -312,7 +316,7 @@ impl Logs {
             }
             let ours = asked || id == self.own || {
                 let mine = weight(ctx.me, id, seq);
-                others.iter().filter(|&&p| weight(p, id, seq) < mine).count() < answering(round, author_online)
+                others.iter().filter(|&&p| weight(p, id, seq) < mine).count() < answering
             };
             if !ours || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
                 continue;
