@@ -62,6 +62,8 @@ pub struct Logs {
     /// Past messages that may still be shown.
     history_left: usize,
     reader_ready: bool,
+    /// When to deliver the rest of what could be delivered.
+    deliver_at: Option<Time>,
     /// We stand between networks that are not to hear of each other: what others said is not passed
     /// on, so neither is it compared nor repaired by us.
     apart: bool,
@@ -98,6 +100,7 @@ impl Logs {
             joining: Joining::Alone,
             history_left: ctx.config.history,
             reader_ready: true,
+            deliver_at: None,
             apart: false,
             bytes: 0,
             hash: None,
@@ -389,12 +392,15 @@ impl Logs {
         let repeat_at = self.repeat.as_ref().map(|repeat| repeat.at);
         let mut wake = earlier(self.confirmations.wake_at(), self.trickle.wake_at());
         wake = earlier(wake, earlier(self.frontier_at, self.ask_at));
-        wake = earlier(wake, self.author.wake_at(config));
+        wake = earlier(wake, earlier(self.deliver_at, self.author.wake_at(config)));
         earlier(wake, earlier(repeat_at, look_at))
     }
 
     /// Time passed: confirms, compares, repeats and asks.
     pub fn on_timeout(&mut self, ctx: &mut Context<'_>) {
+        if self.deliver_at.take_if(|at| *at <= ctx.now).is_some() {
+            self.deliver_all(ctx);
+        }
         self.end_joining(ctx);
         self.author.on_timeout(ctx.now, ctx.config, ctx.news);
         self.confirm_due(ctx);

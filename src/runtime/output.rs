@@ -15,10 +15,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, write};
 
 /// Bytes in the queue at which the reader counts as too slow.
-const HIGH: usize = 256 * 1024;
+const HIGH: usize = 64 * 1024;
 
 /// Bytes in the queue at which a slow reader has caught up.
-const LOW: usize = 64 * 1024;
+const LOW: usize = 16 * 1024;
 
 /// Most bytes in the queue. What comes when it is full is left out and counted.
 const QUEUE_MAX: usize = 4 << 20;

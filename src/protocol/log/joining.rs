@@ -41,6 +41,9 @@ pub(super) enum Joining {
     Done,
 }
 
+/// Entries of one log delivered at once.
+const DELIVERED_MAX: u64 = 32;
+
 impl Joining {
     /// Somebody is online: from now on we are joining.
     pub(super) fn on_met(&mut self, now: Time) {
@@ -81,7 +84,13 @@ impl Logs {
         let reader_ready = self.reader_ready;
         let takes = |next: u64| reader_ready || matches!(history, History::Until(until) if is_joining && next < until);
         let (before, mut news) = (log.next, Vec::new());
-        while takes(log.next) && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {}
+        while takes(log.next) && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {
+            if log.next - before >= DELIVERED_MAX {
+                // The rest in a moment: by then whoever reads may have had enough.
+                self.deliver_at = Some(ctx.now);
+                break;
+            }
+        }
         if log.next != before {
             self.hash = None;
             if id != self.own {
