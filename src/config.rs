@@ -74,7 +74,7 @@ pub struct Config {
     pub confirm_burst: u32,
     /// Shortest Trickle interval (RFC 6206) of the frontier hash.
     pub trickle_min: Duration,
-    /// Longest Trickle interval.
+    /// Longest Trickle interval: a healed partition is noticed within it, and it costs the quiet group two casts.
     pub trickle_max: Duration,
     /// Trickle redundancy constant: this many equal hashes heard silence our own.
     pub trickle_k: u32,
@@ -139,7 +139,7 @@ impl Config {
             confirm_max: ms(400),
             confirm_burst: 16,
             trickle_min: ms(100),
-            trickle_max: ms(3200),
+            trickle_max: ms(800),
             trickle_k: 2,
             repair_rate: 2_000_000,
             repair_burst: 128 * 1024,
