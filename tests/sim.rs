@@ -19,5 +19,9 @@ mod rooms;
 mod scenarios;
 #[path = "sim/swarm.rs"]
 mod swarm;
+#[path = "sim/table.rs"]
+mod table;
+#[path = "sim/watch.rs"]
+mod watch;
 #[path = "sim/world.rs"]
 mod world;

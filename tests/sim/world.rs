@@ -20,6 +20,7 @@ use udpnode::time::{Time, WallTime};
 use udpnode::wire::dump::dump;
 
 use crate::net::{Faults, Net};
+use crate::watch::Watch;
 
 /// Everything there is.
 pub(crate) struct World {
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) casts: u64,
     /// Datagrams sent by unicast.
     pub(crate) unicasts: u64,
+    /// Judges events instead of keeping them.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// One machine.
@@ -141,6 +144,7 @@ impl World {
             trace_hash: 0,
             casts: 0,
             unicasts: 0,
+            watch: None,
         }
     }
 
@@ -259,7 +263,10 @@ impl World {
                     let entry = &mut self.hosts[host];
                     entry.shown += usize::from(matches!(event, Event::Message(_)));
                     entry.said += usize::from(matches!(event, Event::Sent { .. }));
-                    entry.events.push((self.now, event));
+                    match &mut self.watch {
+                        Some(watch) => watch.on_event(self.now, host, &event),
+                        None => entry.events.push((self.now, event)),
+                    }
                 }
                 Output::Stream { stream, act } => self.stream(host, stream, act, &buf),
                 Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),
