@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) casts: u64,
     /// Datagrams sent by unicast.
     pub(crate) unicasts: u64,
+    /// What is sent, if somebody wants to know: by whom, from where, how, and the bytes.
+    pub(crate) tap: Option<Vec<Sent>>,
     /// Judges events instead of keeping them.
     pub(crate) watch: Option<Watch>,
 }
@@ -60,6 +62,15 @@ pub(crate) struct Host {
     boot: u64,
     woke: Time,
     armed: Option<Time>,
+}
+
+/// A datagram that was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) host: usize,
+    pub(crate) from: SocketAddr,
+    pub(crate) cast: Cast,
+    pub(crate) bytes: Rc<[u8]>,
 }
 
 struct Flight {
@@ -144,6 +155,7 @@ impl World {
             trace_hash: 0,
             casts: 0,
             unicasts: 0,
+            tap: None,
             watch: None,
         }
     }
@@ -288,6 +300,9 @@ impl World {
         }
         let Some(queued) = self.nets[net].queue(host, bytes.len(), self.now) else { return };
         let bytes: Rc<[u8]> = Rc::from(bytes);
+        if let Some(tap) = &mut self.tap {
+            tap.push(Sent { host, from, cast, bytes: Rc::clone(&bytes) });
+        }
         for other in (0..self.hosts.len()).filter(|&other| other != host) {
             let place = self.hosts[other]
                 .places
