@@ -11,6 +11,8 @@ mod bounds;
 mod check;
 #[path = "sim/figures.rs"]
 mod figures;
+#[path = "sim/long.rs"]
+mod long;
 #[path = "sim/net.rs"]
 mod net;
 #[path = "sim/private.rs"]
