@@ -25,7 +25,7 @@ STATIC_FLAGS = -Ctarget-feature=+crt-static --cfg getrandom_backend="linux_getra
 TRIPLE = $(if $(wildcard $(shell $${RUSTC:-rustc} --print target-libdir --target $(MUSL))/libstd-*.rlib),$(MUSL),$(HOST))
 STATIC = $(TARGET)/$(TRIPLE)/release/udpnode
 
-.PHONY: all run demo static install uninstall test check lint baseline install-deps clean help
+.PHONY: all run demo static install uninstall test check lint mutants sim baseline install-deps clean help
 
 all:  ## build the release program
 	$(CARGO) build --release --locked
@@ -76,6 +76,16 @@ check:  ## formatting, the pure library, lints, documentation
 
 lint: check  ## check, and the manual pages
 	$(if $(MANUAL),mandoc -T lint -W warning $(MANUAL))
+
+mutants:  ## break the protocol in fifty places, one at a time: the simulator must notice
+	@CARGO='$(CARGO)' bash tests/mutants/run.sh
+
+SEEDS ?= 1000
+SIM    = $(CARGO) test --release --locked --no-default-features --test sim --
+
+sim:  ## the simulator at length: make sim SEEDS=1000, LINES=50000 for a shorter talk
+	UDPNODE_SEEDS=$(SEEDS) $(SIM) --nocapture swarm
+	$(SIM) --ignored --nocapture --test-threads 1 long_
 
 baseline: all  ## size, memory, start-up time and throughput of the release program
 	@UDPNODE=$(abspath $(BIN)) timeout 300 bash tests/lab/baseline.sh

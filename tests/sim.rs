@@ -5,10 +5,14 @@
 
 #![allow(clippy::print_stderr, reason = "a trace is printed when it is asked for")]
 
+#[path = "sim/bounds.rs"]
+mod bounds;
 #[path = "sim/check.rs"]
 mod check;
 #[path = "sim/figures.rs"]
 mod figures;
+#[path = "sim/long.rs"]
+mod long;
 #[path = "sim/net.rs"]
 mod net;
 #[path = "sim/private.rs"]
@@ -19,5 +23,9 @@ mod rooms;
 mod scenarios;
 #[path = "sim/swarm.rs"]
 mod swarm;
+#[path = "sim/table.rs"]
+mod table;
+#[path = "sim/watch.rs"]
+mod watch;
 #[path = "sim/world.rs"]
 mod world;

@@ -1,8 +1,9 @@
 //! The checker: compares every member's screen with what was said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use udpnode::event::Event;
+use udpnode::time::Time;
 
 use crate::world::World;
 
@@ -37,9 +38,41 @@ pub(crate) fn owed(world: &World, hosts: &[usize]) -> usize {
     (said * (hosts.len() - 1)).saturating_sub(shown)
 }
 
-/// Everybody showed what everybody else said: all of it, once, in its author's order.
+/// A line marked delivered was by then shown by as many as the mark counts.
+#[track_caller]
+pub(crate) fn marks_are_true(world: &World) {
+    let mut shown: BTreeMap<(String, u64, u64), BTreeMap<usize, Time>> = BTreeMap::new();
+    for (host, entry) in world.hosts.iter().enumerate() {
+        for (at, event) in &entry.events {
+            if let Event::Message(message) = event {
+                let line = (message.from.nick.to_string(), message.boot, message.seq);
+                shown.entry(line).or_default().entry(host).or_insert(*at);
+            }
+        }
+    }
+    for (author, entry) in world.hosts.iter().enumerate() {
+        let (mut run, mut marked) = (0, BTreeSet::new());
+        for (at, event) in &entry.events {
+            match event {
+                Event::Sent { boot, .. } => run = *boot,
+                Event::Delivered { seq, confirmed, online } => {
+                    let by = shown.get(&(format!("n{author}"), run, *seq));
+                    let held = by.map_or(0, |by| by.values().filter(|shown_at| *shown_at <= at).count());
+                    assert!(*confirmed <= held, "n{author}: line {seq} marked {confirmed}/{online}, shown by {held}");
+                    assert!(confirmed <= online, "n{author}: line {seq} marked {confirmed}/{online}");
+                    assert!(marked.insert((run, *seq)), "n{author}: line {seq} is marked twice");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Everybody showed what everybody else said: all of it, once, in its author's order; and no mark
+/// tells more than is so.
 #[track_caller]
 pub(crate) fn all_hold_the_same(world: &World, hosts: &[usize]) {
+    marks_are_true(world);
     for &speaker in hosts {
         let (said, nick) = (said(world, speaker), format!("n{speaker}"));
         for &listener in hosts.iter().filter(|&&listener| listener != speaker) {

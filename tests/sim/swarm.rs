@@ -9,7 +9,7 @@ use std::time::Duration;
 use udpnode::event::Event;
 use udpnode::rng::Rng;
 
-use crate::check::said;
+use crate::check::{marks_are_true, said};
 use crate::net::{Burst, Faults};
 use crate::world::World;
 
@@ -121,6 +121,7 @@ fn converged(world: &World, stayed: &[usize]) -> Result<(), String> {
 
 /// Nobody ever shows a line twice or out of order, and marks tell no more than is so.
 fn safe(world: &World, seed: u64) {
+    marks_are_true(world);
     for host in 0..world.hosts.len() {
         for (log, lines) in shown(world, host) {
             // A node that was started anew shows what it showed before, as history.

@@ -20,6 +20,7 @@ use udpnode::time::{Time, WallTime};
 use udpnode::wire::dump::dump;
 
 use crate::net::{Faults, Net};
+use crate::watch::Watch;
 
 /// Everything there is.
 pub(crate) struct World {
@@ -42,6 +43,10 @@ pub(crate) struct World {
     pub(crate) casts: u64,
     /// Datagrams sent by unicast.
     pub(crate) unicasts: u64,
+    /// What is sent, if somebody wants to know: by whom, from where, how, and the bytes.
+    pub(crate) tap: Option<Vec<Sent>>,
+    /// Judges events instead of keeping them.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// One machine.
@@ -57,6 +62,15 @@ pub(crate) struct Host {
     boot: u64,
     woke: Time,
     armed: Option<Time>,
+}
+
+/// A datagram that was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) host: usize,
+    pub(crate) from: SocketAddr,
+    pub(crate) cast: Cast,
+    pub(crate) bytes: Rc<[u8]>,
 }
 
 struct Flight {
@@ -141,6 +155,8 @@ impl World {
             trace_hash: 0,
             casts: 0,
             unicasts: 0,
+            tap: None,
+            watch: None,
         }
     }
 
@@ -259,7 +275,10 @@ impl World {
                     let entry = &mut self.hosts[host];
                     entry.shown += usize::from(matches!(event, Event::Message(_)));
                     entry.said += usize::from(matches!(event, Event::Sent { .. }));
-                    entry.events.push((self.now, event));
+                    match &mut self.watch {
+                        Some(watch) => watch.on_event(self.now, host, &event),
+                        None => entry.events.push((self.now, event)),
+                    }
                 }
                 Output::Stream { stream, act } => self.stream(host, stream, act, &buf),
                 Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),
@@ -281,6 +300,9 @@ impl World {
         }
         let Some(queued) = self.nets[net].queue(host, bytes.len(), self.now) else { return };
         let bytes: Rc<[u8]> = Rc::from(bytes);
+        if let Some(tap) = &mut self.tap {
+            tap.push(Sent { host, from, cast, bytes: Rc::clone(&bytes) });
+        }
         for other in (0..self.hosts.len()).filter(|&other| other != host) {
             let place = self.hosts[other]
                 .places
