@@ -170,7 +170,9 @@ impl Node {
                 self.logs.on_entry(entry, arrival, &mut context!(self));
             }
         }
-        if author != self.identity.id() && self.membership.peer(author).is_none() {
+        // A peer that passes on what somebody says whom we cannot hear need not be asked who it is.
+        let passed_on = || self.membership.online().any(|(_, peer)| peer.last_address() == arrival.address);
+        if author != self.identity.id() && self.membership.peer(author).is_none() && !passed_on() {
             self.ask_stranger(arrival);
         }
     }

@@ -128,7 +128,8 @@ impl Directs {
     pub fn on_online(&mut self, peer: PeerId, ctx: &mut Context<'_>) {
         if let Some(outbox) = self.outboxes.get_mut(&peer) {
             outbox.online = true;
-            outbox.frames.iter_mut().for_each(|frame| frame.sent = None);
+            // Whoever runs anew has nothing of what it acknowledged out of order.
+            outbox.frames.iter_mut().for_each(|frame| (frame.sent, frame.acknowledged) = (None, false));
             outbox.send(peer, ctx);
         }
     }
@@ -183,7 +184,7 @@ impl Directs {
         let Some(outbox) = self.outboxes.get_mut(&from) else { return };
         for frame in &mut outbox.frames {
             let ahead = frame.body.seq.checked_sub(receipt.next.saturating_add(1));
-            frame.acknowledged |= ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
+            frame.acknowledged = ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
         }
         // Later frames arrived and this one did not: it is lost, not late.
         let reached = receipt.next + u64::from(64 - receipt.ahead.leading_zeros());

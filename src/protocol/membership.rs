@@ -223,6 +223,7 @@ impl Membership {
             self.last_joined = Some(ctx.now);
             ctx.news.push_back(News::Back(origin.id));
             self.recount();
+            self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
         }
         Admission::Fresh
     }

@@ -56,6 +56,8 @@ struct Awaited {
     first: u64,
     count: u32,
     audience: usize,
+    /// Those who confirmed it and are not here any more.
+    gone: usize,
 }
 
 /// The author's side of our own log.
@@ -129,7 +131,11 @@ impl Author {
     }
 
     pub(super) fn on_gone(&mut self, peer: PeerId, news: &mut VecDeque<News>) {
-        self.listeners.remove(&peer);
+        if let Some(listener) = self.listeners.remove(&peer) {
+            for awaited in self.awaited.iter_mut().filter(|awaited| listener.has(awaited.seq)) {
+                awaited.gone += 1;
+            }
+        }
         self.bases.remove(&peer);
         self.settle(news);
     }
@@ -189,7 +195,7 @@ impl Author {
         if audience == 0 {
             self.tally.unheard += 1;
         } else {
-            self.awaited.push_back(Awaited { seq: draft.seq, first: draft.first, count, audience });
+            self.awaited.push_back(Awaited { seq: draft.seq, first: draft.first, count, audience, gone: 0 });
         }
         self.next += 1;
         self.next_message += u64::from(count);
@@ -278,7 +284,8 @@ impl Author {
         }
     }
 
-    fn close(&mut self, awaited: &Awaited, confirmed: usize, news: &mut VecDeque<News>) {
+    fn close(&mut self, awaited: &Awaited, here: usize, news: &mut VecDeque<News>) {
+        let confirmed = here + awaited.gone;
         if confirmed < awaited.audience {
             self.tally.partial += 1;
         }

@@ -77,7 +77,7 @@ impl Logs {
         if hash == self.hash() {
             self.trickle.on_equal();
             self.joining.on_compared();
-            let head = self.author.head();
+            let head = self.logs.get(&self.own).map_or(1, |log| log.next);
             self.author.on_confirm(from, head, ctx.now, ctx.config, ctx.news);
             if told_all {
                 self.frontier_at = None;
@@ -127,6 +127,12 @@ impl Logs {
                 self.hash = None;
                 self.deliver(id, ctx);
             }
+        }
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        if log.ask.round > ROUNDS_PATIENT && progress.next > log.next && floor <= log.next {
+            // Somebody has it after all: asking had slowed down for nothing.
+            log.ask.round = ROUNDS_PATIENT;
+            log.ask.at = earlier(log.ask.at, Some(ctx.now + self.round_trip.pause(0, ctx.config)));
         }
         self.look_for_told(id, ctx);
     }
@@ -240,7 +246,7 @@ impl Logs {
         let (lacking, held) = (log.known - log.next, log.held.range(log.next..).next().is_some());
         log.forget_claims();
         if (ended || log.said_bye) && !held && lacking > 0 {
-            ctx.stats.lost += lacking;
+            ctx.stats.lost = ctx.stats.lost.saturating_add(lacking);
             ctx.news.push_back(News::Gap { log: id, nick: None, count: lacking });
         }
     }
@@ -255,6 +261,8 @@ impl Logs {
         }
         let mut repairs = Repairs::default();
         for hole in &nack.holes {
+            // Nobody is believed to lack more than can be asked for at once.
+            let hole = &Hole { to: hole.to.min(hole.from.saturating_add(ctx.config.ask_max)), ..*hole };
             if asked.is_none() {
                 self.hold_back(hole, ctx);
             }

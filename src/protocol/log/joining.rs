@@ -42,7 +42,7 @@ pub(super) enum Joining {
 }
 
 /// Entries of one log delivered at once.
-const DELIVERED_MAX: u64 = 32;
+const DELIVERED_MAX: u64 = 4;
 
 impl Joining {
     /// Somebody is online: from now on we are joining.
@@ -82,12 +82,14 @@ impl Logs {
         };
         // History that is gathered waits for nobody to read it.
         let reader_ready = self.reader_ready;
-        let takes = |next: u64| reader_ready || matches!(history, History::Until(until) if is_joining && next < until);
+        let own = id == self.own;
+        let takes =
+            |next: u64| own || reader_ready || matches!(history, History::Until(until) if is_joining && next < until);
         let (before, mut news) = (log.next, Vec::new());
         while takes(log.next) && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {
-            if log.next - before >= DELIVERED_MAX {
+            if !own && log.next - before >= DELIVERED_MAX {
                 // The rest in a moment: by then whoever reads may have had enough.
-                self.deliver_at = Some(ctx.now);
+                self.deliver_at = Some(ctx.now + Duration::from_millis(1));
                 break;
             }
         }

@@ -230,7 +230,7 @@ impl Log {
             let count = entry.first - self.next_message;
             // What was said before we joined and is kept by nobody any more is no loss of ours.
             if !history {
-                stats.lost += count;
+                stats.lost = stats.lost.saturating_add(count);
                 news.extend([News::Gap { log: id, nick: self.nick.clone(), count }]);
             }
         } else if entry.first < self.next_message {
@@ -241,6 +241,12 @@ impl Log {
         self.next_message = entry.first.saturating_add(u64::from(entry.count));
         let lines = self.lines(entry);
         let Some(arrival) = arrival else { return true };
+        // A message of which a part is gone, or whose content is not what it says.
+        let lost = u64::from(entry.count).saturating_sub(lines.len() as u64);
+        if lost > 0 && !history && entry.kind == ENTRY_TEXT {
+            stats.lost = stats.lost.saturating_add(lost);
+            news.extend([News::Gap { log: id, nick: self.nick.clone(), count: lost }]);
+        }
         stats.delivered += lines.len() as u64;
         news.extend((entry.first..).zip(lines).map(|(seq, text)| {
             let (nick, wall) = (nick.clone(), WallTime(entry.wall_ms));
