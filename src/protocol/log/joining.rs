@@ -83,11 +83,11 @@ impl Logs {
         // History that is gathered waits for nobody to read it.
         let reader_ready = self.reader_ready;
         let own = id == self.own;
-        let takes =
-            |next: u64| own || reader_ready || matches!(history, History::Until(until) if is_joining && next < until);
+        let gathers = |next: u64| is_joining && matches!(history, History::Until(until) if next < until);
+        let takes = |next: u64| own || reader_ready || gathers(next);
         let (before, mut news) = (log.next, Vec::new());
         while takes(log.next) && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {
-            if !own && log.next - before >= DELIVERED_MAX {
+            if !own && !gathers(log.next) && log.next - before >= DELIVERED_MAX {
                 // The rest in a moment: by then whoever reads may have had enough.
                 self.deliver_at = Some(ctx.now + Duration::from_millis(1));
                 break;
