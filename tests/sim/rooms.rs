@@ -8,7 +8,7 @@ use crate::scenarios::{millis, secs, talk};
 use crate::world::{World, seed_or};
 
 #[test]
-fn a_chain_of_networks_is_all_hold_the_same() {
+fn a_chain_of_networks_is_one_room() {
     for loss in [0.0, 0.2] {
         let mut world = World::new(seed_or(41), Faults::rough(loss, 0.0, 1));
         for _ in 0..2 {
