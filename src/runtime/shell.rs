@@ -118,8 +118,13 @@ impl Shell {
     pub(super) fn close(mut self, status: u8) -> u8 {
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
-        self.teller.output.flush(|| patient && signals.next().is_none());
+        let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
         terminal::leave();
+        if lost > 0 {
+            output::complain(&format!(
+                "{lost} lines are lost: whoever reads standard output did not take them in time"
+            ));
+        }
         if let Some(remark) = self.ending.remark(status, self.wait) {
             output::complain(&remark);
         }
