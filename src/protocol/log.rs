@@ -187,7 +187,7 @@ impl Logs {
         if self.open_log(log, head, Source::Author, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
             entry.heard_at = ctx.now;
-            entry.note_author(log.author, head);
+            entry.note_author(log.author, head, ctx.now);
             if let (History::Unknown, Some(base)) = (entry.history, base) {
                 entry.history = History::Until(base);
             } else if !joining && entry.history != History::Until(0) && entry.next == 1 {
@@ -204,7 +204,7 @@ impl Logs {
     pub fn on_bye(&mut self, log: LogId, head: u64, ctx: &mut Context<'_>) {
         if self.online.contains_key(&log.author) && self.open_log(log, head, Source::Author, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
-            entry.note_author(log.author, head);
+            entry.note_author(log.author, head, ctx.now);
             entry.said_bye = true;
             self.look_for_holes(log, ctx);
         }

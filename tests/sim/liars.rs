@@ -142,6 +142,23 @@ fn what_a_member_claims_of_the_dead_is_asked_for_a_while_and_no_gap_is_told_on_i
 }
 
 #[test]
+fn what_follows_a_hole_is_shown_though_a_member_claims_to_fill_it() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[9; 32], 3);
+    scene.say_as(&dan, hello("dan", 1));
+    let lines = [1, 2, 3, 5].map(|seq| line(&dan, 3, seq));
+    scene.say(Message::Entries(lines.to_vec()));
+    scene.say_as(&dan, Message::Bye(Bye { head: 6 }));
+    for _ in 0..12 {
+        scene.claim(dan.log(), 6, 1);
+        scene.run_for(5000);
+    }
+    let said = scene.told.iter().filter(|event| matches!(event, Event::Message(_))).count();
+    assert_eq!(said, 4, "{:?}", scene.told);
+    assert!(scene.told.iter().any(|event| matches!(event, Event::Gap { count: 1, .. })), "{:?}", scene.told);
+}
+
+#[test]
 fn claims_of_logs_that_nobody_has_do_not_keep_out_those_who_speak() {
     let mut scene = Scene::new(|config| config.logs_max = 64);
     for author in (100..180).map(|n| Identity::new(&[n; 32], 1)) {

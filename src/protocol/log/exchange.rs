@@ -135,7 +135,7 @@ impl Logs {
         let id = progress.log();
         let Some(log) = self.logs.get_mut(&id) else { return };
         let floor = progress.floor.min(progress.next);
-        log.note_claim(from, progress.next, floor);
+        log.note_claim(from, progress.next, floor, ctx.now);
         // The author itself does not have them any more: nobody gives them for certain.
         if from == id.author && floor > log.next {
             let given = log.claims.beyond(log.next).any(|(_, claim)| claim.floor < floor);
@@ -221,7 +221,7 @@ impl Logs {
         }
         match log.ask.asked {
             _ if log.first_missing().is_none_or(|first| first > log.ask.first) => log.claims.on_progress(),
-            Some(asked) => log.claims.on_vain(asked),
+            Some(asked) => log.claims.on_vain(asked, ctx.now),
             None => {}
         }
         let ended = log.said_bye || online.get(&id.author).is_some_and(|&boot| boot > id.boot);

@@ -196,14 +196,16 @@ impl Log {
     }
 
     /// A peer says how far it has this log.
-    pub(super) fn note_claim(&mut self, peer: PeerId, next: u64, floor: u64) {
-        self.claims.note(peer, next, floor);
-        self.known = self.known.max(next);
+    pub(super) fn note_claim(&mut self, peer: PeerId, next: u64, floor: u64, now: Time) {
+        if self.claims.note(peer, next, floor, now) {
+            self.known = self.known.max(next);
+        }
     }
 
     /// The author itself says how far it is.
-    pub(super) fn note_author(&mut self, author: PeerId, head: u64) {
-        self.note_claim(author, head, 1);
+    pub(super) fn note_author(&mut self, author: PeerId, head: u64, now: Time) {
+        self.claims.trust(author);
+        self.note_claim(author, head, 1, now);
         self.author_said = self.author_said.max(head);
     }
 
@@ -220,7 +222,7 @@ impl Log {
 
     /// Nobody gives what was claimed: believe only what is here.
     pub(super) fn forget_claims(&mut self) {
-        self.claims = Claims::new();
+        self.claims.clear();
         let last = self.held.keys().next_back().map_or(0, |&last| last + 1);
         self.known = self.next.max(last);
         self.ask = Ask::default();
