@@ -6,12 +6,51 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use crate::command::CastChoice;
 use crate::text::{Line, Nick};
 use crate::time::WallTime;
 
-/// The largest native datagram, in bytes: nothing is ever fragmented on an Ethernet or a tunnel.
-pub const DATAGRAM_MAX: usize = 1200;
+/// The largest native datagram on the wire, in bytes: nothing is ever fragmented on an Ethernet or a tunnel.
+pub const SEALED_MAX: usize = 1200;
+
+/// What sealing adds to a datagram: a nonce, the kind once more, an authenticator.
+pub const SEAL_OVERHEAD: usize = 24 + 1 + 16;
+
+/// The largest native datagram before it is sealed; no larger one is sent where nothing is sealed either.
+pub const DATAGRAM_MAX: usize = SEALED_MAX - SEAL_OVERHEAD;
+
+/// The secret of a keyed group.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GroupSecret([u8; 32]);
+
+impl GroupSecret {
+    /// The secret that these bytes are.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl Drop for GroupSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl std::fmt::Debug for GroupSecret {
+    /// Never prints the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GroupSecret")
+    }
+}
 
 /// How a node behaves.
 #[derive(Clone, Debug)]
@@ -20,6 +59,8 @@ pub struct Config {
     pub nick: Nick,
     /// The group; with its port it decides who is in one room.
     pub group: SocketAddr,
+    /// The secrets of a keyed group: the first seals, each opens. None: the group is open.
+    pub secrets: Vec<GroupSecret>,
     /// Which cast carries group messages.
     pub cast: CastChoice,
     /// Peers to greet by unicast, as long as they are silent.
@@ -117,6 +158,7 @@ impl Config {
         Self {
             nick,
             group,
+            secrets: Vec::new(),
             cast: CastChoice::Auto,
             static_peers: Vec::new(),
             ephemeral: false,

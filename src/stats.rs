@@ -32,6 +32,8 @@ counters! {
     echoes,
     /// Datagrams of another group on our port.
     other_group,
+    /// Datagrams that were not sealed with a key of our group.
+    outsiders,
     /// Datagrams of a protocol version we do not speak.
     other_version,
     /// Datagrams of a kind we do not know.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::{Context, Node, Standing, context, standing};
 use crate::address::{Cast, SegmentId};
-use crate::crypto::peer_id;
+use crate::crypto::{Opened, peer_id};
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
 use crate::protocol::{Believed, To};
 use crate::wire::body::{Hello, bytes as wire_id};
-use crate::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, Signed, WireError, parse_entry};
+use crate::wire::header::Header;
+use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, kind, parse_entry};
 
 /// Addresses whose unknown version is remembered as told. When full, no further one is told.
 const VERSIONS_TOLD_MAX: usize = 64;
@@ -21,12 +22,18 @@ impl Node {
     pub(super) fn on_datagram(&mut self, segment: SegmentId, cast: Cast, from: SocketAddr, bytes: &[u8]) {
         self.stats.heard += 1;
         self.stats.heard_bytes += bytes.len() as u64;
+        let opened = self.keyring.open(bytes);
+        let bytes = match &opened {
+            Opened::AsItIs => bytes,
+            Opened::Inside(inside) => inside,
+            Opened::Outsider => return self.on_outsider(bytes),
+        };
         let datagram = match Datagram::parse(bytes) {
             Ok(datagram) => datagram,
             Err(WireError::Plain) => return self.on_plain(Arrival { segment, cast, address: from }, bytes),
             Err(why) => return self.on_unreadable(why, from),
         };
-        if datagram.header.group_tag != self.group_tag {
+        if !self.keyring.is_ours(datagram.header.group_tag) {
             self.stats.other_group += 1;
             return;
         }
@@ -37,9 +44,20 @@ impl Node {
         }
     }
 
+    /// In a keyed group nobody is heard who does not have the key, and nobody answered.
+    fn on_outsider(&mut self, bytes: &[u8]) {
+        match Header::parse(bytes) {
+            Ok((header, _)) if self.keyring.is_ours(header.group_tag) => self.stats.forged += 1,
+            Ok(_) => self.stats.other_group += 1,
+            Err(_) => self.stats.outsiders += 1,
+        }
+    }
+
     fn on_unreadable(&mut self, why: WireError, from: SocketAddr) {
         match why {
             WireError::Plain | WireError::Malformed => self.stats.malformed += 1,
+            // A keyed group on our port.
+            WireError::Kind(kind::SEALED) => self.stats.other_group += 1,
             WireError::Kind(_) => self.stats.unknown_kind += 1,
             WireError::Version(version) => {
                 self.stats.other_version += 1;
@@ -156,7 +174,7 @@ impl Node {
                 self.logs.on_duplicate(log, &mut context!(self));
             }
             Wants::New | Wants::TooFar
-                if !(self.verifier)(signed.author(), ENTRY_DOMAIN, signed.bytes, signed.signature) =>
+                if !(self.verifier)(signed.author(), self.entry_domain(), signed.bytes, signed.signature) =>
             {
                 self.stats.forged += 1;
                 return;

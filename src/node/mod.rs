@@ -32,7 +32,7 @@ use std::time::Duration;
 use crate::address::{Cast, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
-use crate::crypto::{Identity, Verifier, open_group_tag, verify};
+use crate::crypto::{Identity, Keyring, Verifier, verify};
 use crate::event::{Event, PeerName};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
@@ -45,7 +45,7 @@ use crate::stats::Stats;
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 use crate::wire::body::{ENTRY_TEXT, Entry};
-use crate::wire::{ENTRY_DOMAIN, encode_entry};
+use crate::wire::{ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, encode_entry};
 use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
@@ -143,7 +143,7 @@ pub struct Node {
     identity: Identity,
     verifier: Verifier,
     config: Config,
-    group_tag: [u8; 8],
+    keyring: Keyring,
     rng: Rng,
     now: Time,
     wake: Option<Time>,
@@ -212,7 +212,7 @@ impl Node {
             Logs::new(identity.log(), &ctx)
         };
         Self {
-            group_tag: open_group_tag(config.group),
+            keyring: Keyring::new(&config.secrets, config.group),
             membership: Membership::new(config.nick.clone(), now),
             session: Session::new(now, &config),
             logs,
@@ -353,6 +353,12 @@ impl Node {
         &self.identity
     }
 
+    /// Whether anybody on the network can read what is said.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.keyring.is_open()
+    }
+
     /// Which cast carries group messages.
     #[must_use]
     pub const fn cast(&self) -> CastChoice {
@@ -402,7 +408,7 @@ impl Node {
                 kind: ENTRY_TEXT,
                 body: draft.body.as_slice().into(),
             };
-            let raw = encode_entry(&entry, |bytes| self.identity.sign(ENTRY_DOMAIN, bytes));
+            let raw = encode_entry(&entry, |bytes| self.identity.sign(self.entry_domain(), bytes));
             Believed { log: self.identity.log(), seq: draft.seq, raw }
         });
         let entries = entries.collect();
@@ -412,6 +418,11 @@ impl Node {
             self.events
                 .push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
         }
+    }
+
+    /// What entries are signed for: what was said in an open group was not said in a keyed one.
+    const fn entry_domain(&self) -> &'static [u8] {
+        if self.keyring.is_open() { ENTRY_DOMAIN } else { KEYED_ENTRY_DOMAIN }
     }
 
     /// One look at everything that time can move.

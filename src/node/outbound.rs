@@ -67,9 +67,11 @@ impl Node {
         let (key, boot) = (*self.identity.public(), self.identity.boot());
         let sender = Sender { key, boot, counter: self.outbound.counter };
         let sign = |bytes: &[u8]| self.identity.sign(DATAGRAM_DOMAIN, bytes);
-        encode(&mut self.outbound.bytes, self.group_tag, &sender, &post.message, sign);
+        encode(&mut self.outbound.bytes, self.keyring.tag(), &sender, &post.message, sign);
         let len = self.outbound.bytes.len();
         debug_assert!(len <= DATAGRAM_MAX, "{len} bytes: {:?}", post.message);
+        let salt = [self.rng.next_u64(), boot, self.outbound.counter];
+        self.keyring.seal(&mut self.outbound.bytes, &salt);
         self.by_stream(&post.to);
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Context, Node, Output, context};
 use crate::address::{Cast, StreamId};
-use crate::crypto::peer_id;
+use crate::crypto::{Opened, peer_id};
 use crate::event::Arrival;
 use crate::id::PeerId;
 use crate::protocol::{To, earlier};
@@ -262,12 +262,21 @@ impl Node {
 
     /// A datagram that came on a stream. False if whoever sent it is not one of us.
     fn on_stream_datagram(&mut self, stream: StreamId, address: SocketAddr, bytes: &[u8]) -> bool {
+        let opened = self.keyring.open(bytes);
+        let bytes = match &opened {
+            Opened::AsItIs => bytes,
+            Opened::Inside(inside) => inside,
+            Opened::Outsider => {
+                self.stats.outsiders += 1;
+                return false;
+            }
+        };
         let Ok(datagram) = Datagram::parse(bytes) else {
             self.stats.malformed += 1;
             return false;
         };
         let (Some(signed), Ok(message)) = (&datagram.signed, datagram.message()) else { return false };
-        if datagram.header.group_tag != self.group_tag {
+        if !self.keyring.is_ours(datagram.header.group_tag) {
             self.stats.other_group += 1;
             return false;
         }

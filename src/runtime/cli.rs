@@ -84,6 +84,10 @@ struct Arguments {
     #[argh(option, arg_name = "DIR")]
     state_dir: Option<PathBuf>,
 
+    /// speak sealed, with the key in FILE (udpnode keygen makes one)
+    #[argh(option, short = 'k', arg_name = "FILE")]
+    key_file: Option<PathBuf>,
+
     /// keep nothing: use a new key for this run only
     #[argh(switch)]
     ephemeral: u8,
@@ -133,7 +137,17 @@ struct Arguments {
 #[argh(subcommand)]
 enum Subcommand {
     Who(jobs::Who),
+    Keygen(Keygen),
     Completions(Completions),
+}
+
+/// make the key of a group: into FILE, or to standard output
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "keygen", help_triggers("-h", "--help"))]
+struct Keygen {
+    /// a file that is not there yet
+    #[argh(positional, arg_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 /// Where key and lock are kept.
@@ -170,6 +184,7 @@ pub(crate) struct Settings {
     pub(crate) tcp: bool,
     pub(crate) plain: Option<Plain>,
     pub(crate) keep: Keep,
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) json: bool,
     pub(crate) stay: bool,
     pub(crate) commands: bool,
@@ -195,6 +210,8 @@ pub(crate) enum Asked {
     Run(Box<Settings>),
     /// To ask this of the node that is meant, or of one that is started for it.
     Ask(Box<Settings>, Which, Job),
+    /// To make a group key, in a file or on standard output.
+    Keygen(Option<PathBuf>),
     /// To print this and exit with 0.
     Print(String),
 }
@@ -242,6 +259,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         Some(Subcommand::Completions(Completions { shell })) => {
             Settings::check(arguments)?;
             return Ok(Asked::Print(completions::script(shell, &Arguments::get_args_info())));
+        }
+        Some(Subcommand::Keygen(Keygen { file })) => {
+            Settings::check(arguments)?;
+            return Ok(Asked::Keygen(file));
         }
         Some(Subcommand::Who(who)) => who.asked(),
     };
@@ -363,6 +384,7 @@ impl Settings {
             tcp: tcp > 0,
             plain,
             keep,
+            key_file: arguments.key_file,
             json: json > 0,
             stay: stay > 0,
             commands: commands > 0,
@@ -438,6 +460,7 @@ impl Plain {
             ("--peer", !arguments.peer.is_empty()),
             ("--history", arguments.history.is_some()),
             ("--state-dir", arguments.state_dir.is_some()),
+            ("--key-file", arguments.key_file.is_some()),
             ("--commands", arguments.commands > 0),
         ];
         if let Some((name, _)) = senseless.iter().find(|(_, given)| *given) {

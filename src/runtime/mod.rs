@@ -21,6 +21,7 @@ mod ending;
 mod holder;
 mod interfaces;
 mod jobs;
+mod keyfile;
 mod lines;
 mod network;
 mod output;
@@ -38,7 +39,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::unistd::{User, gethostname, getuid};
@@ -46,6 +47,7 @@ use nix::unistd::{User, gethostname, getuid};
 use self::ask::{AskError, Which};
 use self::cli::{Asked, Environment, Keep, Settings, UsageError};
 use self::jobs::Job;
+use self::keyfile::KeyFileError;
 use self::network::NetworkError;
 use self::shell::{Shell, Who};
 use self::signals::SignalError;
@@ -60,6 +62,8 @@ enum Failure {
     Usage(UsageError),
     /// The key must not be used.
     State(StateError),
+    /// There is no group key.
+    KeyFile(KeyFileError),
     /// There is nothing to chat over.
     Network(NetworkError),
     /// A TCP port that was asked for cannot be had.
@@ -79,6 +83,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(why) => why.fmt(f),
             Self::State(why) => why.fmt(f),
+            Self::KeyFile(why) => why.fmt(f),
             Self::Network(why) => why.fmt(f),
             Self::Listen(why) => why.fmt(f),
             Self::Signal(why) => why.fmt(f),
@@ -106,11 +111,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             0
         }
+        Ok(Asked::Keygen(path)) => keygen(path.as_deref()).map_or_else(|why| fail(&Failure::KeyFile(why)), |()| 0),
         Ok(Asked::Run(settings)) => run(*settings, None).unwrap_or_else(|why| fail(&why)),
         Ok(Asked::Ask(settings, which, job)) => ask(*settings, &which, job).unwrap_or_else(|why| fail(&why)),
         Err(why) => fail(&Failure::Usage(why)),
     };
     ExitCode::from(status)
+}
+
+fn keygen(path: Option<&Path>) -> Result<(), KeyFileError> {
+    match path {
+        Some(path) => keyfile::create(path),
+        None => {
+            let text = keyfile::generate()?;
+            io::stdout().write_all(text.as_bytes()).map_err(|why| KeyFileError::Io(PathBuf::from("-"), why))
+        }
+    }
 }
 
 fn fail(why: &Failure) -> u8 {
@@ -144,6 +160,9 @@ fn native(settings: &Settings, asks: bool) -> Result<Who, Failure> {
     let nick = settings.nick(&environment()).map_err(Failure::Usage)?;
     let mut config = settings.config(nick, asks || !console::Console::is_terminal()).map_err(Failure::Usage)?;
     config.stay |= asks;
+    if let Some(path) = &settings.key_file {
+        config.secrets = keyfile::read(path, config.group).map_err(Failure::KeyFile)?;
+    }
     let state = state_of(settings, &config).map_err(Failure::State)?;
     config.ephemeral = state.ephemeral;
     config.woke = shell::wall();

@@ -34,6 +34,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) plain_name: &'a str,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) group: SocketAddr,
+    /// Only who has the key of the group can read what is said.
+    pub(crate) keyed: bool,
 }
 
 /// The event as a line of text, if a person is told about it. Warnings are not: they have a place
@@ -179,14 +181,23 @@ pub(crate) fn json_ready(ready: &Ready<'_>) -> String {
     let name = ready.own.map_or(ready.plain_name, |(own, _)| own.nick.as_str());
     let object = object.text("name", name).raw("addresses", &format!("[{}]", addresses.join(",")));
     let object = object.text("group", &ready.group.to_string());
-    if ready.own.is_some() { object.finish() } else { object.flag("plain", true).finish() }
+    match ready.own {
+        Some(_) => object.flag("keyed", ready.keyed).finish(),
+        None => object.flag("plain", true).finish(),
+    }
 }
 
 /// That everything is open, for somebody at a terminal.
 pub(crate) fn greeting(ready: &Ready<'_>) -> String {
     let addresses: Vec<String> = ready.addresses.iter().map(ToString::to_string).collect();
     let hint = if ready.own.is_some() { "/help lists the commands" } else { "plain text; quit leaves" };
-    format!("* {} in {} from {}; {hint}", ready.label, ready.group, addresses.join(", "))
+    let room = match ready.keyed {
+        _ if ready.own.is_none() => "",
+        true => "the keyed group ",
+        // Said where people see it, and once: there is no other sign of it.
+        false => "the OPEN group ",
+    };
+    format!("* {} in {room}{} from {}; {hint}", ready.label, ready.group, addresses.join(", "))
 }
 
 /// One JSON object under construction. Its keys keep their order, for people who read along.
@@ -397,7 +408,14 @@ mod tests {
     fn ready_tells_a_script_who_we_are() {
         let own = bob(false);
         let group = "239.192.7.7:5007".parse().expect("a group");
-        let mut ready = Ready { label: "bob", own: Some((&own, 7)), plain_name: "", addresses: vec![address()], group };
+        let mut ready = Ready {
+            label: "bob",
+            own: Some((&own, 7)),
+            plain_name: "",
+            addresses: vec![address()],
+            group,
+            keyed: false,
+        };
         let json: serde_json::Value = serde_json::from_str(&json_ready(&ready)).expect("JSON");
         let expected = serde_json::json!({
             "event": "ready", "id": PeerId([7; 16]).to_string(), "boot": 7, "name": "bob",

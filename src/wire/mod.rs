@@ -35,6 +35,9 @@ pub const DATAGRAM_DOMAIN: &[u8] = b"udpnode datagram 1\0";
 /// See [`DATAGRAM_DOMAIN`].
 pub const ENTRY_DOMAIN: &[u8] = b"udpnode entry 1\0";
 
+/// See [`DATAGRAM_DOMAIN`]; entries of keyed groups.
+pub const KEYED_ENTRY_DOMAIN: &[u8] = b"udpnode keyed entry 1\0";
+
 /// What stands before the body and behind it, in a signed datagram.
 pub const SIGNED_OVERHEAD: usize = HEADER_LEN + SENDER_LEN + SIGNATURE_LEN;
 
@@ -78,6 +81,8 @@ pub mod kind {
     pub const DIRECT: u8 = 6;
     /// It is here.
     pub const RECEIPT: u8 = 7;
+    /// Any of the others, sealed for those who hold the key of the group.
+    pub const SEALED: u8 = 16;
 }
 
 /// What one datagram says.

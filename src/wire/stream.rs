@@ -7,7 +7,7 @@
 //!
 //! Another mode, once there is one, says how what follows is sealed.
 
-use crate::config::DATAGRAM_MAX;
+use crate::config::SEALED_MAX;
 use crate::wire::VERSION;
 use crate::wire::header::MAGIC;
 
@@ -64,7 +64,7 @@ impl Deframer {
         }
         let Some(&head) = self.pending.first_chunk::<2>() else { return Ok(2) };
         let len = usize::from(u16::from_be_bytes(head));
-        if len <= DATAGRAM_MAX { Ok(2 + len) } else { Err(NotOurs) }
+        if len <= SEALED_MAX { Ok(2 + len) } else { Err(NotOurs) }
     }
 
     /// Hands out what is complete.
@@ -125,8 +125,8 @@ mod tests {
         #[test]
         fn any_bytes_are_taken_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..5000)) {
             let mut deframer = Deframer { began: true, ..Deframer::default() };
-            let _ = deframer.feed(&bytes, |frame| assert!(frame.len() <= DATAGRAM_MAX));
-            prop_assert!(deframer.pending.len() <= DATAGRAM_MAX + 2);
+            let _ = deframer.feed(&bytes, |frame| assert!(frame.len() <= SEALED_MAX));
+            prop_assert!(deframer.pending.len() <= SEALED_MAX + 2);
         }
     }
 }

@@ -100,17 +100,28 @@ impl Shell {
         Ok(shell)
     }
 
+    fn keyed(&self) -> bool {
+        self.machine.native().is_some_and(|node| !node.is_open())
+    }
+
     fn greet(&mut self, plain_name: &str) {
         let (label, name, addresses) = self.standing();
         let own = name.as_ref().map(|(name, boot)| (name, *boot));
-        self.teller.ready(&Ready { label: &label, own, plain_name, addresses, group: self.group });
+        self.teller.ready(&Ready { label: &label, own, plain_name, addresses, group: self.group, keyed: self.keyed() });
     }
 
     /// Who we are and where, as a client of the control socket is told it first.
     pub(super) fn ready_event(&self) -> String {
         let (label, name, addresses) = self.standing();
         let own = name.as_ref().map(|(name, boot)| (name, *boot));
-        render::json_ready(&Ready { label: &label, own, plain_name: "", addresses, group: self.group })
+        render::json_ready(&Ready {
+            label: &label,
+            own,
+            plain_name: "",
+            addresses,
+            group: self.group,
+            keyed: self.keyed(),
+        })
     }
 
     fn standing(&self) -> (String, Option<(PeerName, u64)>, Vec<SocketAddr>) {
