@@ -8,6 +8,7 @@ mod direct;
 mod driver;
 mod exit;
 mod input;
+mod keyed;
 mod lines;
 mod plain;
 mod state;
