@@ -102,13 +102,22 @@ impl Peer {
         self.paths.values().all(|path| path.only_unicast(now, self.every))
     }
 
-    /// The segment and address to reach it by: the lowest segment where it is heard now, else the
-    /// one where it was heard last.
+    /// The segments where it is heard now, and its address there.
+    pub fn fresh_paths(&self) -> impl Iterator<Item = (SegmentId, &Path)> {
+        let fresh = self.paths.iter().filter(|(_, path)| path.heard_casts(self.heard_at, self.every) != 0);
+        fresh.map(|(&segment, path)| (segment, path))
+    }
+
+    /// The segment and address to reach it by: the lowest segment where it is heard now and does not
+    /// say that it hears nothing of us, else the lowest where it is heard now, else the one where it
+    /// was heard last.
     #[must_use]
     pub fn best_path(&self) -> Option<(SegmentId, SocketAddr)> {
-        let now = self.heard_at;
-        let fresh = self.paths.iter().find(|(_, path)| path.heard_casts(now, self.every) != 0);
-        let best = fresh.or_else(|| self.paths.iter().max_by_key(|(_, path)| path.heard_last()));
+        let both_ways = self.fresh_paths().find(|(_, path)| path.hears_us != Some(0));
+        if let Some((segment, path)) = both_ways.or_else(|| self.fresh_paths().next()) {
+            return Some((segment, path.address));
+        }
+        let best = self.paths.iter().max_by_key(|(_, path)| path.heard_last());
         best.map(|(&segment, path)| (segment, path.address))
     }
 }
