@@ -3,7 +3,6 @@
 # seen within a second, one that comes or changes its address is used well within one, one that is
 # deleted and made anew is heard again; a firewall that refuses to send is told of once; and who
 # stood still does not take everybody for lost.
-# Mostly waits.
 . "$(dirname "$0")/lib.sh"
 command -v nft >/dev/null || skip_all "needs nftables"
 

@@ -39,6 +39,7 @@ for cast in multicast broadcast; do
     rm -f "$T"/*.in
     start pam a --plain --cast $cast
     start pat b --plain --cast $cast
+    for n in pam pat; do tells $n ready; done
     start pip twin --plain --cast $cast
     for n in pam pat; do check "$n hears one that comes by $cast" tells $n message plain=true "text=pip: Entering user"; done
     for n in pam pip; do say $n "$n says it"; say $n "$n says it"; say $n "$n has said it"; done
