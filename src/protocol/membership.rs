@@ -263,8 +263,8 @@ impl Membership {
         let me = body::bytes(ctx.me);
         let heard = hello.heard.iter().find(|heard| heard.id == me);
         // It tells everybody it hears, and has had time to hear us: then it does not.
-        let deaf =
-            hello.heard.len() < HEARD_MAX && hello.flags & FLAG_ASKS == 0 && ctx.now.since(peer.met_at) > DEAF_AFTER;
+        let met_at = peer.paths.get(&origin.segment).map_or(ctx.now, |path| path.since.max(peer.met_at));
+        let deaf = hello.heard.len() < HEARD_MAX && hello.flags & FLAG_ASKS == 0 && ctx.now.since(met_at) > DEAF_AFTER;
         if let Some(casts) = heard.map(|heard| heard.casts).or_else(|| deaf.then_some(0)) {
             peer.note_hears_us(origin.segment, casts);
         }
@@ -402,7 +402,7 @@ impl Membership {
     }
 }
 
-/// Who has not heard us this long after we met will not.
+/// Who has not heard us this long after we met on a segment will not hear us there.
 const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// Greetings to a newcomer are spread over this time for each peer known, ...
 const GREETING_SPREAD: Duration = Duration::from_millis(2);

@@ -131,6 +131,21 @@ fn where_a_family_fails_the_other_carries_it() {
 }
 
 #[test]
+fn a_family_that_comes_later_is_not_taken_for_deaf() {
+    let mut hosts = [Host::new(1, &[V4]), Host::new(2, &[V4])];
+    live(&mut hosts, 0, 10_000, everything);
+    for (last, host) in (1..).zip(&mut hosts) {
+        host.sent.clear();
+        let v6 = Host::new(last, &[V6]).segments.remove(0);
+        host.node.handle_input(at(10_000), Input::Segment(SegmentChange::Up(v6.clone())));
+        host.segments.push(v6);
+    }
+    live(&mut hosts, 10_000, 12_000, everything);
+    let unicasts = hosts.iter().flat_map(|host| &host.sent).filter(|(_, cast, _)| *cast == Cast::Unicast);
+    assert_eq!(unicasts.count(), 0);
+}
+
+#[test]
 fn who_has_both_passes_on_what_others_cannot_hear_and_nothing_else() {
     // Two of both families, one of IPv6; then one of IPv4 comes as well.
     let mut hosts = vec![Host::new(1, &[V4, V6]), Host::new(2, &[V4, V6]), Host::new(3, &[V6])];

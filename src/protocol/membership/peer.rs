@@ -55,6 +55,8 @@ pub struct Peer {
 pub struct Path {
     /// The source of its last datagram there; never something it says.
     pub address: SocketAddr,
+    /// When it was first heard there.
+    pub(super) since: Time,
     heard: [Option<Time>; 3],
     hears_us: Option<u8>,
 }
@@ -85,7 +87,7 @@ impl Peer {
 
     pub(super) fn note_path(&mut self, origin: &Origin, now: Time) {
         (self.heard_at, self.last_address) = (now, origin.address);
-        let fresh = Path { address: origin.address, heard: [None; 3], hears_us: None };
+        let fresh = Path { address: origin.address, since: now, heard: [None; 3], hears_us: None };
         let path = self.paths.entry(origin.segment).or_insert(fresh);
         path.address = origin.address;
         path.heard[slot(origin.cast)] = Some(now);
