@@ -15,6 +15,8 @@ mod figures;
 mod long;
 #[path = "sim/net.rs"]
 mod net;
+#[path = "sim/presence.rs"]
+mod presence;
 #[path = "sim/private.rs"]
 mod private;
 #[path = "sim/rooms.rs"]

@@ -72,7 +72,7 @@ impl Membership {
     }
 
     /// Our hello for one segment.
-    fn hello(
+    pub(super) fn hello(
         &self,
         segment: SegmentId,
         whom: Option<PeerId>,
@@ -90,6 +90,7 @@ impl Membership {
             head: standing.head,
             hash: standing.hash,
             heard: self.heard_on(segment, whom, standing, ctx.now),
+            away: self.away.as_ref().map(ToString::to_string),
         }
     }
 
@@ -114,7 +115,7 @@ impl Membership {
     }
 
     /// Time between our hellos: grows with the group, so that the group as a whole stays quiet.
-    fn period(&self, ctx: &Context<'_>) -> Duration {
+    pub(super) fn period(&self, ctx: &Context<'_>) -> Duration {
         let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
         ctx.config.hello_every.max(Duration::from_secs(1) * group / ctx.config.hello_rate)
     }
