@@ -80,6 +80,8 @@ counters! {
     relayed,
     /// Probes sent.
     probes,
+    /// Probes answered.
+    answers,
     /// Suspicions of ours that a peer was gone.
     suspicions,
     /// Suspicions that were refuted, ours and those of others.

@@ -142,6 +142,7 @@ impl Membership {
         if self.silent || origin.cast != Cast::Unicast {
             return;
         }
+        ctx.stats.answers += 1;
         let answer = Message::Answer(Answer { token: probe.token });
         ctx.posts.push_back(Post { to: To::Address(origin.segment, origin.address), message: answer });
         if probe.flags & PROBE_DOUBTS != 0 {
