@@ -84,6 +84,8 @@ pub struct Config {
     pub call_for: Duration,
     /// Byes, this long after the decision to leave. The node is gone after the last.
     pub bye_at: [Duration; 3],
+    /// How long who is told to leave waits for the confirmations of what it said.
+    pub linger: Duration,
     /// How long piped lines wait after somebody joined for somebody else to join.
     pub settle: Duration,
 
@@ -109,6 +111,8 @@ pub struct Config {
     pub trickle_min: Duration,
     /// Longest Trickle interval: a healed partition is noticed within it, and it costs the quiet group two casts.
     pub trickle_max: Duration,
+    /// Where frontiers stay different, they are told again after pauses that double from `trickle_min` to this.
+    pub frontier_max: Duration,
     /// Trickle redundancy constant: this many equal hashes heard silence our own.
     pub trickle_k: u32,
     /// Repairs a second and node, in bytes. Chat must not drown in repairs.
@@ -175,6 +179,7 @@ impl Config {
             lost_every: ms(400),
             call_for: ms(600_000),
             bye_at: [ms(0), ms(40), ms(160)],
+            linger: ms(1000),
             settle: ms(300),
             repeat_at: [ms(30), ms(90), ms(210), ms(450), ms(930)],
             reorder_grace: ms(4),
@@ -187,6 +192,7 @@ impl Config {
             confirm_burst: 16,
             trickle_min: ms(100),
             trickle_max: ms(800),
+            frontier_max: ms(3200),
             trickle_k: 2,
             repair_rate: 2_000_000,
             repair_burst: 128 * 1024,

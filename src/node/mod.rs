@@ -33,7 +33,7 @@ use crate::address::{Cast, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, Verifier, open_group_tag, verify};
-use crate::event::{Event, Outcome, PeerName};
+use crate::event::{Event, PeerName};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::membership::{Membership, Presence};
@@ -270,6 +270,7 @@ impl Node {
             Input::Command(command) => self.on_command(command),
         }
         self.settle();
+        self.stop_lingering();
         self.arm();
         self.check();
     }
@@ -389,7 +390,7 @@ impl Node {
             Command::Away(text) => self.set_away(text),
             Command::Cast(cast) => self.config.cast = cast,
             Command::EndOfInput => self.session.on_end(self.now),
-            Command::Quit => self.leave(Outcome::Complete),
+            Command::Quit => self.quit(),
         }
     }
 
@@ -433,6 +434,7 @@ impl Node {
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
         self.settle();
+        self.stop_lingering();
         self.leave_on_time();
     }
 
@@ -481,7 +483,7 @@ impl Node {
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
         let parts = earlier(parts, self.relay.wake_at());
         let session = match &self.leaving {
-            Some(leaving) => leaving.bye_at(&self.config),
+            Some(leaving) => leaving.wake_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),
         };
         self.wake = earlier(parts, session);

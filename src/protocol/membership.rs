@@ -18,6 +18,7 @@ mod greeting;
 mod peer;
 mod probe;
 mod quality;
+mod strangers;
 mod suspect;
 
 use std::collections::BTreeMap;
@@ -36,13 +37,7 @@ use greeting::HEARD_MAX;
 pub use peer::{Path, Peer, Presence};
 use probe::Vigil;
 pub use quality::Quality;
-
-/// Strangers asked for their hello that are remembered, so that none is asked too often. When
-/// full, nobody more is asked until the oldest is forgotten.
-const ASKED_MAX: usize = 64;
-
-/// No address is asked for its hello more often than this.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+use strangers::Strangers;
 
 /// Who sent an authentic datagram, and how it got here.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +92,7 @@ pub struct Membership {
     hello_at: Option<Time>,
     /// Peers to be greeted by unicast, and when.
     greet: BTreeMap<PeerId, Time>,
-    asked: BTreeMap<SocketAddr, Time>,
+    strangers: Strangers,
     /// Where the next hello goes on telling whom we hear.
     told_up_to: Option<PeerId>,
     /// When the table must be looked through for the silent. Early, never late.
@@ -121,7 +116,7 @@ impl Membership {
             started: now,
             hello_at: Some(now),
             greet: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            strangers: Strangers::default(),
             told_up_to: None,
             sweep_at: None,
             last_joined: None,
@@ -252,33 +247,12 @@ impl Membership {
             ctx.news.push_back(News::Back(origin.id));
             self.recount();
             self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
-            self.on_back(origin.id, ctx);
         }
         self.on_life(origin, ctx);
+        if lost {
+            self.on_back(origin.id, ctx);
+        }
         Admission::Fresh
-    }
-
-    /// Somebody whom we do not know is there: ask for a hello, but not too often.
-    pub fn on_stranger(
-        &mut self,
-        segment: SegmentId,
-        address: SocketAddr,
-        standing: Standing<'_>,
-        ctx: &mut Context<'_>,
-    ) {
-        self.asked.retain(|_, at| ctx.now.since(*at) < ASK_AGAIN_AFTER);
-        if self.asked.contains_key(&address) || self.asked.len() >= ASKED_MAX || self.silent {
-            return;
-        }
-        self.asked.insert(address, ctx.now);
-        self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
-    }
-
-    /// A peer is online but told us too little: ask for its hello.
-    pub fn ask(&mut self, id: PeerId, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        if let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) {
-            self.on_stranger(segment, address, standing, ctx);
-        }
     }
 
     /// A hello. `known` is what [`Membership::on_authentic`] said of it.
@@ -312,7 +286,8 @@ impl Membership {
         let me = body::bytes(ctx.me);
         let heard = hello.heard.iter().find(|heard| heard.id == me);
         // It tells everybody it hears, and has had time to hear us: then it does not.
-        let deaf = hello.heard.len() < HEARD_MAX && ctx.now.since(peer.met_at) > DEAF_AFTER;
+        let deaf =
+            hello.heard.len() < HEARD_MAX && hello.flags & FLAG_ASKS == 0 && ctx.now.since(peer.met_at) > DEAF_AFTER;
         if let Some(casts) = heard.map(|heard| heard.casts).or_else(|| deaf.then_some(0)) {
             peer.note_hears_us(origin.segment, casts);
         }

@@ -15,7 +15,7 @@ use crate::wire::Message;
 use crate::wire::body::{PROBE_DOUBTS, Probe};
 
 /// The time between two calls grows to this part of the time that a peer is lost.
-const CALLS_SLOW: u32 = 8;
+const CALLS_SLOW: u32 = 32;
 /// A segment on which nobody was heard for this long is called into.
 const QUIET_FOR: Duration = Duration::from_secs(1);
 /// While at least so many are lost a part of the group is back with each of them: then hellos are
@@ -31,6 +31,9 @@ impl Membership {
         if let Some(peer) = self.peers.get_mut(&id) {
             // It may have lived all the time and only not answered.
             peer.quality.mute = true;
+        }
+        if self.successors(ctx.me).contains(&id) {
+            self.begin_doubt(id, ctx);
         }
         let soon = ctx.now + REUNION;
         if self.vigil.calls.len() >= MANY && self.hello_at.is_none_or(|at| at > soon) {

@@ -53,8 +53,16 @@ impl Membership {
         for id in due {
             self.greet.remove(&id);
             let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
-            self.post_hello(segment, address, Some(id), 0, standing, ctx);
+            // Whom we have just met may not be who it says, nor where: it is told no more than it told.
+            let mut hello = self.hello(segment, Some(id), 0, standing, ctx);
+            hello.heard.retain(|heard| heard.id == body::bytes(id));
+            ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
         }
+    }
+
+    /// A hello that asks for one and tells of nobody.
+    pub(super) fn asking_hello(&self, segment: SegmentId, standing: Standing<'_>, ctx: &Context<'_>) -> Hello {
+        Hello { heard: Vec::new(), ..self.hello(segment, None, FLAG_ASKS, standing, ctx) }
     }
 
     /// Says hello to one address, telling first whether whoever is there is heard.

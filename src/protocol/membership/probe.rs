@@ -246,7 +246,7 @@ impl Membership {
         }
     }
 
-    fn begin_doubt(&mut self, id: PeerId, ctx: &mut Context<'_>) {
+    pub(super) fn begin_doubt(&mut self, id: PeerId, ctx: &mut Context<'_>) {
         if self.vigil.doubts.contains_key(&id) {
             return;
         }
@@ -264,7 +264,7 @@ impl Membership {
     }
 
     /// Whom we watch: the next on each segment who are not suspected already.
-    fn successors(&self, me: PeerId) -> Vec<PeerId> {
+    pub(super) fn successors(&self, me: PeerId) -> Vec<PeerId> {
         let mut found: BTreeMap<SegmentId, usize> = self.segments.keys().map(|&id| (id, 0)).collect();
         let (mut lacking, mut successors) = (SUCCESSORS * found.len(), Vec::new());
         for (id, peer) in self.ring_after(me) {
