@@ -66,6 +66,7 @@ is "and misses nobody" "$(times n5 lost)" 0
 told "the link's return is told by all" 500 6 back n5 "$(others n5)" bash -c "link up"
 check "the one whose link it is, is told so" tells n5 connected
 told "pulled again, it is told again" 3100 6 lost n5 "$(others n5)" bash -c "link down"
+for _ in $(seq 40); do [ "$(times n5 disconnected)" = 2 ] && break; sleep 0.1; done
 told "its return is told to it as well" 500 6 connected "" n5 bash -c "link up"
 
 told "a bye is told by all" 200 5 left n6 "$(others n6)" kill -TERM "${PID[n6]}"
