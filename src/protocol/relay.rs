@@ -79,7 +79,6 @@ impl Relay {
 fn pass_on(heard: &BTreeSet<SegmentId>, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     let (mut bundle, mut len) = (Vec::new(), 0);
     let mut post = |bundle: Vec<Arc<[u8]>>| {
-        ctx.stats.relayed += bundle.len() as u64;
         ctx.posts.push_back(Post { to: To::Elsewhere(heard.clone()), message: Message::Entries(bundle) });
     };
     for raw in entries {

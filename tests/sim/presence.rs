@@ -22,12 +22,7 @@ use crate::world::{World, seed_or};
 
 /// A group that has met, probed each other and said all its greetings; events before are forgotten.
 fn group(nodes: usize, seed: u64, loss: f64) -> World {
-    let mut world = World::new(seed, Faults::rough(loss, 0.0, 2));
-    world.trusting = true;
-    for _ in 0..nodes {
-        let host = world.add_host(&[0], |_| {});
-        world.start(host);
-    }
+    let mut world = World::trusting(nodes, seed, Faults::rough(loss, 0.0, 2));
     assert!(world.run_until(secs(120), all_met).is_some(), "seed {seed}: {nodes} nodes meet");
     world.run_for(secs(3));
     forget(&mut world);

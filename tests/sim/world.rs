@@ -48,7 +48,7 @@ pub(crate) struct World {
     /// Where each address is: a datagram for one is not offered to all.
     homes: HashMap<(usize, SocketAddr), (usize, usize)>,
     /// Nobody forges: signatures cost nothing, and are not checked.
-    pub(crate) trusting: bool,
+    trusting: bool,
     /// Judges events instead of keeping them.
     pub(crate) watch: Option<Watch>,
 }
@@ -169,13 +169,24 @@ impl World {
         }
     }
 
+    /// As [`World::of`], where signatures are neither made nor checked: nobody forges, and millions are sent.
+    pub(crate) fn trusting(count: usize, seed: u64, faults: Faults) -> Self {
+        let mut world = Self { trusting: true, ..Self::new(seed, faults) };
+        world.populate(count);
+        world
+    }
+
+    fn populate(&mut self, count: usize) {
+        for _ in 0..count {
+            let host = self.add_host(&[0], |_| {});
+            self.start(host);
+        }
+    }
+
     /// A world with `count` nodes on one network, all started at once.
     pub(crate) fn of(count: usize, seed: u64, faults: Faults) -> Self {
         let mut world = Self::new(seed, faults);
-        for _ in 0..count {
-            let host = world.add_host(&[0], |_| {});
-            world.start(host);
-        }
+        world.populate(count);
         world
     }
 
