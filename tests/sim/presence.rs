@@ -207,6 +207,7 @@ fn who_stood_still_for_long_does_not_take_others_for_lost() {
         let told = |is| slowest(&told(&world, &others, 0, is), Time::ZERO);
         assert!(told(lost).is_some() && told(back).is_some(), "{nodes} nodes: others see it go and come");
         assert_eq!(count(&world, 0, |event| lost(event).is_some()), 0, "{nodes} nodes");
+        assert_eq!(count(&world, 0, |e| matches!(e, Event::Disconnected(_))), 0, "{nodes} nodes: it was only asleep");
         no_false_alarm(&world, &[0], "a long pause");
     }
 }
