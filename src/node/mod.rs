@@ -14,6 +14,7 @@
 //! 6. Every table and queue has a maximum, a stated policy when full, and a counter.
 
 mod check;
+mod copies;
 mod inbound;
 mod leaving;
 mod machine;
@@ -46,6 +47,7 @@ use crate::text::Line;
 use crate::time::{Time, WallTime};
 use crate::wire::body::{ENTRY_TEXT, Entry};
 use crate::wire::{ENTRY_DOMAIN, encode_entry};
+use copies::Copies;
 use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
@@ -84,6 +86,10 @@ pub enum Input<'a> {
         /// Whether events are taken.
         ready: bool,
     },
+    /// This machine slept, or stood still: nothing was heard meanwhile, and that means nothing.
+    Resumed,
+    /// Whether streams are accepted, from now on.
+    Listens(bool),
     /// A person asked for something.
     Command(Command),
 }
@@ -171,6 +177,7 @@ pub struct Node {
     alone_told: bool,
     relay_told: bool,
     plain_gate: PlainGate,
+    copies: Copies,
 }
 
 /// The world of a part, from fields that are not the part itself.
@@ -240,6 +247,7 @@ impl Node {
             alone_told: false,
             relay_told: false,
             plain_gate: PlainGate::default(),
+            copies: Copies::default(),
             identity,
             config,
         }
@@ -266,6 +274,12 @@ impl Node {
             Input::Reader { ready } => {
                 self.logs.on_reader(ready, &mut context!(self));
                 self.directs.on_reader(ready, &mut context!(self));
+            }
+            Input::Resumed => self.membership.on_resumed(&context!(self)),
+            Input::Listens(listens) => {
+                if std::mem::replace(&mut self.config.listens, listens) != listens {
+                    self.membership.tell_anew(self.now);
+                }
             }
             Input::Command(command) => self.on_command(command),
         }
@@ -377,7 +391,9 @@ impl Node {
             SegmentChange::Up(segment) => self.membership.on_segment_up(segment, &context!(self)),
             SegmentChange::Down(id) => self.membership.on_segment_down(id),
         }
-        self.logs.set_apart(!self.config.relay && self.membership.segments().count() > 1);
+        // The families of one interface are one network.
+        let networks: BTreeSet<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        self.logs.set_apart(!self.config.relay && networks.len() > 1);
     }
 
     fn on_command(&mut self, command: Command) {

@@ -1,6 +1,6 @@
 //! From a post to datagrams: who gets it, by which cast, and the bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::{Node, Output};
@@ -78,9 +78,13 @@ impl Node {
         if std::mem::replace(&mut self.relay_told, true) {
             return;
         }
-        let names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
-        let text =
-            format!("passing on what is said between the networks of {} (--no-relay ends that)", names.join(", "));
+        let mut names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        names.dedup();
+        let what = match names[..] {
+            [only] => format!("IPv4 and IPv6 on {only}"),
+            _ => format!("the networks of {}", names.join(", ")),
+        };
+        let text = format!("passing on what is said between {what} (--no-relay ends that)");
         self.events.push_back(Event::Notice(text));
     }
 
@@ -101,10 +105,8 @@ impl Node {
     fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
         match to {
             To::Group => self.group_targets(|_, _| true),
-            To::Elsewhere(heard) => self.group_targets(|segment, listener| match listener {
-                // On a segment where it was heard, those beyond a router did not hear it.
-                Some(address) if heard.contains(&segment.id) => !segment.contains(address.ip()),
-                Some(_) => segment.relays,
+            To::Elsewhere(heard) => self.group_targets(|segment, peer| match peer {
+                Some(peer) => !self.hears_one_of(peer, heard) && (segment.relays || heard.contains(&segment.id)),
                 None => false,
             }),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
@@ -115,6 +117,14 @@ impl Node {
                 path.map(|(segment, address)| (segment, Cast::Unicast, address)).into_iter().collect()
             }
         }
+    }
+
+    /// Whether a peer heard for itself what was cast on these segments: it is in one of their networks.
+    /// Those beyond a router did not; who has several paths may have heard it by another than the best.
+    fn hears_one_of(&self, peer: &Peer, segments: &BTreeSet<SegmentId>) -> bool {
+        let mut heard = self.membership.segments().filter(|segment| segments.contains(&segment.id));
+        heard
+            .any(|segment| peer.fresh_paths().any(|(id, path)| id == segment.id && segment.contains(path.address.ip())))
     }
 
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
@@ -129,22 +139,19 @@ impl Node {
 
     /// Everybody who is `meant`, each on the one segment where it is reached best; and on a segment
     /// where nobody is known whoever may be there, if `None` is meant.
-    fn group_targets(
-        &self,
-        meant: impl Fn(&Segment, Option<SocketAddr>) -> bool,
-    ) -> Vec<(SegmentId, Cast, SocketAddr)> {
-        let mut listeners: BTreeMap<SegmentId, Vec<Listener>> = BTreeMap::new();
+    fn group_targets(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<(SegmentId, Cast, SocketAddr)> {
+        let mut listeners: BTreeMap<SegmentId, Vec<(&Peer, Listener)>> = BTreeMap::new();
         let mut nobody_known = true;
         for (_, peer) in self.membership.online() {
             nobody_known = false;
             let Some((segment, address)) = peer.best_path() else { continue };
             let hears = peer.paths.get(&segment).and_then(|path| path.hears_us());
-            listeners.entry(segment).or_default().push(Listener { address, hears });
+            listeners.entry(segment).or_default().push((peer, Listener { address, hears }));
         }
         let mut targets = Vec::new();
         for segment in self.membership.segments() {
-            let mut here = listeners.remove(&segment.id).unwrap_or_default();
-            here.retain(|listener| meant(segment, Some(listener.address)));
+            let here = listeners.remove(&segment.id).unwrap_or_default().into_iter();
+            let here: Vec<_> = here.filter(|&(peer, _)| meant(segment, Some(peer))).map(|(_, here)| here).collect();
             let plan = plan(self.config.cast, segment, &here, nobody_known && meant(segment, None));
             targets.extend(plan.copies.iter().map(|&address| (segment.id, Cast::Unicast, address)));
             targets.extend(plan.cast.and_then(|cast| self.cast_target(segment.id, cast)));

@@ -22,7 +22,7 @@ mod strangers;
 mod suspect;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId, towards};
@@ -98,6 +98,8 @@ pub struct Membership {
     /// When the table must be looked through for the silent. Early, never late.
     sweep_at: Option<Time>,
     last_joined: Option<Time>,
+    /// When we could hear again: silence before it means nothing.
+    resumed_at: Time,
     silent: bool,
     online_count: usize,
 }
@@ -120,6 +122,7 @@ impl Membership {
             told_up_to: None,
             sweep_at: None,
             last_joined: None,
+            resumed_at: now,
             silent: false,
             online_count: 0,
         }
@@ -134,7 +137,18 @@ impl Membership {
     /// Takes another name, and tells it at once.
     pub fn rename(&mut self, nick: Nick, ctx: &Context<'_>) {
         self.nick = nick;
-        self.hello_at = Some(ctx.now);
+        self.tell_anew(ctx.now);
+    }
+
+    /// What our hellos say is out of date.
+    pub fn tell_anew(&mut self, now: Time) {
+        self.hello_at = Some(now);
+    }
+
+    /// We were deaf for a while: others greet us anew, as we greet them, before they count as lost.
+    pub fn on_resumed(&mut self, ctx: &Context<'_>) {
+        self.resumed_at = ctx.now;
+        self.start_greeting(ctx.now);
     }
 
     /// What we say about being away.
@@ -204,8 +218,8 @@ impl Membership {
     /// The segment to reach an address by: the one it is on, else the first of its family, for the
     /// kernel to route.
     #[must_use]
-    pub fn segment_towards(&self, ip: IpAddr) -> Option<SegmentId> {
-        towards(self.segments.values(), ip).map(|segment| segment.id)
+    pub fn segment_towards(&self, to: SocketAddr) -> Option<SegmentId> {
+        towards(self.segments.values(), to).map(|segment| segment.id)
     }
 
     /// A segment is there: greet those on it.
@@ -286,8 +300,8 @@ impl Membership {
         let me = body::bytes(ctx.me);
         let heard = hello.heard.iter().find(|heard| heard.id == me);
         // It tells everybody it hears, and has had time to hear us: then it does not.
-        let deaf =
-            hello.heard.len() < HEARD_MAX && hello.flags & FLAG_ASKS == 0 && ctx.now.since(peer.met_at) > DEAF_AFTER;
+        let met_at = peer.paths.get(&origin.segment).map_or(ctx.now, |path| path.since.max(peer.met_at));
+        let deaf = hello.heard.len() < HEARD_MAX && hello.flags & FLAG_ASKS == 0 && ctx.now.since(met_at) > DEAF_AFTER;
         if let Some(casts) = heard.map(|heard| heard.casts).or_else(|| deaf.then_some(0)) {
             peer.note_hears_us(origin.segment, casts);
         }
@@ -415,7 +429,7 @@ impl Membership {
         let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
         // It may not have had occasion yet to tell that there are more of us, and that it says hello less often.
         let every = peer.every.max(self.period(ctx));
-        Some(self.vigil.patient_from(peer.heard_at) + every * ctx.config.lost_after)
+        Some(self.vigil.patient_from(peer.heard_at.max(self.resumed_at)) + every * ctx.config.lost_after)
     }
 
     fn sweep(&mut self, ctx: &mut Context<'_>) {
@@ -435,7 +449,7 @@ impl Membership {
     }
 }
 
-/// Who has not heard us this long after we met will not.
+/// Who has not heard us this long after we met on a segment will not hear us there.
 const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// Greetings to a newcomer are spread over this time for each peer known, ...
 const GREETING_SPREAD: Duration = Duration::from_millis(2);

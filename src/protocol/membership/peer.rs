@@ -61,6 +61,8 @@ pub struct Peer {
 pub struct Path {
     /// The source of its last datagram there; never something it says.
     pub address: SocketAddr,
+    /// When it was first heard there.
+    pub(super) since: Time,
     heard: [Option<Time>; 3],
     hears_us: Option<u8>,
 }
@@ -94,7 +96,7 @@ impl Peer {
 
     pub(super) fn note_path(&mut self, origin: &Origin, now: Time) {
         (self.heard_at, self.last_address) = (now, origin.address);
-        let fresh = Path { address: origin.address, heard: [None; 3], hears_us: None };
+        let fresh = Path { address: origin.address, since: now, heard: [None; 3], hears_us: None };
         let path = self.paths.entry(origin.segment).or_insert(fresh);
         path.address = origin.address;
         path.heard[slot(origin.cast)] = Some(now);
@@ -111,13 +113,22 @@ impl Peer {
         self.paths.values().all(|path| path.only_unicast(now, self.every))
     }
 
-    /// The segment and address to reach it by: the lowest segment where it is heard now, else the
-    /// one where it was heard last.
+    /// The segments where it is heard now, and its address there.
+    pub fn fresh_paths(&self) -> impl Iterator<Item = (SegmentId, &Path)> {
+        let fresh = self.paths.iter().filter(|(_, path)| path.heard_casts(self.heard_at, self.every) != 0);
+        fresh.map(|(&segment, path)| (segment, path))
+    }
+
+    /// The segment and address to reach it by: the lowest segment where it is heard now and does not
+    /// say that it hears nothing of us, else the lowest where it is heard now, else the one where it
+    /// was heard last.
     #[must_use]
     pub fn best_path(&self) -> Option<(SegmentId, SocketAddr)> {
-        let now = self.heard_at;
-        let fresh = self.paths.iter().find(|(_, path)| path.heard_casts(now, self.every) != 0);
-        let best = fresh.or_else(|| self.paths.iter().max_by_key(|(_, path)| path.heard_last()));
+        let both_ways = self.fresh_paths().find(|(_, path)| path.hears_us != Some(0));
+        if let Some((segment, path)) = both_ways.or_else(|| self.fresh_paths().next()) {
+            return Some((segment, path.address));
+        }
+        let best = self.paths.iter().max_by_key(|(_, path)| path.heard_last());
         best.map(|(&segment, path)| (segment, path.address))
     }
 }
