@@ -78,6 +78,8 @@ pub enum Command {
     LineWaiting,
     /// Take another name.
     Nick(Nick),
+    /// The person is away and says this about it; or is there again.
+    Away(Option<Line>),
     /// Carry group messages by this cast from now on.
     Cast(CastChoice),
     /// Nothing more will be said: wait for the confirmations, then leave.
@@ -150,6 +152,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/tell NAME TEXT", "say it to one alone; it waits while that one is away"),
     ("/plain ADDR[:PORT] TEXT", "send text as it is, to nc -u, socat or a script"),
     ("/nick NAME", "take another name"),
+    ("/away [TEXT]", "tell the others that you are away, and why; without a text that you are back"),
     ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
     ("/stats", "counters: what was sent, heard, repaired, dropped"),
     ("/help", "this list"),
@@ -181,6 +184,11 @@ fn say(text: &str) -> Result<Typed, CommandError> {
     Line::new(text).map(Typed::Say).map_err(CommandError::Line)
 }
 
+fn away(text: &str) -> Result<Typed, CommandError> {
+    let text = if text.is_empty() { None } else { Some(Line::new(text).map_err(CommandError::Line)?) };
+    Ok(Typed::Command(Command::Away(text)))
+}
+
 fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
     match word {
         "help" => Ok(Typed::Help),
@@ -204,6 +212,7 @@ fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
         },
         "nick" if rest.is_empty() => Err(CommandError::Usage("/nick NAME")),
         "nick" => Nick::new(rest).map(|n| Typed::Command(Command::Nick(n))).map_err(CommandError::Nick),
+        "away" => away(rest),
         "cast" if rest.is_empty() => Ok(Typed::ShowCast),
         "cast" => rest.parse().map(|c| Typed::Command(Command::Cast(c))).map_err(CommandError::Cast),
         _ => Err(CommandError::Unknown(Line::from_peer(&format!("/{word}")))),
@@ -240,6 +249,9 @@ mod tests {
         assert_eq!(read("/cast broadcast"), Ok(Typed::Command(Command::Cast(CastChoice::Broadcast))));
         assert_eq!(read("/cast"), Ok(Typed::ShowCast));
         assert!(matches!(read("/nick ann"), Ok(Typed::Command(Command::Nick(_)))));
+        assert_eq!(read("/away"), Ok(Typed::Command(Command::Away(None))));
+        let lunch = Line::new("at lunch").expect("short");
+        assert_eq!(read("/away  at lunch"), Ok(Typed::Command(Command::Away(Some(lunch)))));
         assert_eq!(read("/nick"), Err(CommandError::Usage("/nick NAME")));
         assert!(matches!(read("/nick a b"), Err(CommandError::Nick(_))));
         assert!(matches!(read("/cast x"), Err(CommandError::Cast(_))));

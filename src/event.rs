@@ -100,6 +100,12 @@ pub enum Event {
     Back(PeerName, SocketAddr),
     /// A peer calls itself something else now; holds its old nick.
     Renamed(PeerName, Nick),
+    /// A peer's person is away and says this about it, or is there again.
+    Away(PeerName, Option<Line>),
+    /// Nobody is heard any more, of so many who are online: it may be we who are gone.
+    Disconnected(usize),
+    /// Somebody is heard again.
+    Connected,
     /// Our own message has its number.
     Sent {
         /// Our run.

@@ -78,6 +78,20 @@ counters! {
     lost,
     /// Entries passed on to segments where they were not heard.
     relayed,
+    /// Probes sent.
+    probes,
+    /// Probes answered.
+    answers,
+    /// Suspicions of ours that a peer was gone.
+    suspicions,
+    /// Suspicions that were refuted, ours and those of others.
+    refuted,
+    /// Accusations not looked at: their author made too many.
+    accusations_ignored,
+    /// Times we told everybody that we live.
+    defences,
+    /// Times we did not run for a while.
+    late,
     /// Peers not taken because the table was full.
     peers_refused,
     /// Logs not taken because the table was full.

@@ -17,6 +17,8 @@ mod liars;
 mod long;
 #[path = "sim/net.rs"]
 mod net;
+#[path = "sim/presence.rs"]
+mod presence;
 #[path = "sim/private.rs"]
 mod private;
 #[path = "sim/rooms.rs"]

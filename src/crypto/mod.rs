@@ -4,4 +4,4 @@ mod group;
 mod identity;
 
 pub use group::open_group_tag;
-pub use identity::{Identity, Verifier, peer_id, verify};
+pub use identity::{Identity, Signer, Verifier, peer_id, verify};

@@ -100,6 +100,9 @@ impl Node {
             (Message::Receipt(receipt), Admission::Fresh) if self.membership.is_online(origin.id) => {
                 self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
             }
+            (message, Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.membership.on_watch(&origin, &message, &mut context!(self));
+            }
             (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_), Admission::Stranger) => {
                 self.ask_stranger(arrival, signed.bytes.len());
             }

@@ -141,6 +141,12 @@ pub struct PeerStatus {
     pub heard: Duration,
     /// Our casts that it says it hears, as bits of [`Cast::bit`]; `None` while it has not said.
     pub hears: Option<u8>,
+    /// What it says about being away, if it is.
+    pub away: Option<Line>,
+    /// How long a probe and its answer take, smoothed, where that was measured.
+    pub round_trip: Option<Duration>,
+    /// How many of 100 probes get no answer at once, where that was measured.
+    pub loss: Option<u8>,
 }
 
 /// A node: the state machine.
@@ -339,6 +345,9 @@ impl Node {
                 joined: self.now.since(peer.joined_at),
                 heard: self.now.since(peer.heard_at),
                 hears: path.and_then(|path| path.hears_us()),
+                away: peer.away.clone(),
+                round_trip: peer.quality.round_trip(),
+                loss: peer.quality.loss(),
             }
         })
     }
@@ -394,6 +403,7 @@ impl Node {
             Command::Plain { to, text } => self.send_plain(to, &text),
             Command::LineWaiting => self.session.on_line_waiting(self.now),
             Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
+            Command::Away(text) => self.set_away(text),
             Command::Cast(cast) => self.config.cast = cast,
             Command::EndOfInput => self.session.on_end(self.now),
             Command::Quit => self.quit(),

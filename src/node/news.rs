@@ -32,6 +32,12 @@ impl Node {
             News::Renamed(id, was) => {
                 self.membership.peer(id).map(|peer| Event::Renamed(self.name_of(id, &peer.nick), was))
             }
+            News::Away(id, text) => Some(Event::Away(self.name_of_peer(id), text)),
+            News::CutOff(online) => Some(Event::Disconnected(online)),
+            News::Connected => {
+                self.logs.on_connected(&mut context!(self));
+                Some(Event::Connected)
+            }
             News::Sent { seq, text } => Some(Event::Sent { boot: self.identity.boot(), seq, text }),
             News::Delivered { seq, confirmed, online } => Some(Event::Delivered { seq, confirmed, online }),
             News::Told { mid, to, text, queued } => Some(Event::Told { mid, to: self.name_of_peer(to), text, queued }),

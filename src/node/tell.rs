@@ -7,7 +7,7 @@ use super::{Context, Node, context};
 use crate::address::Segment;
 use crate::event::{Arrival, Event};
 use crate::id::PeerId;
-use crate::protocol::membership::Presence;
+use crate::protocol::membership::{AWAY_MAX, Presence, clipped};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 
@@ -77,6 +77,18 @@ impl Node {
         if self.directs.tell(id, online, text, wall, &mut context!(self)).is_err() {
             self.warn(format!("not queued: too much waits for {to} already"));
         }
+    }
+
+    /// Tells everybody that the person is away, or there again.
+    pub(super) fn set_away(&mut self, text: Option<Line>) {
+        let text = text.map(|text| clipped(&text, AWAY_MAX));
+        let answer = match &text {
+            Some(text) => format!("you are away: {text}"),
+            None if self.membership.away().is_some() => "you are back".into(),
+            None => "you were not away: /away TEXT says that you are".into(),
+        };
+        self.membership.set_away(text, &context!(self));
+        self.events.push_back(Event::Notice(answer));
     }
 
     /// Whether anybody is or was here whom this name means.

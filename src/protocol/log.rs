@@ -159,7 +159,11 @@ impl Logs {
         self.author.on_online(peer, ctx.now);
         self.joining.on_met(ctx.now);
         self.set_apart(self.apart);
-        // What was asked for in vain while nobody was there may be had now.
+        self.on_connected(ctx);
+    }
+
+    /// Somebody can be heard who could not: what was asked for in vain may be had now.
+    pub fn on_connected(&mut self, ctx: &mut Context<'_>) {
         let lacking: Vec<_> = self.logs.iter().filter(|(_, log)| !log.is_complete()).map(|(&id, _)| id).collect();
         for id in lacking {
             self.look_for_holes(id, ctx);

@@ -10,10 +10,16 @@
 //!    |-- hello every period ----->|
 //!    |-- bye x3 ----------------->|  left
 //! ```
+//!
+//! `probe` finds who has crashed, `suspect` makes sure of it, `calling` finds who is back.
 
+mod calling;
 mod greeting;
 mod peer;
+mod probe;
+mod quality;
 mod strangers;
+mod suspect;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,13 +28,15 @@ use std::time::Duration;
 use crate::address::{Cast, Segment, SegmentId, towards};
 use crate::id::PeerId;
 use crate::protocol::{Context, News, Post, To, earlier};
-use crate::text::Nick;
+use crate::text::{Line, Nick};
 use crate::time::Time;
 use crate::wire::Message;
 use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
 use greeting::HEARD_MAX;
 pub use peer::{Path, Peer, Presence};
+use probe::Vigil;
+pub use quality::Quality;
 use strangers::Strangers;
 
 /// Who sent an authentic datagram, and how it got here.
@@ -74,6 +82,8 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Membership {
     nick: Nick,
+    away: Option<Line>,
+    vigil: Vigil,
     peers: BTreeMap<PeerId, Peer>,
     segments: BTreeMap<SegmentId, Segment>,
     /// Hellos of the start that are still to come.
@@ -100,6 +110,8 @@ impl Membership {
     pub fn new(nick: Nick, now: Time) -> Self {
         Self {
             nick,
+            away: None,
+            vigil: Vigil::new(now),
             peers: BTreeMap::new(),
             segments: BTreeMap::new(),
             starting: 0,
@@ -137,6 +149,20 @@ impl Membership {
     pub fn on_resumed(&mut self, ctx: &Context<'_>) {
         self.resumed_at = ctx.now;
         self.start_greeting(ctx.now);
+    }
+
+    /// What we say about being away.
+    #[must_use]
+    pub const fn away(&self) -> Option<&Line> {
+        self.away.as_ref()
+    }
+
+    /// Is away, or there again, and tells it at once.
+    pub fn set_away(&mut self, away: Option<Line>, ctx: &Context<'_>) {
+        if self.away != away {
+            self.away = away;
+            self.hello_at = Some(ctx.now);
+        }
     }
 
     /// Everybody known, by id.
@@ -205,6 +231,7 @@ impl Membership {
     /// A segment is gone, and every path over it.
     pub fn on_segment_down(&mut self, segment: SegmentId) {
         self.segments.remove(&segment);
+        self.vigil.heard_on.remove(&segment);
         for peer in self.peers.values_mut() {
             peer.paths.remove(&segment);
         }
@@ -226,13 +253,18 @@ impl Membership {
             return Admission::Stale;
         }
         peer.note_path(origin, ctx.now);
-        if peer.presence == Presence::Lost {
+        let lost = peer.presence == Presence::Lost;
+        if lost {
             peer.presence = Presence::Online;
             peer.joined_at = ctx.now;
             self.last_joined = Some(ctx.now);
             ctx.news.push_back(News::Back(origin.id));
             self.recount();
             self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
+        }
+        self.on_life(origin, ctx);
+        if lost {
+            self.on_back(origin.id, ctx);
         }
         Admission::Fresh
     }
@@ -256,6 +288,11 @@ impl Membership {
         if peer.nick != nick {
             let was = std::mem::replace(&mut peer.nick, nick);
             ctx.news.push_back(News::Renamed(origin.id, was));
+        }
+        let away = hello.away.as_ref().map(|text| clipped(&Line::from_peer(text), AWAY_MAX));
+        if peer.away != away {
+            peer.away.clone_from(&away);
+            ctx.news.push_back(News::Away(origin.id, away));
         }
         peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
         peer.listens = hello.flags & FLAG_LISTENS != 0;
@@ -288,6 +325,7 @@ impl Membership {
         if let Some(old) = self.peers.insert(origin.id, peer)
             && let Some(peer) = self.peers.get_mut(&origin.id)
         {
+            peer.away = old.away;
             let nick = std::mem::replace(&mut peer.nick, old.nick);
             if peer.nick != nick {
                 let was = std::mem::replace(&mut peer.nick, nick);
@@ -300,6 +338,8 @@ impl Membership {
             None | Some(Presence::Left) => News::Joined(origin.id),
             Some(Presence::Online | Presence::Lost) => News::Back(origin.id),
         });
+        self.vigil.forget(origin.id);
+        self.on_life(origin, ctx);
         true
     }
 
@@ -338,6 +378,7 @@ impl Membership {
         }
         peer.presence = Presence::Left;
         self.greet.remove(&id);
+        self.vigil.forget(id);
         self.recount();
         ctx.news.push_back(News::Left(id));
         true
@@ -363,7 +404,7 @@ impl Membership {
             return None;
         }
         let greet = self.greet.values().min().copied();
-        earlier(earlier(self.hello_at, greet), self.sweep_at)
+        earlier(earlier(self.hello_at, greet), earlier(self.sweep_at, self.vigil.wake_at()))
     }
 
     /// Time passed: says hello, greets back, and finds the silent.
@@ -371,6 +412,7 @@ impl Membership {
         if self.silent {
             return;
         }
+        self.excuse(ctx);
         if self.hello_at.is_some_and(|at| at <= ctx.now) {
             self.say_hello(standing, ctx);
         }
@@ -378,12 +420,16 @@ impl Membership {
         if self.sweep_at.is_some_and(|at| at <= ctx.now) {
             self.sweep(ctx);
         }
+        self.watch(ctx);
+        self.call(standing, ctx);
     }
 
     /// When a peer that stays silent is lost.
     fn silence_deadline(&self, id: PeerId, ctx: &Context<'_>) -> Option<Time> {
         let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
-        Some(peer.heard_at.max(self.resumed_at) + peer.every * ctx.config.lost_after)
+        // It may not have had occasion yet to tell that there are more of us, and that it says hello less often.
+        let every = peer.every.max(self.period(ctx));
+        Some(self.vigil.patient_from(peer.heard_at.max(self.resumed_at)) + every * ctx.config.lost_after)
     }
 
     fn sweep(&mut self, ctx: &mut Context<'_>) {
@@ -393,12 +439,13 @@ impl Membership {
             let Some(deadline) = self.silence_deadline(id, ctx) else { continue };
             if deadline > ctx.now {
                 self.sweep_at = earlier(self.sweep_at, Some(deadline));
-            } else if let Some(peer) = self.peers.get_mut(&id) {
-                peer.presence = Presence::Lost;
-                ctx.news.push_back(News::Lost(id));
+                continue;
+            }
+            self.sweep_at = earlier(self.sweep_at, Some(ctx.now + ctx.config.hello_every));
+            if !self.is_cut_off(DEAF_AFTER, ctx) {
+                self.accuse_silent(id, ctx);
             }
         }
-        self.recount();
     }
 }
 
@@ -408,5 +455,13 @@ const DEAF_AFTER: Duration = Duration::from_secs(3);
 const GREETING_SPREAD: Duration = Duration::from_millis(2);
 /// ... but no longer than this: all see each other within a second.
 const GREETING_MAX: Duration = Duration::from_millis(500);
+/// Most bytes of what is said about being away; more is cut off.
+pub const AWAY_MAX: usize = 80;
 /// No peer is believed to say hello less often than this.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// The beginning of a text, at most so many bytes.
+#[must_use]
+pub fn clipped(text: &Line, max: usize) -> Line {
+    text.chunks(max).first().map_or_else(|| text.clone(), |text| Line::from_peer(text))
+}

@@ -85,6 +85,12 @@ pub enum News {
     Back(PeerId),
     /// A peer calls itself something else; holds its old nick.
     Renamed(PeerId, Nick),
+    /// A peer's person is away, or there again.
+    Away(PeerId, Option<Line>),
+    /// Nobody is heard any more, of so many who are online: it may be we who are gone.
+    CutOff(usize),
+    /// Somebody is heard again.
+    Connected,
     /// Our own message has its number.
     Sent {
         /// Its number.

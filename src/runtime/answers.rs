@@ -31,7 +31,18 @@ fn row(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Vec<String> 
     } else {
         format!("lost, silent for {}", span(peer.heard))
     };
-    vec![peer.name.label(), address, on, state]
+    let state = match &peer.away {
+        Some(away) if peer.online => format!("{state}, away: {away}"),
+        _ => state,
+    };
+    vec![peer.name.label(), address, on, quality(peer), state]
+}
+
+/// How long a probe and its answer take, and how many of 100 get none, where that was measured.
+fn quality(peer: &PeerStatus) -> String {
+    let Some(round_trip) = peer.round_trip else { return String::new() };
+    let loss = peer.loss.filter(|&loss| loss > 0).map(|loss| format!(", {loss} % lost"));
+    format!("{:.1} ms{}", round_trip.as_secs_f64() * 1000.0, loss.unwrap_or_default())
 }
 
 /// The answer to `/stats`: every counter that is not zero.
@@ -77,7 +88,7 @@ mod tests {
     use super::*;
     use crate::event::PeerName;
     use crate::id::PeerId;
-    use crate::text::Nick;
+    use crate::text::{Line, Nick};
 
     #[test]
     fn who_is_here() {
@@ -88,9 +99,13 @@ mod tests {
             joined: Duration::from_secs(3700),
             heard: Duration::from_secs(8),
             hears: None,
+            away: online.then(|| Line::from_peer("at lunch")),
+            round_trip: online.then_some(Duration::from_micros(420)),
+            loss: online.then_some(3),
         };
         let peers = vec![peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
-        let expected = "bob     10.0.0.4:5004  eth0  online for 1 h\n你好吗                       lost, silent for 8 s";
+        let expected = "bob     10.0.0.4:5004  eth0  0.4 ms, 3 % lost  online for 1 h, away: at lunch\n\
+                        你好吗                                         lost, silent for 8 s";
         assert_eq!(who(peers, |_| "eth0".into()), expected);
         assert_eq!(who(Vec::new(), |_| String::new()), "nobody else is here");
     }

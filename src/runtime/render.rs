@@ -49,6 +49,10 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
         Event::Lost(name, address) => peer(name, "is lost", address),
         Event::Back(name, address) => peer(name, "is back", address),
         Event::Renamed(name, was) => Some(format!("{now} * {was} is now {}", name.label())),
+        Event::Away(name, Some(why)) => Some(format!("{now} * {} is away: {why}", name.label())),
+        Event::Away(name, None) => Some(format!("{now} * {} is back", name.label())),
+        Event::Disconnected(_) => Some(format!("{now} * you seem disconnected: nobody is heard any more")),
+        Event::Connected => Some(format!("{now} * you are connected again")),
         Event::Message(message) if message.history => {
             let said = clock(message.wall);
             Some(format!("{said} (history) {}: {}", message.from.label(), message.text))
@@ -95,6 +99,15 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
             let object = Object::new("renamed").text("peer", name.nick.as_str());
             object.text("was", was.as_str()).text("id", &name.id.to_string())
         }
+        Event::Away(name, why) => {
+            let object = Object::new("away").text("peer", name.nick.as_str()).text("id", &name.id.to_string());
+            match why {
+                Some(why) => object.text("text", why.as_str()),
+                None => object.null("text"),
+            }
+        }
+        Event::Disconnected(online) => Object::new("disconnected").number("online", *online as u64),
+        Event::Connected => Object::new("connected"),
         Event::Sent { boot, seq, text } => {
             Object::new("sent").number("boot", *boot).number("seq", *seq).text("text", text.as_str())
         }
@@ -204,6 +217,10 @@ impl Object {
 
     fn text(self, key: &str, value: &str) -> Self {
         self.raw(key, &quoted(value))
+    }
+
+    fn null(self, key: &str) -> Self {
+        self.raw(key, "null")
     }
 
     fn number(self, key: &str, value: u64) -> Self {
@@ -366,6 +383,26 @@ mod tests {
         let delivered = Event::Delivered { seq: 12, confirmed: 4, online: 5 };
         let expected = serde_json::json!({"event": "delivered", "seq": 12, "confirmed": 4, "online": 5});
         assert_eq!(as_json(&delivered), expected);
+    }
+
+    #[test]
+    fn who_is_away_says_why() {
+        let away = Event::Away(bob(false), Some(Line::from_peer("at lunch")));
+        assert_eq!(as_text(&away), "* bob is away: at lunch");
+        let id = PeerId([7; 16]).to_string();
+        let expected = serde_json::json!({"event": "away", "peer": "bob", "id": id, "text": "at lunch"});
+        assert_eq!(as_json(&away), expected);
+        let back = Event::Away(bob(false), None);
+        assert_eq!(as_text(&back), "* bob is back");
+        assert_eq!(as_json(&back)["text"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn who_hears_nobody_is_told_so() {
+        assert_eq!(as_text(&Event::Disconnected(3)), "* you seem disconnected: nobody is heard any more");
+        assert_eq!(as_json(&Event::Disconnected(3)), serde_json::json!({"event": "disconnected", "online": 3}));
+        assert_eq!(as_text(&Event::Connected), "* you are connected again");
+        assert_eq!(as_json(&Event::Connected), serde_json::json!({"event": "connected"}));
     }
 
     #[test]

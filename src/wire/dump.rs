@@ -5,7 +5,8 @@ use std::fmt::Write;
 use crate::id::PublicKey;
 use crate::text::Line;
 use crate::wire::body::{
-    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Hello, Nack, Receipt, Text, decode,
+    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Hello, Nack, PROBE_DOUBTS, Receipt,
+    Text, decode,
 };
 use crate::wire::{Datagram, Message, WireError, parse_entry};
 
@@ -38,6 +39,7 @@ pub fn dump(bytes: &[u8]) -> String {
             let Receipt { to, boot, next, ahead } = receipt;
             put(&mut line, format_args!(" receipt to={}/{boot} next={next} ahead={ahead:x}", hex(&to[..4])));
         }
+        Ok(message) => dump_presence(&mut line, &message),
         Err(why) => put(&mut line, format_args!(" kind={} {why}", datagram.header.kind)),
     }
     line
@@ -60,8 +62,30 @@ fn dump_hello(line: &mut String, hello: &Hello) {
     if hello.flags & FLAG_LISTENS != 0 {
         line.push_str(" listens");
     }
+    if let Some(away) = &hello.away {
+        put(line, format_args!(" away={:?}", clip(away)));
+    }
     for heard in &hello.heard {
         put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
+    }
+}
+
+/// The kinds by which peers watch over each other.
+fn dump_presence(line: &mut String, message: &Message) {
+    match message {
+        Message::Probe(probe) => {
+            let doubts = if probe.flags & PROBE_DOUBTS != 0 { " doubts" } else { "" };
+            put(line, format_args!(" probe {:08x}{doubts}", probe.token));
+        }
+        Message::Answer(answer) => put(line, format_args!(" answer {:08x}", answer.token)),
+        Message::Suspect(suspect) => {
+            line.push_str(" suspect");
+            for one in &suspect.whom {
+                put(line, format_args!(" {}/{} for={}ms", hex(&one.id[..4]), one.boot, one.for_ms));
+            }
+        }
+        Message::Alive(_) => line.push_str(" alive"),
+        _ => debug_assert!(false, "dumped elsewhere"),
     }
 }
 

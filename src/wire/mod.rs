@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
-use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt};
+use body::{Alive, Answer, Bye, Direct, Entry, Frontier, Hello, Nack, Probe, Receipt, Suspect};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
 
 /// The version of the protocol. A datagram of another version is told to the person, not read.
@@ -78,6 +78,14 @@ pub mod kind {
     pub const DIRECT: u8 = 6;
     /// It is here.
     pub const RECEIPT: u8 = 7;
+    /// Are you there?
+    pub const PROBE: u8 = 8;
+    /// I am.
+    pub const ANSWER: u8 = 9;
+    /// These do not answer me.
+    pub const SUSPECT: u8 = 10;
+    /// I live, whatever is said.
+    pub const ALIVE: u8 = 11;
 }
 
 /// What one datagram says.
@@ -97,6 +105,14 @@ pub enum Message {
     Direct(Direct),
     /// It is here.
     Receipt(Receipt),
+    /// Are you there?
+    Probe(Probe),
+    /// I am.
+    Answer(Answer),
+    /// These do not answer me.
+    Suspect(Suspect),
+    /// I live, whatever is said.
+    Alive(Alive),
 }
 
 /// The longest signed entry: alone in a datagram it fits.
@@ -116,7 +132,7 @@ impl Message {
             Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
             Self::Receipt(receipt) => small(receipt.next),
             Self::Bye(bye) => small(bye.head),
-            Self::Entries(_) => true,
+            Self::Entries(_) | Self::Probe(_) | Self::Answer(_) | Self::Suspect(_) | Self::Alive(_) => true,
         }
     }
 }
@@ -154,7 +170,7 @@ impl<'a> Datagram<'a> {
         }
         match header.kind {
             kind::ENTRIES => Ok(Self { header, signed: None, body: rest }),
-            kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::RECEIPT => {
+            kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::ALIVE => {
                 let (sender, rest) = Sender::parse(rest).ok_or(WireError::Malformed)?;
                 let (body, signature) = rest.split_last_chunk().ok_or(WireError::Malformed)?;
                 let bytes = &bytes[..bytes.len() - SIGNATURE_LEN];
@@ -181,6 +197,10 @@ impl<'a> Datagram<'a> {
             kind::NACK => body::decode(self.body).map(Message::Nack),
             kind::DIRECT => body::decode(self.body).map(Message::Direct),
             kind::RECEIPT => body::decode(self.body).map(Message::Receipt),
+            kind::PROBE => body::decode(self.body).map(Message::Probe),
+            kind::ANSWER => body::decode(self.body).map(Message::Answer),
+            kind::SUSPECT => body::decode(self.body).map(Message::Suspect),
+            kind::ALIVE => body::decode(self.body).map(Message::Alive),
             kind::ENTRIES => {
                 body::split_entries(self.body).map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect()))
             }
@@ -216,6 +236,10 @@ pub fn encode(
         Message::Nack(_) => kind::NACK,
         Message::Direct(_) => kind::DIRECT,
         Message::Receipt(_) => kind::RECEIPT,
+        Message::Probe(_) => kind::PROBE,
+        Message::Answer(_) => kind::ANSWER,
+        Message::Suspect(_) => kind::SUSPECT,
+        Message::Alive(_) => kind::ALIVE,
     };
     Header { kind, group_tag }.write(out);
     if let Message::Entries(entries) = message {
@@ -229,6 +253,10 @@ pub fn encode(
         Message::Nack(nack) => body::encode(out, nack),
         Message::Direct(direct) => body::encode(out, direct),
         Message::Receipt(receipt) => body::encode(out, receipt),
+        Message::Probe(probe) => body::encode(out, probe),
+        Message::Answer(answer) => body::encode(out, answer),
+        Message::Suspect(suspect) => body::encode(out, suspect),
+        Message::Alive(alive) => body::encode(out, alive),
         Message::Bye(bye) => body::encode(out, bye),
         Message::Entries(_) => {}
     }

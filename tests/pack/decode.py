@@ -14,7 +14,8 @@ import sys
 import unicodedata
 
 MAGIC = bytes.fromhex("ff75646e")
-KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt"}
+KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt",
+         8: "probe", 9: "answer", 10: "suspect", 11: "alive"}
 DATAGRAM_DOMAIN = b"udpnode datagram 1\0"
 ENTRY_DOMAIN = b"udpnode entry 1\0"
 
@@ -139,7 +140,7 @@ ID, KEY, TEXT, FLAG = exactly(bytes, 16), exactly(bytes, 32), exactly(str), exac
 HEARD = record(id=ID, casts=U8, base=U64)
 HELLO = table(
     (0, "nick", TEXT), (1, "flags", U8), (2, "every_ms", U32), (3, "head", U64), (4, "hash", U64),
-    (5, "heard", many(HEARD)),
+    (5, "heard", many(HEARD)), (12, "away", TEXT, True),
 )
 PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
@@ -151,7 +152,12 @@ DIRECT = table(
     (6, "part", U16, True), (7, "parts", U16, True),
 )
 RECEIPT = table((0, "to", ID), (1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
-BODIES = {"hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT}
+SUSPECTED = record(id=ID, boot=U64, for_ms=U32)
+BODIES = {
+    "hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT,
+    "probe": table((0, "token", U32), (1, "flags", U8)), "answer": table((0, "token", U32)),
+    "suspect": table((0, "whom", many(SUSPECTED))), "alive": table(),
+}
 SIGNED = record(entry=exactly(bytes), signature=exactly(bytes, 64))
 ENTRY = table(
     (0, "author", KEY), (1, "boot", U64), (2, "seq", U64), (3, "wall_ms", U64), (4, "nick", TEXT),
@@ -315,6 +321,7 @@ def line(found):
         parts.append(f"nick={quoted(found['nick'])} every={found['every_ms']}ms")
         parts.append(f"head={found['head']} hash={found['hash']:016x}")
         parts += [name for bit, name in ((1, "ephemeral"), (2, "asks"), (4, "listens")) if found["flags"] & bit]
+        parts += [f"away={quoted(found['away'])}"] if "away" in found else []
         for heard in found["heard"]:
             casts = "".join(name for bit, name in ((1, "U"), (2, "B"), (4, "M")) if heard["casts"] & bit)
             parts.append(f"hears={heard['id'].hex()[:8]}:{casts}")
@@ -327,6 +334,11 @@ def line(found):
     if kind == "receipt":
         to = f"{found['to'].hex()[:8]}/{found['for_boot']}"
         parts.append(f"to={to} next={found['next']} ahead={found['ahead']:x}")
+    if kind in ("probe", "answer"):
+        parts.append(f"{found['token']:08x}")
+        parts += ["doubts"] if found.get("flags", 0) & 1 else []
+    if kind == "suspect":
+        parts += [f"{one['id'].hex()[:8]}/{one['boot']} for={one['for_ms']}ms" for one in found["whom"]]
     if kind == "frontier":
         parts.append(f"hash={found['hash']:016x}")
         parts += ["whole"] if found.get("whole") else []

@@ -105,7 +105,15 @@ impl Scene {
 }
 
 fn hello(nick: &str, head: u64) -> Message {
-    Message::Hello(Hello { nick: nick.into(), flags: 0, every_ms: 60_000, head, hash: 0, heard: Vec::new() })
+    Message::Hello(Hello {
+        nick: nick.into(),
+        flags: 0,
+        every_ms: 60_000,
+        head,
+        hash: 0,
+        heard: Vec::new(),
+        away: None,
+    })
 }
 
 /// A line of an author, signed by it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use udpnode::address::{Cast, Segment, SegmentId, StreamId};
 use udpnode::command::Command;
 use udpnode::config::Config;
-use udpnode::crypto::{Identity, Verifier, verify};
+use udpnode::crypto::{Identity, verify};
 use udpnode::event::Event;
 use udpnode::id::PublicKey;
 use udpnode::node::{Input, Node, Output, SegmentChange, StreamAct, StreamInput};
@@ -45,9 +45,12 @@ pub(crate) struct World {
     pub(crate) unicasts: u64,
     /// What is sent, if somebody wants to know: by whom, from where, how, and the bytes.
     pub(crate) tap: Option<Vec<Sent>>,
+    /// Where each address is: a datagram for one is not offered to all.
+    homes: HashMap<(usize, SocketAddr), (usize, usize)>,
+    /// Nobody forges: signatures cost nothing, and are not checked.
+    trusting: bool,
     /// Judges events instead of keeping them.
     pub(crate) watch: Option<Watch>,
-    verifier: Verifier,
 }
 
 /// One machine.
@@ -63,6 +66,9 @@ pub(crate) struct Host {
     boot: u64,
     woke: Time,
     armed: Option<Time>,
+    /// It does not run until then; what arrives meanwhile waits.
+    frozen_until: Option<Time>,
+    waiting: Vec<Cargo>,
 }
 
 /// A datagram that was sent.
@@ -157,14 +163,15 @@ impl World {
             casts: 0,
             unicasts: 0,
             tap: None,
+            homes: HashMap::new(),
+            trusting: false,
             watch: None,
-            verifier: remembering,
         }
     }
 
-    /// As [`World::of`], where signatures are not checked: nobody forges, and millions are sent.
+    /// As [`World::of`], where signatures are neither made nor checked: nobody forges, and millions are sent.
     pub(crate) fn trusting(count: usize, seed: u64, faults: Faults) -> Self {
-        let mut world = Self { verifier: |_, _, _, _| true, ..Self::new(seed, faults) };
+        let mut world = Self { trusting: true, ..Self::new(seed, faults) };
         world.populate(count);
         world
     }
@@ -210,7 +217,12 @@ impl World {
             boot: 0,
             woke: Time::ZERO,
             armed: None,
+            frozen_until: None,
+            waiting: Vec::new(),
         });
+        for (index, &(net, address)) in self.hosts[host].places.iter().enumerate() {
+            self.homes.insert((net, address), (host, index));
+        }
         host
     }
 
@@ -225,7 +237,13 @@ impl World {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
         let identity = Identity::new(&secret, entry.boot);
-        entry.node = Some(Node::new(identity, entry.config.clone(), seed, Time::ZERO).with_verifier(self.verifier));
+        let config = entry.config.clone();
+        entry.node = Some(if self.trusting {
+            let identity = identity.with_signer(|_, _, _| [0; 64]);
+            Node::new(identity, config, seed, Time::ZERO).with_verifier(|_, _, _, _| true)
+        } else {
+            Node::new(identity, config, seed, Time::ZERO).with_verifier(remembering)
+        });
         for index in 0..self.hosts[host].places.len() {
             self.segment_up(host, index);
         }
@@ -313,6 +331,10 @@ impl World {
         }
         let Some(queued) = self.nets[net].queue(host, bytes.len(), self.now) else { return };
         let bytes: Rc<[u8]> = Rc::from(bytes);
+        if cast == Cast::Unicast && self.tap.is_none() {
+            let Some(&(other, place)) = self.homes.get(&(net, to)).filter(|home| home.0 != host) else { return };
+            return self.carry(host, other, place, cast, queued, from, &bytes);
+        }
         if let Some(tap) = &mut self.tap {
             tap.push(Sent { host, from, cast, bytes: Rc::clone(&bytes) });
         }
@@ -322,11 +344,36 @@ impl World {
                 .iter()
                 .position(|&(there, address)| there == net && (cast != Cast::Unicast || address == to));
             let Some(place) = place else { continue };
-            for delay in self.nets[net].fates(host, other, cast) {
-                let segment = SegmentId(u32::try_from(place).expect("few"));
-                self.later(queued + delay, other, Cargo::Datagram { segment, cast, from, bytes: Rc::clone(&bytes) });
-            }
+            self.carry(host, other, place, cast, queued, from, &bytes);
         }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a datagram is all of that")]
+    fn carry(
+        &mut self,
+        host: usize,
+        other: usize,
+        place: usize,
+        cast: Cast,
+        queued: Duration,
+        from: SocketAddr,
+        bytes: &Rc<[u8]>,
+    ) {
+        let net = self.hosts[other].places[place].0;
+        for delay in self.nets[net].fates(host, other, cast) {
+            let segment = SegmentId(u32::try_from(place).expect("few"));
+            self.later(queued + delay, other, Cargo::Datagram { segment, cast, from, bytes: Rc::clone(bytes) });
+        }
+    }
+
+    /// Stops a machine for a while, as SIGSTOP does: its clock goes on, what arrives waits.
+    pub(crate) fn freeze(&mut self, host: usize, span: Duration) {
+        let until = self.now + span;
+        self.hosts[host].frozen_until = Some(until);
+        if let Some(at) = self.hosts[host].armed.replace(until) {
+            self.wakes.remove(&(at, host));
+        }
+        self.wakes.insert((until, host));
     }
 
     /// Streams lose nothing: what is written arrives a little later, in order.
@@ -404,6 +451,9 @@ impl World {
     fn land(&mut self) {
         let Some(Reverse((_, order, _))) = self.flights.pop() else { return };
         let Some(flight) = self.cargo.remove(&order) else { return };
+        if self.hosts[flight.to].frozen_until.is_some() {
+            return self.hosts[flight.to].waiting.push(flight.cargo);
+        }
         self.trace_hash = self.trace_hash.rotate_left(5) ^ self.now.as_micros() ^ flight.cargo.len() as u64;
         self.input(flight.to, flight.cargo.input());
     }
@@ -411,11 +461,15 @@ impl World {
     fn wake(&mut self) {
         let Some((_, host)) = self.wakes.pop_first() else { return };
         self.hosts[host].armed = None;
+        self.hosts[host].frozen_until = None;
         let now = self.local(host);
         if let Some(node) = self.hosts[host].node.as_mut() {
             node.handle_timeout(now);
             assert!(node.poll_timeout().is_none_or(|wake| wake > now), "contract 5: time advances");
             self.perform(host);
+        }
+        for cargo in std::mem::take(&mut self.hosts[host].waiting) {
+            self.input(host, cargo.input());
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use udpnode::crypto::{Identity, open_group_tag, verify};
 use udpnode::wire::body::{
-    self, Bye, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Heard, Hello, Hole, Nack,
-    Progress, Receipt, Text,
+    self, Alive, Answer, Bye, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Heard,
+    Hello, Hole, Nack, PROBE_DOUBTS, Probe, Progress, Receipt, Suspect, Suspected, Text,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
@@ -76,6 +76,7 @@ fn hello() -> Message {
         head: 300,
         hash: 0x0123_4567_89AB_CDEF,
         heard: vec![heard(&bob(), 7, 24), heard(&ann(), 1, 70_000)],
+        away: None,
     })
 }
 
@@ -90,6 +91,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         head: 1,
         hash: u64::MAX,
         heard: Vec::new(),
+        away: Some("at lunch".into()),
     });
     vec![
         ("hello", hello()),
@@ -105,7 +107,16 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         ("direct", Message::Direct(direct(None))),
         ("direct-part", Message::Direct(direct(Some(2)))),
         ("receipt", Message::Receipt(Receipt { to: body::bytes(bob().id()), boot: 9, next: 17, ahead: 1 << 63 | 5 })),
+        ("probe", Message::Probe(Probe { token: 23, flags: 0 })),
+        ("probe-doubts", Message::Probe(Probe { token: u32::MAX, flags: PROBE_DOUBTS })),
+        ("answer", Message::Answer(Answer { token: 70_000 })),
+        ("suspect", Message::Suspect(Suspect { whom: vec![suspected(&bob(), 0), suspected(&ann(), 1280)] })),
+        ("alive", Message::Alive(Alive {})),
     ]
+}
+
+fn suspected(who: &Identity, for_ms: u32) -> Suspected {
+    Suspected { id: body::bytes(who.id()), boot: who.boot(), for_ms }
 }
 
 fn direct(part: Option<u16>) -> Direct {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
-    self, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Progress, Receipt, Text,
+    self, Alive, Answer, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Probe, Progress, Receipt,
+    Suspect, Suspected, Text,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
@@ -71,7 +72,7 @@ fn signatures(bytes: &[u8]) -> usize {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..10) {
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..16) {
         believed(&bytes);
         believed(&[&[0xFF, b'u', b'd', b'n', 1, kind][..], &bytes].concat());
         for len in [0, bytes.len() / 2, bytes.len()] {
@@ -81,6 +82,8 @@ proptest! {
             let _ = body::decode::<Text>(&bytes[..len]);
             let _ = body::decode::<Direct>(&bytes[..len]);
             let _ = body::decode::<Receipt>(&bytes[..len]);
+            let _ = body::decode::<Probe>(&bytes[..len]);
+            let _ = body::decode::<Suspect>(&bytes[..len]);
             let _ = parse_entry(&bytes[..len]);
         }
     }
@@ -94,7 +97,13 @@ proptest! {
     ) {
         let [a, b, c, d] = numbers;
         let heard = ids.iter().map(|&id| Heard { id: id.into(), casts: small.0, base: a }).collect();
-        let hello = Hello { nick: nick.clone(), flags: small.0, every_ms: small.1, head: a, hash: b, heard };
+        let away = small.3.map(|_| nick.clone());
+        let hello = Hello { nick: nick.clone(), flags: small.0, every_ms: small.1, head: a, hash: b, heard, away };
+        same(&Probe { token: small.1, flags: small.0 })?;
+        same(&Answer { token: small.1 })?;
+        same(&Alive {})?;
+        let whom = ids.iter().map(|&id| Suspected { id: id.into(), boot: c, for_ms: small.1 }).collect();
+        same(&Suspect { whom })?;
         let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c }).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();
         let to = ids.first().copied().unwrap_or_default().into();

@@ -84,7 +84,7 @@ impl Membership {
     }
 
     /// Our hello for one segment.
-    fn hello(
+    pub(super) fn hello(
         &self,
         segment: SegmentId,
         whom: Option<PeerId>,
@@ -102,6 +102,7 @@ impl Membership {
             head: standing.head,
             hash: standing.hash,
             heard: self.heard_on(segment, whom, standing, ctx.now),
+            away: self.away.as_ref().map(ToString::to_string),
         }
     }
 
@@ -127,7 +128,7 @@ impl Membership {
 
     /// Time between our hellos: grows with the group, so that the group as a whole stays quiet, and
     /// with the casts that a hello takes on one interface beyond the two of IPv4.
-    fn period(&self, ctx: &Context<'_>) -> Duration {
+    pub(super) fn period(&self, ctx: &Context<'_>) -> Duration {
         let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
         let mut casts: BTreeMap<&str, u32> = BTreeMap::new();
         for segment in self.segments.values() {

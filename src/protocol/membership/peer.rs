@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Origin;
+use super::quality::{Budget, Quality};
 use crate::address::{Cast, SegmentId};
-use crate::text::Nick;
+use crate::text::{Line, Nick};
 use crate::time::Time;
 
 /// What is heard within this many hello periods is heard now.
@@ -28,6 +29,8 @@ pub enum Presence {
 pub struct Peer {
     /// What it calls itself.
     pub nick: Nick,
+    /// What it says about being away, if it is.
+    pub away: Option<Line>,
     /// Its run.
     pub boot: u64,
     /// Its key is for this run only.
@@ -44,6 +47,9 @@ pub struct Peer {
     pub heard_at: Time,
     /// How often it says hello, as it says.
     pub every: Duration,
+    /// What probes tell of the way to it and back.
+    pub quality: Quality,
+    pub(super) accusations: Budget,
     /// Where it is heard, by segment.
     pub paths: BTreeMap<SegmentId, Path>,
     pub(super) window: Window,
@@ -65,6 +71,7 @@ impl Peer {
     pub(super) fn new(nick: Nick, origin: &Origin, now: Time, every: Duration) -> Self {
         Self {
             nick,
+            away: None,
             boot: origin.boot,
             ephemeral: false,
             listens: false,
@@ -73,6 +80,8 @@ impl Peer {
             joined_at: now,
             heard_at: now,
             every,
+            quality: Quality::default(),
+            accusations: Budget::default(),
             paths: BTreeMap::new(),
             window: Window::default(),
             last_address: origin.address,
