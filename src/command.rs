@@ -80,6 +80,8 @@ pub enum Command {
     Nick(Nick),
     /// Carry group messages by this cast from now on.
     Cast(CastChoice),
+    /// Greet the peers at these addresses by unicast from now on, and no longer those named before.
+    Peers(Vec<SocketAddr>),
     /// Nothing more will be said: wait for the confirmations, then leave.
     EndOfInput,
     /// Say bye and leave.

@@ -78,6 +78,10 @@ counters! {
     lost,
     /// Entries passed on to segments where they were not heard.
     relayed,
+    /// Questions sent, where a peer is whom others hear.
+    seeks,
+    /// What members told of others and was not taken: unasked for, nobody's address, or too much.
+    contacts_refused,
     /// Peers not taken because the table was full.
     peers_refused,
     /// Logs not taken because the table was full.

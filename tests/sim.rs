@@ -9,6 +9,8 @@
 mod bounds;
 #[path = "sim/check.rs"]
 mod check;
+#[path = "sim/contacts.rs"]
+mod contacts;
 #[path = "sim/figures.rs"]
 mod figures;
 #[path = "sim/liars.rs"]

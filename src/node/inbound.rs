@@ -80,6 +80,10 @@ impl Node {
             self.stats.replayed += 1;
             return;
         }
+        if known == Admission::Fresh {
+            let len = signed.bytes.len() + signed.signature.len();
+            self.contacts.on_heard(origin.id, len, &context!(self));
+        }
         match (message, known) {
             (Message::Hello(hello), _) => self.on_hello(&origin, known, &hello),
             (Message::Bye(bye), Admission::Fresh) => {
@@ -100,6 +104,12 @@ impl Node {
             (Message::Receipt(receipt), Admission::Fresh) if self.membership.is_online(origin.id) => {
                 self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
             }
+            (Message::Seek(seek), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.on_seek(origin.id, &seek);
+            }
+            (Message::Whereabouts(told), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.on_whereabouts(origin.id, &told);
+            }
             (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_), Admission::Stranger) => {
                 self.ask_stranger(arrival, signed.bytes.len());
             }
@@ -117,6 +127,7 @@ impl Node {
         let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
         let log = LogId { author: origin.id, boot: origin.boot };
         self.logs.on_hello(log, hello.head, base, hello.hash, &mut context!(self));
+        self.on_named(origin.id, &hello.heard);
     }
 
     /// An entry that is news: others may not hear it where they are.

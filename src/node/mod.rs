@@ -14,6 +14,7 @@
 //! 6. Every table and queue has a maximum, a stated policy when full, and a counter.
 
 mod check;
+mod contacts;
 mod inbound;
 mod leaving;
 mod machine;
@@ -34,6 +35,7 @@ use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, Verifier, open_group_tag, verify};
 use crate::event::{Event, Outcome, PeerName};
+use crate::protocol::contacts::Contacts;
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::membership::{Membership, Presence};
@@ -148,6 +150,7 @@ pub struct Node {
     now: Time,
     wake: Option<Time>,
     membership: Membership,
+    contacts: Contacts,
     logs: Logs,
     directs: Directs,
     relay: Relay,
@@ -214,6 +217,7 @@ impl Node {
         Self {
             group_tag: open_group_tag(config.group),
             membership: Membership::new(config.nick.clone(), now),
+            contacts: Contacts::new(&config.remembered_peers, now),
             session: Session::new(now, &config),
             logs,
             directs: Directs::default(),
@@ -378,6 +382,7 @@ impl Node {
             Command::LineWaiting => self.session.on_line_waiting(self.now),
             Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
             Command::Cast(cast) => self.config.cast = cast,
+            Command::Peers(addresses) => self.config.static_peers = addresses,
             Command::EndOfInput => self.session.on_end(self.now),
             Command::Quit => self.leave(Outcome::Complete),
         }
@@ -422,6 +427,7 @@ impl Node {
         self.relay.on_timeout(&mut context!(self));
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
+        self.look_for_contacts();
         self.settle();
         self.leave_on_time();
     }
@@ -469,7 +475,7 @@ impl Node {
         }
         let parts = earlier(self.membership.wake_at(), self.logs.wake_at(&self.config));
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
-        let parts = earlier(parts, self.relay.wake_at());
+        let parts = earlier(parts, earlier(self.relay.wake_at(), self.contacts_wake_at()));
         let session = match &self.leaving {
             Some(leaving) => leaving.bye_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),

@@ -63,6 +63,7 @@ impl Node {
         if let Some(boot) = self.membership.peer(id).map(|peer| peer.boot) {
             self.logs.on_online(id, boot, &mut context!(self));
             self.directs.on_online(id, &mut context!(self));
+            self.meet(id);
         }
     }
 
@@ -70,6 +71,7 @@ impl Node {
         self.logs.on_gone(id, &mut context!(self));
         self.directs.on_gone(id);
         self.streams.on_gone(id);
+        self.contacts.on_gone(id);
     }
 
     /// The name of a peer as it is known now.

@@ -11,6 +11,7 @@
 //!    |-- bye x3 ----------------->|  left
 //! ```
 
+mod contact;
 mod greeting;
 mod peer;
 mod strangers;
@@ -171,7 +172,7 @@ impl Membership {
     }
 
     /// The segments there are.
-    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> + Clone {
         self.segments.values()
     }
 

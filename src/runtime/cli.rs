@@ -15,7 +15,8 @@ use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 use super::ask::Which;
 use super::completions::{self, Completions};
 use super::jobs::{self, Behind, Job, Show};
-use super::values::{Local, group, history, local_address, peer, peer as destination, ttl, wait};
+use super::peers::{NAMES_MAX, Target, target};
+use super::values::{Local, group, history, local_address, peer as destination, ttl, wait};
 use crate::command::CastChoice;
 use crate::config::{Config, PlainConfig};
 use crate::text::{Line, Nick};
@@ -68,9 +69,9 @@ struct Arguments {
     #[argh(option, short = 'c', arg_name = "CAST")]
     cast: Option<CastChoice>,
 
-    /// greet the peer at ADDR[:PORT] by unicast; may be repeated
-    #[argh(option, short = 'p', from_str_fn(peer))]
-    peer: Vec<SocketAddr>,
+    /// greet the peer at HOST[:PORT], a name or an address, by unicast; may be repeated
+    #[argh(option, short = 'p', from_str_fn(target))]
+    peer: Vec<Target>,
 
     /// do not pass entries between segments
     #[argh(switch)]
@@ -165,7 +166,7 @@ pub(crate) struct Settings {
     pub(crate) group: SocketAddr,
     pub(crate) ttl: u8,
     pub(crate) cast: CastChoice,
-    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) peers: Vec<Target>,
     pub(crate) relay: bool,
     pub(crate) tcp: bool,
     pub(crate) plain: Option<Plain>,
@@ -338,6 +339,11 @@ impl Settings {
             ("--commands", commands),
         ])?;
         let plain = Plain::check(&arguments)?;
+        if arguments.peer.len() > NAMES_MAX {
+            return Err(UsageError::new(format!(
+                "at most {NAMES_MAX} peers can be named; one of them tells of the others"
+            )));
+        }
         let name = arguments.name.filter(|_| !plain.as_ref().is_some_and(|plain| plain.bare));
         let name = name.map(|name| named("--name", &name)).transpose()?;
         let keep = match (arguments.state_dir, ephemeral > 0) {
@@ -408,7 +414,11 @@ impl Settings {
     pub(crate) fn config(&self, nick: Nick, piped: bool) -> Result<Config, UsageError> {
         let mut config = Config::new(nick, self.group);
         config.cast = self.cast;
-        config.static_peers.clone_from(&self.peers);
+        let addresses = self.peers.iter().filter_map(|peer| match peer {
+            Target::Address(address) => Some(*address),
+            Target::Name(..) => None,
+        });
+        config.static_peers = addresses.collect();
         config.relay = self.relay;
         config.piped = piped;
         config.stay = self.stay;
@@ -548,7 +558,8 @@ mod tests {
         assert!(refused(&["-g", "ff05::7:7"]).contains("not supported yet"));
         assert!(refused(&["-c", "x"]).contains("auto, multicast"));
         assert!(refused(&["-a", "224.0.0.1"]).contains("one machine"));
-        assert!(refused(&["-p", "bob"]).contains("is not an address"));
+        assert!(refused(&["-p", "bob"].repeat(65)).contains("at most 64"));
+        assert!(refused(&["-p", "bob:x"]).contains("is not an address"));
         assert!(refused(&["-n", "a b"]).contains("one word"));
         assert!(refused(&["-n", ""]).contains("at least one"));
         assert!(refused(&["--state-dir", "x", "--ephemeral"]).contains("exclude"));

@@ -22,8 +22,10 @@ mod holder;
 mod interfaces;
 mod jobs;
 mod lines;
+mod memory;
 mod network;
 mod output;
+mod peers;
 mod render;
 mod shell;
 mod signals;
@@ -70,6 +72,8 @@ enum Failure {
     Poll(io::Error),
     /// The terminal cannot be used.
     Terminal(io::Error),
+    /// Names of peers cannot be looked up.
+    Names(io::Error),
     /// The node that runs gives no answer.
     Ask(AskError),
 }
@@ -83,6 +87,7 @@ impl fmt::Display for Failure {
             Self::Listen(why) => why.fmt(f),
             Self::Signal(why) => why.fmt(f),
             Self::Ask(why) => why.fmt(f),
+            Self::Names(why) => write!(f, "cannot look up the names of peers: {why}"),
             Self::Poll(why) => write!(f, "cannot wait for events: {why}"),
             Self::Terminal(why) => write!(f, "cannot set up the terminal: {why}"),
         }

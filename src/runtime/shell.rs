@@ -8,6 +8,7 @@
 mod clients;
 mod job;
 mod open;
+mod peers;
 mod serve;
 
 pub(super) use open::Who;
@@ -25,8 +26,10 @@ use super::console::{Console, Item};
 use super::control::{self, Control};
 use super::ending::Ending;
 use super::jobs::Job;
+use super::memory::Memory;
 use super::network::{Changes, Network};
 use super::output::{self, Reader};
+use super::peers::Peers;
 use super::render::View;
 use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
@@ -45,6 +48,7 @@ const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
 const STDIN: Token = Token(2);
 const STDOUT: Token = Token(3);
+const BELL: Token = Token(4);
 const FIRST_CLIENT: usize = 8;
 const FIRST_STREAM: usize = FIRST_CLIENT + control::TOKENS;
 const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
@@ -65,6 +69,8 @@ pub(super) struct Shell {
     /// Whether listeners follow the segments.
     listens: bool,
     network: Network,
+    peers: Peers,
+    memory: Option<Memory>,
     console: Console,
     teller: Teller,
     signals: Signals,
@@ -116,6 +122,7 @@ impl Shell {
 
     /// Prints what is left, as long as somebody takes it, and gives the terminal back.
     pub(super) fn close(mut self, status: u8) -> u8 {
+        self.remember_peers(true);
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
         let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
@@ -163,6 +170,7 @@ impl Shell {
                 let reader = self.teller.output.look();
                 self.on_reader(reader);
             }
+            BELL => self.look_for_peers(),
             socket => {
                 self.ready.insert(socket);
             }
@@ -377,6 +385,8 @@ impl Shell {
         self.look_at = now + LOOK_EVERY;
         // Whoever could not be accepted before may be now.
         self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
+        self.look_for_peers();
+        self.remember_peers(false);
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
         self.change(changes);
         // Trouble with a segment that is gone is no news any more.

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use crate::id::PublicKey;
 use crate::text::Line;
 use crate::wire::body::{
-    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Hello, Nack, Receipt, Text, decode,
+    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Hello, Nack, Place, Receipt, Text,
+    decode,
 };
 use crate::wire::{Datagram, Message, WireError, parse_entry};
 
@@ -38,6 +39,14 @@ pub fn dump(bytes: &[u8]) -> String {
             let Receipt { to, boot, next, ahead } = receipt;
             put(&mut line, format_args!(" receipt to={}/{boot} next={next} ahead={ahead:x}", hex(&to[..4])));
         }
+        Ok(Message::Seek(seek)) => {
+            line.push_str(" seek");
+            seek.ids.iter().for_each(|id| put(&mut line, format_args!(" {}", hex(&id[..4]))));
+        }
+        Ok(Message::Whereabouts(told)) => {
+            line.push_str(" whereabouts");
+            told.peers.iter().for_each(|place| dump_place(&mut line, place));
+        }
         Err(why) => put(&mut line, format_args!(" kind={} {why}", datagram.header.kind)),
     }
     line
@@ -62,6 +71,13 @@ fn dump_hello(line: &mut String, hello: &Hello) {
     }
     for heard in &hello.heard {
         put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
+    }
+}
+
+fn dump_place(line: &mut String, place: &Place) {
+    match place.address() {
+        Some(address) => put(line, format_args!(" {}={address}", hex(&place.id[..4]))),
+        None => put(line, format_args!(" {}=malformed", hex(&place.id[..4]))),
     }
 }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
-use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt};
+use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt, Seek, Whereabouts};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
 
 /// The version of the protocol. A datagram of another version is told to the person, not read.
@@ -78,6 +78,10 @@ pub mod kind {
     pub const DIRECT: u8 = 6;
     /// It is here.
     pub const RECEIPT: u8 = 7;
+    /// Where are these peers?
+    pub const SEEK: u8 = 12;
+    /// They are there.
+    pub const WHEREABOUTS: u8 = 13;
 }
 
 /// What one datagram says.
@@ -97,6 +101,10 @@ pub enum Message {
     Direct(Direct),
     /// It is here.
     Receipt(Receipt),
+    /// Where are these peers?
+    Seek(Seek),
+    /// They are there.
+    Whereabouts(Whereabouts),
 }
 
 /// The longest signed entry: alone in a datagram it fits.
@@ -116,7 +124,7 @@ impl Message {
             Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
             Self::Receipt(receipt) => small(receipt.next),
             Self::Bye(bye) => small(bye.head),
-            Self::Entries(_) => true,
+            Self::Entries(_) | Self::Seek(_) | Self::Whereabouts(_) => true,
         }
     }
 }
@@ -154,7 +162,7 @@ impl<'a> Datagram<'a> {
         }
         match header.kind {
             kind::ENTRIES => Ok(Self { header, signed: None, body: rest }),
-            kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::RECEIPT => {
+            kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::RECEIPT | kind::SEEK..=kind::WHEREABOUTS => {
                 let (sender, rest) = Sender::parse(rest).ok_or(WireError::Malformed)?;
                 let (body, signature) = rest.split_last_chunk().ok_or(WireError::Malformed)?;
                 let bytes = &bytes[..bytes.len() - SIGNATURE_LEN];
@@ -181,6 +189,8 @@ impl<'a> Datagram<'a> {
             kind::NACK => body::decode(self.body).map(Message::Nack),
             kind::DIRECT => body::decode(self.body).map(Message::Direct),
             kind::RECEIPT => body::decode(self.body).map(Message::Receipt),
+            kind::SEEK => body::decode(self.body).map(Message::Seek),
+            kind::WHEREABOUTS => body::decode(self.body).map(Message::Whereabouts),
             kind::ENTRIES => {
                 body::split_entries(self.body).map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect()))
             }
@@ -216,6 +226,8 @@ pub fn encode(
         Message::Nack(_) => kind::NACK,
         Message::Direct(_) => kind::DIRECT,
         Message::Receipt(_) => kind::RECEIPT,
+        Message::Seek(_) => kind::SEEK,
+        Message::Whereabouts(_) => kind::WHEREABOUTS,
     };
     Header { kind, group_tag }.write(out);
     if let Message::Entries(entries) = message {
@@ -229,6 +241,8 @@ pub fn encode(
         Message::Nack(nack) => body::encode(out, nack),
         Message::Direct(direct) => body::encode(out, direct),
         Message::Receipt(receipt) => body::encode(out, receipt),
+        Message::Seek(seek) => body::encode(out, seek),
+        Message::Whereabouts(told) => body::encode(out, told),
         Message::Bye(bye) => body::encode(out, bye),
         Message::Entries(_) => {}
     }

@@ -8,13 +8,15 @@ FILE holds one datagram in hexadecimal, or is a capture (pcap, Ethernet or "any"
 """
 
 import hashlib
+import ipaddress
 import json
 import struct
 import sys
 import unicodedata
 
 MAGIC = bytes.fromhex("ff75646e")
-KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt"}
+KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt",
+         12: "seek", 13: "whereabouts"}
 DATAGRAM_DOMAIN = b"udpnode datagram 1\0"
 ENTRY_DOMAIN = b"udpnode entry 1\0"
 
@@ -151,7 +153,11 @@ DIRECT = table(
     (6, "part", U16, True), (7, "parts", U16, True),
 )
 RECEIPT = table((0, "to", ID), (1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
+SEEK = table((0, "ids", many(ID)), (1, "padding", exactly(bytes)))
+PLACE = record(id=ID, ip=exactly(bytes), port=U16)
+WHEREABOUTS = table((0, "peers", many(PLACE)))
 BODIES = {"hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT}
+BODIES |= {"seek": SEEK, "whereabouts": WHEREABOUTS}
 SIGNED = record(entry=exactly(bytes), signature=exactly(bytes, 64))
 ENTRY = table(
     (0, "author", KEY), (1, "boot", U64), (2, "seq", U64), (3, "wall_ms", U64), (4, "nick", TEXT),
@@ -327,6 +333,10 @@ def line(found):
     if kind == "receipt":
         to = f"{found['to'].hex()[:8]}/{found['for_boot']}"
         parts.append(f"to={to} next={found['next']} ahead={found['ahead']:x}")
+    if kind == "seek":
+        parts += [one.hex()[:8] for one in found["ids"]]
+    if kind == "whereabouts":
+        parts += [f"{one['id'].hex()[:8]}={place(one['ip'], one['port'])}" for one in found["peers"]]
     if kind == "frontier":
         parts.append(f"hash={found['hash']:016x}")
         parts += ["whole"] if found.get("whole") else []
@@ -337,6 +347,13 @@ def line(found):
         parts += [f"asked={found['asked'].hex()[:8]}"] if "asked" in found else []
         parts += [f"{h['author'].hex()[:8]}/{h['boot']} {h['from']}..{h['to']}" for h in found["holes"]]
     return " ".join(parts)
+
+
+def place(ip, port):
+    if len(ip) not in (4, 16):
+        return "malformed"
+    ip = ipaddress.ip_address(ip)
+    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
 
 
 def line_of_entry(found):

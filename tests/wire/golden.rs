@@ -7,7 +7,7 @@ use std::sync::Arc;
 use udpnode::crypto::{Identity, open_group_tag, verify};
 use udpnode::wire::body::{
     self, Bye, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Heard, Hello, Hole, Nack,
-    Progress, Receipt, Text,
+    Place, Progress, Receipt, Seek, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
@@ -105,7 +105,14 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         ("direct", Message::Direct(direct(None))),
         ("direct-part", Message::Direct(direct(Some(2)))),
         ("receipt", Message::Receipt(Receipt { to: body::bytes(bob().id()), boot: 9, next: 17, ahead: 1 << 63 | 5 })),
+        ("seek", Message::Seek(Seek { ids: vec![body::bytes(bob().id())], padding: vec![0; 21].into() })),
+        ("whereabouts", Message::Whereabouts(whereabouts())),
     ]
+}
+
+fn whereabouts() -> Whereabouts {
+    let at = |id: &Identity, address: &str| Place::new(id.id(), address.parse().expect("an address"));
+    Whereabouts { peers: vec![at(&bob(), "10.0.0.4:5004"), at(&ann(), "[2001:db8::3]:5003")] }
 }
 
 fn direct(part: Option<u16>) -> Direct {

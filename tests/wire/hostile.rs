@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
-    self, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Progress, Receipt, Text,
+    self, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Place, Progress, Receipt, Seek, Text,
+    Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
@@ -71,7 +72,7 @@ fn signatures(bytes: &[u8]) -> usize {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..10) {
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..16) {
         believed(&bytes);
         believed(&[&[0xFF, b'u', b'd', b'n', 1, kind][..], &bytes].concat());
         for len in [0, bytes.len() / 2, bytes.len()] {
@@ -81,6 +82,8 @@ proptest! {
             let _ = body::decode::<Text>(&bytes[..len]);
             let _ = body::decode::<Direct>(&bytes[..len]);
             let _ = body::decode::<Receipt>(&bytes[..len]);
+            let _ = body::decode::<Seek>(&bytes[..len]);
+            let _ = body::decode::<Whereabouts>(&bytes[..len]).map(|told| told.peers.iter().filter_map(Place::address).count());
             let _ = parse_entry(&bytes[..len]);
         }
     }
@@ -101,6 +104,10 @@ proptest! {
         let (part, parts) = (text_part(small.3), None);
         same(&Direct { to, seq: a, base: b, mid: c, wall_ms: d, text: nick.clone(), part, parts })?;
         same(&Receipt { to, boot: a, next: b, ahead: c })?;
+        let port = u16::from(small.0);
+        let place = |id: &[u8; 16]| Place { id: (*id).into(), ip: id[..usize::from(small.0 % 17)].to_vec().into(), port };
+        same(&Whereabouts { peers: ids.iter().map(place).collect() })?;
+        same(&Seek { ids: ids.iter().map(|&id| id.into()).collect(), padding: nick.clone().into_bytes().into() })?;
         let asked = ids.first().filter(|_| small.2).map(|&id| id.into());
         let text = Text { lines: vec![nick, String::new()], part, parts };
         same(&hello)?;

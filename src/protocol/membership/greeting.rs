@@ -80,7 +80,7 @@ impl Membership {
     }
 
     /// Our hello for one segment.
-    fn hello(
+    pub(super) fn hello(
         &self,
         segment: SegmentId,
         whom: Option<PeerId>,

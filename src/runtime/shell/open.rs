@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 use nix::unistd::geteuid;
 
-use super::{FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
+use super::{BELL, FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
 use crate::config::{Config, PlainConfig};
 use crate::crypto::Identity;
 use crate::event::PeerName;
@@ -21,8 +21,10 @@ use crate::runtime::control::{self, Control};
 use crate::runtime::ending::Ending;
 use crate::runtime::interfaces::Wanted;
 use crate::runtime::jobs::Job;
+use crate::runtime::memory::Memory;
 use crate::runtime::network::{Changes, Network};
 use crate::runtime::output::Output as Stdout;
+use crate::runtime::peers::Peers;
 use crate::runtime::render::{self, Ready};
 use crate::runtime::signals::Signals;
 use crate::runtime::sockets::{Group, Sockets};
@@ -64,7 +66,8 @@ impl Shell {
             terminal::enter().map_err(Failure::Terminal)?;
         }
         let is_plain = matches!(who, Who::Plain(_));
-        let Born { machine, warning, dir, lock, stay, wait, plain_name } = who.wake(streams.listens());
+        let peers = Peers::open(&settings.peers, registry, BELL).map_err(Failure::Names)?;
+        let Born { machine, warning, dir, memory, lock, stay, wait, plain_name } = who.wake(streams.listens());
         let name = control::Name::new(geteuid().as_raw(), std::process::id(), dir.as_deref(), "");
         let mut shell = Self {
             console: Console::open(kind, settings.commands, is_plain, registry, STDIN),
@@ -77,6 +80,8 @@ impl Shell {
             streams,
             listens: settings.tcp,
             network,
+            peers,
+            memory,
             signals,
             ready: BTreeSet::new(),
             datagram: vec![0; DATAGRAM_MAX],
@@ -95,6 +100,7 @@ impl Shell {
         };
         shell.greet(&plain_name);
         shell.listen_for_clients();
+        shell.look_for_peers();
         warning.iter().for_each(|text| shell.teller.warning(text));
         shell.change(changes);
         Ok(shell)
@@ -125,6 +131,7 @@ struct Born {
     machine: Machine,
     warning: Option<String>,
     dir: Option<PathBuf>,
+    memory: Option<Memory>,
     lock: Option<Lock>,
     stay: bool,
     wait: Duration,
@@ -137,17 +144,28 @@ impl Who {
         match self {
             Self::Native(config, state, seed) => {
                 let (stay, wait) = (config.stay, config.wait);
-                let config = Config { listens, ..*config };
+                let memory = state.dir.as_deref().map(|dir| Memory::open(dir, config.woke));
+                let remembered_peers = memory.as_ref().map(Memory::addresses).unwrap_or_default();
+                let config = Config { listens, remembered_peers, ..*config };
                 let identity = Identity::new(&state.secret, state.boot);
                 let machine = Machine::Native(Box::new(Node::new(identity, config, seed, Time::ZERO)));
                 let (warning, dir, lock) = (state.warning, state.dir, state.lock);
-                Born { machine, warning, dir, lock, stay, wait, plain_name: String::new() }
+                Born { machine, warning, dir, memory, lock, stay, wait, plain_name: String::new() }
             }
             Self::Plain(config) => {
                 let stay = config.stay;
                 let plain_name = config.name.as_ref().map_or_else(String::new, ToString::to_string);
                 let machine = Machine::Plain(Box::new(PlainNode::new(config, Time::ZERO)));
-                Born { machine, warning: None, dir: None, lock: None, stay, wait: Duration::ZERO, plain_name }
+                Born {
+                    machine,
+                    warning: None,
+                    dir: None,
+                    memory: None,
+                    lock: None,
+                    stay,
+                    wait: Duration::ZERO,
+                    plain_name,
+                }
             }
         }
     }

@@ -1,0 +1,29 @@
+//! The peers that a person names, and those that are remembered from run to run.
+
+use super::{Shell, wall};
+use crate::command::Command;
+use crate::node::Input;
+
+impl Shell {
+    /// Looks after names, once a second and when the bell rings.
+    pub(super) fn look_for_peers(&mut self) {
+        let now = self.now();
+        let found = self.peers.take(now);
+        found.warnings.iter().for_each(|text| self.teller.warning(text));
+        if let Some(addresses) = found.addresses {
+            self.handle(Input::Command(Command::Peers(addresses)));
+        }
+        if let Some(node) = self.machine.native() {
+            self.peers.look(now, |address| node.hears(address));
+        }
+    }
+
+    /// Remembers who could not be found otherwise; `last`: this is the last time in this run.
+    pub(super) fn remember_peers(&mut self, last: bool) {
+        let (Some(memory), Some(node)) = (&mut self.memory, self.machine.native()) else { return };
+        memory.note(&node.peers_to_remember(), wall());
+        if let Err(why) = memory.save(last) {
+            self.teller.warning(&format!("cannot remember the peers of other networks: {why}"));
+        }
+    }
+}
