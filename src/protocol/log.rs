@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Errand;
 use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
@@ -211,7 +212,10 @@ impl Logs {
     pub fn on_said(&mut self, entries: Vec<Believed>, ctx: &mut Context<'_>) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
         for entry in entries {
-            ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&entry.raw)]) });
+            ctx.posts.push_back(Post {
+                to: To::Group,
+                message: Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]),
+            });
             self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
         }
         let own = self.own;
@@ -434,7 +438,8 @@ impl Logs {
         }
         let Some(held) = self.logs.get(&self.own).and_then(|log| log.held.get(&seq)) else { return };
         ctx.stats.repeats += 1;
-        ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&held.raw)]) });
+        ctx.posts
+            .push_back(Post { to: To::Group, message: Message::Entries(Errand::Repeat, vec![Arc::clone(&held.raw)]) });
     }
 }
 

@@ -21,6 +21,7 @@ mod interfaces;
 mod lines;
 mod network;
 mod output;
+mod receive;
 mod render;
 mod shell;
 mod signals;
