@@ -101,7 +101,7 @@ impl Node {
                 self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
             }
             (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_), Admission::Stranger) => {
-                self.ask_stranger(arrival);
+                self.ask_stranger(arrival, signed.bytes.len());
             }
             _ => {}
         }
@@ -131,8 +131,8 @@ impl Node {
         self.relay.on_news(entry.log, entry.seq, Arc::clone(&entry.raw), heard, &mut context!(self));
     }
 
-    fn ask_stranger(&mut self, arrival: Arrival) {
-        self.membership.on_stranger(arrival.segment, arrival.address, standing!(self), &mut context!(self));
+    fn ask_stranger(&mut self, arrival: Arrival, len: usize) {
+        self.membership.on_stranger(arrival.segment, arrival.address, len, standing!(self), &mut context!(self));
     }
 
     fn on_entries(&mut self, datagram: &Datagram<'_>, arrival: Arrival) {
@@ -176,8 +176,8 @@ impl Node {
         }
         // A peer that passes on what somebody says whom we cannot hear need not be asked who it is.
         let passed_on = || self.membership.online().any(|(_, peer)| peer.last_address() == arrival.address);
-        if author != self.identity.id() && self.membership.peer(author).is_none() && !passed_on() {
-            self.ask_stranger(arrival);
+        if wants == Wants::New && self.membership.peer(author).is_none() && !passed_on() {
+            self.ask_stranger(arrival, raw.len());
         }
     }
 }

@@ -187,6 +187,9 @@ fn a_stranger_that_is_heard_is_asked_for_its_hello() {
     let (sent, _) = command(&mut bob, at(1000), say("hi"));
     let (asked, told) = hear(&mut late, at(1000), 2, &sent[0]);
     assert_eq!(told, [], "held until it is known whether it is history");
+    assert!(asked.is_empty(), "what came is shorter than the question");
+    let (sent, _) = command(&mut bob, at(1001), say("anybody there?"));
+    let (asked, _) = hear(&mut late, at(1001), 2, &sent[0]);
     assert!(
         asked.iter().any(|bytes| dump(bytes).contains(" asks")),
         "{:?}",

@@ -15,6 +15,7 @@ mod greeting;
 mod hearing;
 mod peer;
 mod rounds;
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -29,13 +30,7 @@ use crate::wire::Message;
 use crate::wire::body::{Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
 pub use peer::{Heard, HearsUs, Path, Peer, Presence};
-
-/// Strangers asked for their hello that are remembered, so that none is asked too often. When
-/// full, nobody more is asked until the oldest is forgotten.
-const ASKED_MAX: usize = 64;
-
-/// No address is asked for its hello more often than this.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+use strangers::Strangers;
 
 /// Who sent an authentic datagram, and how it got here.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +87,7 @@ pub struct Membership {
     hello_at: Option<Time>,
     /// Peers to be greeted by unicast, and when.
     greet: BTreeMap<PeerId, Time>,
-    asked: BTreeMap<SocketAddr, Time>,
+    strangers: Strangers,
     /// Whom the last hello on a segment told last, where it did not tell all.
     told_up_to: BTreeMap<SegmentId, PeerId>,
     /// Rounds of hellos so far.
@@ -120,7 +115,7 @@ impl Membership {
             started: now,
             hello_at: Some(now),
             greet: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            strangers: Strangers::default(),
             told_up_to: BTreeMap::new(),
             round: 0,
             look_at: None,
@@ -241,29 +236,6 @@ impl Membership {
             self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
         }
         Admission::Fresh
-    }
-
-    /// Somebody whom we do not know is there: ask for a hello, but not too often.
-    pub fn on_stranger(
-        &mut self,
-        segment: SegmentId,
-        address: SocketAddr,
-        standing: Standing<'_>,
-        ctx: &mut Context<'_>,
-    ) {
-        self.asked.retain(|_, at| ctx.now.since(*at) < ASK_AGAIN_AFTER);
-        if self.asked.contains_key(&address) || self.asked.len() >= ASKED_MAX || self.silent {
-            return;
-        }
-        self.asked.insert(address, ctx.now);
-        self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
-    }
-
-    /// A peer is online but told us too little: ask for its hello.
-    pub fn ask(&mut self, id: PeerId, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        if let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) {
-            self.on_stranger(segment, address, standing, ctx);
-        }
     }
 
     /// A hello. `known` is what [`Membership::on_authentic`] said of it.

@@ -22,7 +22,7 @@ pub const FLAG_ASKS: u8 = 2;
 pub const FLAG_LISTENS: u8 = 4;
 
 /// I am here, this is what I hear. Says its casts relative to the segment it is sent on.
-#[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, CborLen)]
 #[cbor(map)]
 pub struct Hello {
     /// What the sender calls itself. A claim.

@@ -67,8 +67,16 @@ impl Membership {
         for id in due {
             self.greet.remove(&id);
             let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
-            self.post_hello(segment, address, Some(id), 0, standing, ctx);
+            // Whom we have just met may not be who it says, nor where: it is told no more than it told.
+            let hello = telling_only(Some(id), self.hello(segment, Some(id), 0, standing, ctx));
+            self.note_told_alone(segment, id, &hello);
+            ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
         }
+    }
+
+    /// A hello that asks for one and tells of nobody.
+    pub(super) fn asking_hello(&self, segment: SegmentId, standing: Standing<'_>, ctx: &Context<'_>) -> Hello {
+        telling_only(None, self.hello(segment, None, FLAG_ASKS, standing, ctx))
     }
 
     /// Says hello to one address, telling first whether whoever is there is heard.
@@ -170,6 +178,15 @@ impl Membership {
         let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
         ctx.config.hello_every.max(Duration::from_secs(1) * group / ctx.config.hello_rate)
     }
+}
+
+/// The hello without all those heard but one.
+fn telling_only(whom: Option<PeerId>, mut hello: Hello) -> Hello {
+    let all = hello.of.unwrap_or_else(|| u16::try_from(hello.heard.len()).unwrap_or(u16::MAX));
+    let whom = whom.map(body::bytes);
+    hello.heard.retain(|heard| Some(heard.id) == whom);
+    hello.of = Some(all).filter(|&all| usize::from(all) > hello.heard.len());
+    hello
 }
 
 /// The casts by which hellos go out on a segment, as bits.
