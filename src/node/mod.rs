@@ -25,6 +25,7 @@ mod streams;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -55,8 +56,9 @@ use tell::PlainGate;
 
 pub use machine::Machine;
 pub use plain::PlainNode;
-pub use reach::{By, Cell, Grid, Known, Link, Reach, ReachNode, ReachPlace};
+pub use reach::{By, Carried, Cell, Grid, Known, Link, Reach, ReachNode, ReachPlace};
 pub use streams::{StreamAct, StreamInput};
+pub use why::{Reason, Route, Way, Why, WhyHeard, WhyHears, WhyPath, WhyState};
 
 /// What can happen to a node.
 #[derive(Debug)]

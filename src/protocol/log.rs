@@ -35,7 +35,7 @@ use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
 use crate::protocol::Tally;
 use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
-use crate::text::Line;
+use crate::text::{Line, Nick};
 use crate::time::Time;
 use crate::wire::Message;
 use author::Author;
@@ -150,6 +150,18 @@ impl Logs {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.author.has_room()
+    }
+
+    /// Those who said something, with what they called themselves last and how their last entry came here.
+    pub fn authors(&self) -> impl Iterator<Item = (PeerId, &Nick, Option<Arrival>)> {
+        let last = |log: &Log| log.held.values().next_back().and_then(|held| held.arrival);
+        self.logs.iter().rev().filter_map(move |(id, log)| Some((id.author, log.nick()?, last(log))))
+    }
+
+    /// How long the group takes to answer, as far as it was measured.
+    #[must_use]
+    pub const fn round_trip(&self) -> Duration {
+        self.round_trip.get()
     }
 
     /// Bytes kept, and entries.
