@@ -12,6 +12,7 @@ impl Node {
     /// A member says whom it hears.
     pub(super) fn on_named(&mut self, from: PeerId, heard: &[Heard]) {
         let membership = &self.membership;
+        let heard = heard.iter().filter(|heard| heard.casts != 0).map(|heard| PeerId(*heard.id));
         self.contacts.on_named(from, heard, |id| membership.is_online(id), &mut context!(self));
     }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Context, Node, Standing, context, standing};
-use crate::address::{Cast, SegmentId};
 use crate::crypto::peer_id;
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
@@ -18,19 +17,19 @@ use crate::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, Signed, Wire
 const VERSIONS_TOLD_MAX: usize = 64;
 
 impl Node {
-    pub(super) fn on_datagram(&mut self, segment: SegmentId, cast: Cast, from: SocketAddr, bytes: &[u8]) {
+    pub(super) fn on_datagram(&mut self, mut arrival: Arrival, bytes: &[u8]) {
         self.stats.heard += 1;
         self.stats.heard_bytes += bytes.len() as u64;
         let datagram = match Datagram::parse(bytes) {
             Ok(datagram) => datagram,
-            Err(WireError::Plain) => return self.on_plain(Arrival { segment, cast, address: from }, bytes),
-            Err(why) => return self.on_unreadable(why, from),
+            Err(WireError::Plain) => return self.on_plain(arrival, bytes),
+            Err(why) => return self.on_unreadable(why, arrival.address),
         };
         if datagram.header.group_tag != self.group_tag {
             self.stats.other_group += 1;
             return;
         }
-        let arrival = Arrival { segment, cast, address: from };
+        arrival.errand = datagram.errand();
         match &datagram.signed {
             Some(signed) => self.on_signed(&datagram, signed, arrival),
             None => self.on_entries(&datagram, arrival),
@@ -73,6 +72,7 @@ impl Node {
             segment: arrival.segment,
             cast: arrival.cast,
             address: arrival.address,
+            ttl: arrival.ttl,
         };
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
@@ -122,6 +122,10 @@ impl Node {
         self.settle();
         if !self.membership.is_online(origin.id) {
             return;
+        }
+        if let Some(until) = self.membership.holds_until(origin.id, hello, self.now) {
+            let from = (origin.segment, origin.address);
+            self.matrix.on_hello(origin.id, from, hello, (self.now, until), self.config.peers_max);
         }
         let me = wire_id(self.identity.id());
         let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);

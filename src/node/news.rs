@@ -72,6 +72,7 @@ impl Node {
         self.directs.on_gone(id);
         self.streams.on_gone(id);
         self.contacts.on_gone(id);
+        self.matrix.on_gone(id);
     }
 
     /// The name of a peer as it is known now.

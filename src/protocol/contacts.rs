@@ -25,7 +25,7 @@ use crate::id::PeerId;
 use crate::protocol::{Context, Post, To, earlier};
 use crate::time::Time;
 use crate::wire::Message;
-use crate::wire::body::{self, Heard, Place, Seek, Whereabouts};
+use crate::wire::body::{self, Place, Seek, Whereabouts};
 
 /// Peers at once that others hear and we do not. Those beyond wait until there is room.
 const WANTED_MAX: usize = 256;
@@ -43,7 +43,7 @@ const WANTED_FOR: Duration = Duration::from_secs(300);
 const SEEK_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Addresses at once where somebody may be. Those beyond are not taken.
-const PLACES_MAX: usize = 64;
+const CANDIDATES_MAX: usize = 64;
 /// An address that was told is greeted so often, with pauses of 1 and 4 s, ...
 const TRIES_MAX: u32 = 3;
 /// ... and then not for this long.
@@ -53,7 +53,7 @@ const REMEMBERED_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Greetings are at least this far apart.
 const GREET_EVERY: Duration = Duration::from_millis(100);
 /// No greeting is longer.
-const LEAN_HELLO_MAX: usize = 400;
+const LEAN_HELLO_MAX: usize = 512;
 /// Bytes that a member's addresses may be sent at once.
 const CREDIT_MAX: usize = 16 * 1024;
 
@@ -102,7 +102,7 @@ impl Contacts {
     #[must_use]
     pub fn new(remembered: &[SocketAddr], now: Time) -> Self {
         let candidate = |&address| (address, Candidate { source: Source::Remembered, tries: 0, greet_at: now });
-        Self { candidates: remembered.iter().take(PLACES_MAX).map(candidate).collect(), ..Self::default() }
+        Self { candidates: remembered.iter().take(CANDIDATES_MAX).map(candidate).collect(), ..Self::default() }
     }
 
     /// A member sent us so many bytes.
@@ -114,8 +114,14 @@ impl Contacts {
     }
 
     /// A member says whom it hears; `online` tells who of them is known.
-    pub fn on_named(&mut self, from: PeerId, heard: &[Heard], online: impl Fn(PeerId) -> bool, ctx: &mut Context<'_>) {
-        for id in heard.iter().filter(|heard| heard.casts != 0).map(|heard| PeerId(*heard.id)) {
+    pub fn on_named(
+        &mut self,
+        from: PeerId,
+        heard: impl Iterator<Item = PeerId>,
+        online: impl Fn(PeerId) -> bool,
+        ctx: &mut Context<'_>,
+    ) {
+        for id in heard {
             if id == ctx.me || online(id) {
                 continue;
             }
@@ -186,7 +192,7 @@ impl Contacts {
             if self.candidates.contains_key(&address) {
                 continue;
             }
-            if self.candidates.len() >= PLACES_MAX {
+            if self.candidates.len() >= CANDIDATES_MAX {
                 ctx.stats.contacts_refused += 1;
                 continue;
             }
@@ -270,7 +276,7 @@ impl Contacts {
 
     /// Asserts that the tables are bounded.
     pub fn check(&self) {
-        assert!(self.wanted.len() <= WANTED_MAX && self.candidates.len() <= PLACES_MAX, "contacts are bounded");
+        assert!(self.wanted.len() <= WANTED_MAX && self.candidates.len() <= CANDIDATES_MAX, "contacts are bounded");
     }
 }
 

@@ -134,6 +134,7 @@ struct Arguments {
 #[argh(subcommand)]
 enum Subcommand {
     Who(jobs::Who),
+    Paths(jobs::Paths),
     Completions(Completions),
 }
 
@@ -245,6 +246,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
             return Ok(Asked::Print(completions::script(shell, &Arguments::get_args_info())));
         }
         Some(Subcommand::Who(who)) => who.asked(),
+        Some(Subcommand::Paths(paths)) => paths.asked(),
     };
     arguments.take_in(behind)?;
     asked(arguments, job)
@@ -262,6 +264,9 @@ fn asked(arguments: Arguments, job: Job) -> Result<Asked, UsageError> {
         return Err(UsageError::new("--plain has nobody to ask about"));
     }
     let settings = Settings::check(arguments)?;
+    if settings.json && job.draws() {
+        return Err(UsageError::new("--json and --dot exclude each other"));
+    }
     let show = if settings.json { Show::Json } else { job.show };
     Ok(Asked::Ask(Box::new(settings), which, Job { show, ..job }))
 }

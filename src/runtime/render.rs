@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 
+use super::render_why;
 use crate::address::{Cast, SegmentId};
 use crate::event::{Arrival, Event, Message, PeerName, Whisper};
+use crate::node::Route;
 use crate::text::Line;
 use crate::time::WallTime;
 
@@ -22,6 +24,16 @@ pub(crate) struct View<'a> {
     pub(crate) now: WallTime,
     /// What the system calls a segment.
     pub(crate) segment: &'a dyn Fn(SegmentId) -> String,
+    /// By what way a message came, where that is to be shown.
+    pub(crate) route: Option<&'a Route>,
+}
+
+impl View<'_> {
+    /// The line with the way the message came behind it, where that is to be shown.
+    pub(crate) fn traced(&self, line: String, event: &Event) -> String {
+        let Some(route) = self.route else { return line };
+        line + &render_why::trace(event, route, &(self.segment)(route.arrival.segment), self.now)
+    }
 }
 
 /// Who we are, as a script is told when everything is open.
@@ -119,6 +131,10 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
         Event::Notice(text) => return Some(json_remark("notice", text)),
         Event::Warning(text) | Event::Refused(text) => return Some(json_remark("warning", text)),
         Event::Done(_) => return None,
+    };
+    let object = match view.route {
+        Some(route) => render_why::trace_json(object, event, route, view.now),
+        None => object,
     };
     Some(object.finish())
 }
@@ -282,6 +298,7 @@ fn clock(time: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Errand;
     use crate::id::PeerId;
     use crate::text::Nick;
 
@@ -296,7 +313,13 @@ mod tests {
     }
 
     fn message(text: &str, history: bool) -> Event {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Multicast, address: address() };
+        let arrival = Arrival {
+            segment: SegmentId(1),
+            cast: Cast::Multicast,
+            address: address(),
+            ttl: Some(2),
+            errand: Errand::Said,
+        };
         Event::Message(Message {
             from: bob(false),
             boot: 3,
@@ -310,7 +333,7 @@ mod tests {
 
     fn as_json(event: &Event) -> serde_json::Value {
         let segment = |_| "eth0".to_owned();
-        let line = json(event, View { now: NOW, segment: &segment }).expect("told");
+        let line = json(event, View { now: NOW, segment: &segment, route: None }).expect("told");
         serde_json::from_str(&line).expect("JSON")
     }
 
@@ -358,7 +381,8 @@ mod tests {
 
     #[test]
     fn plain_text_shows_its_address() {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address() };
+        let arrival =
+            Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address(), ttl: None, errand: Errand::Said };
         let event = Event::Plain { arrival, text: Line::from_peer("hi") };
         assert_eq!(as_text(&event), "10.0.0.4:5004 (plain): hi");
         let expected = serde_json::json!({

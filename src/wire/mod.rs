@@ -21,6 +21,7 @@ pub mod stream;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
 use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt, Seek, Whereabouts};
@@ -91,8 +92,8 @@ pub enum Message {
     Hello(Hello),
     /// I leave.
     Bye(Bye),
-    /// Signed entries, each as it stands on the wire.
-    Entries(Vec<Arc<[u8]>>),
+    /// Signed entries, each as it stands on the wire, and why they are sent.
+    Entries(Errand, Vec<Arc<[u8]>>),
     /// How far I have each log.
     Frontier(Frontier),
     /// These entries I lack.
@@ -124,7 +125,7 @@ impl Message {
             Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
             Self::Receipt(receipt) => small(receipt.next),
             Self::Bye(bye) => small(bye.head),
-            Self::Entries(_) | Self::Seek(_) | Self::Whereabouts(_) => true,
+            Self::Entries(..) | Self::Seek(_) | Self::Whereabouts(_) => true,
         }
     }
 }
@@ -191,11 +192,16 @@ impl<'a> Datagram<'a> {
             kind::RECEIPT => body::decode(self.body).map(Message::Receipt),
             kind::SEEK => body::decode(self.body).map(Message::Seek),
             kind::WHEREABOUTS => body::decode(self.body).map(Message::Whereabouts),
-            kind::ENTRIES => {
-                body::split_entries(self.body).map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect()))
-            }
+            kind::ENTRIES => body::split_entries(self.body)
+                .map(|raw| Message::Entries(self.errand(), raw.into_iter().map(Arc::from).collect())),
             _ => Err(WireError::Malformed),
         }
+    }
+
+    /// Why entries were sent, as the header says.
+    #[must_use]
+    pub const fn errand(&self) -> Errand {
+        Errand::from_number(self.header.errand)
     }
 
     /// The signed entries in the body, as they stand there.
@@ -221,7 +227,7 @@ pub fn encode(
     let kind = match message {
         Message::Hello(_) => kind::HELLO,
         Message::Bye(_) => kind::BYE,
-        Message::Entries(_) => kind::ENTRIES,
+        Message::Entries(..) => kind::ENTRIES,
         Message::Frontier(_) => kind::FRONTIER,
         Message::Nack(_) => kind::NACK,
         Message::Direct(_) => kind::DIRECT,
@@ -229,8 +235,9 @@ pub fn encode(
         Message::Seek(_) => kind::SEEK,
         Message::Whereabouts(_) => kind::WHEREABOUTS,
     };
-    Header { kind, group_tag }.write(out);
-    if let Message::Entries(entries) = message {
+    let errand = if let Message::Entries(errand, _) = message { errand.number() } else { 0 };
+    Header { kind, errand, group_tag }.write(out);
+    if let Message::Entries(_, entries) = message {
         body::join_entries(out, entries);
         return;
     }
@@ -244,7 +251,7 @@ pub fn encode(
         Message::Seek(seek) => body::encode(out, seek),
         Message::Whereabouts(told) => body::encode(out, told),
         Message::Bye(bye) => body::encode(out, bye),
-        Message::Entries(_) => {}
+        Message::Entries(..) => {}
     }
     let signature = sign(out);
     out.extend_from_slice(&signature);

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::address::SegmentId;
+use crate::address::{SegmentId, Ttls};
 use crate::config::Config;
 use crate::protocol::News;
 use crate::rng::Rng;
@@ -53,6 +53,7 @@ fn segment() -> Segment {
         address: "10.0.0.1:5001".parse().expect("an address"),
         prefix_len: 24,
         relays: true,
+        ttls: Ttls::default(),
         broadcast: "10.0.0.255:5255".parse().ok(),
         group: None,
     }
@@ -79,8 +80,7 @@ impl Bench {
 
     /// Bob's hello names these, of whom only he is known.
     fn named(&mut self, ids: impl Iterator<Item = u8>) {
-        let heard: Vec<_> = ids.map(|n| Heard { id: body::bytes(id(n)), casts: 1, base: 0 }).collect();
-        self.contacts.on_named(BOB, &heard, |id| id == BOB, &mut ctx!(self));
+        self.contacts.on_named(BOB, ids.map(id), |id| id == BOB, &mut ctx!(self));
     }
 
     /// Time passes; greetings have 300 bytes each.
@@ -244,18 +244,12 @@ fn the_tables_are_bounded_and_greetings_paced() {
     let many: Vec<_> = (0..=255).map(at).collect();
     let mut eve = Bench::with(&many);
     eve.run(secs(6));
-    assert_eq!(eve.contacts.candidates.len(), PLACES_MAX);
+    assert_eq!(eve.contacts.candidates.len(), CANDIDATES_MAX);
     let gaps = eve.greeted.windows(2).map(|pair| pair[1].0.since(pair[0].0));
     assert!(gaps.into_iter().all(|gap| gap >= GREET_EVERY));
     for n in 0..4 {
-        let heard: Vec<_> = (0..=255)
-            .map(|m| Heard {
-                id: body::bytes(PeerId([n, m, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9])),
-                casts: 1,
-                base: 0,
-            })
-            .collect();
-        ann.contacts.on_named(BOB, &heard, |_| false, &mut ctx!(ann));
+        let heard = (0..=255).map(|m| PeerId([n, m, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]));
+        ann.contacts.on_named(BOB, heard, |_| false, &mut ctx!(ann));
     }
     assert_eq!((ann.contacts.wanted.len(), ann.stats.contacts_refused), (WANTED_MAX, 768));
 }

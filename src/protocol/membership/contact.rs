@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::greeting::telling_only;
 use super::{Membership, Standing};
 use crate::protocol::{Context, Post, To};
 use crate::time::Time;
@@ -13,8 +14,7 @@ impl Membership {
     /// Returns the length of the datagram, or 0 if no segment leads there.
     pub fn greet_address(&self, address: SocketAddr, standing: Standing<'_>, ctx: &mut Context<'_>) -> usize {
         let Some(segment) = self.segment_towards(address.ip()) else { return 0 };
-        let mut hello = self.hello(segment, None, FLAG_ASKS, standing, ctx);
-        hello.heard.clear();
+        let hello = telling_only(None, self.hello(segment, None, FLAG_ASKS, standing, ctx));
         let len = SIGNED_OVERHEAD + encoded_len(&hello);
         ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
         len
