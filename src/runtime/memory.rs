@@ -157,7 +157,8 @@ mod tests {
     fn a_file_that_anybody_wrote_does_no_harm() {
         let temp = Temp::new("hostile");
         let lines = "10.0.0.1:5000 1800000000\n10.0.0.2:5000 99999999999999\n10.0.0.3:5000\n\
-                     224.0.0.1:5000 1800000000\n255.255.255.255:1 1800000000\n0.0.0.0:1 1800000000\n10.0.0.4:0 1800000000\nx 1\n\n 1\n\u{1b}[m\n";
+                     224.0.0.1:5000 1800000000\n255.255.255.255:1 1800000000\n0.0.0.0:1 1800000000\n\
+                     10.0.0.4:0 1800000000\nx 1\n\n 1\n\u{1b}[m\n";
         fs::write(temp.0.join("peers"), [lines.as_bytes(), b"\xff\xfe 1800000000\n"].concat()).expect("written");
         assert_eq!(Memory::open(&temp.0, NOW).addresses(), [at(1), at(2)]);
         let line = |n| format!("10.{}.{}.9:5000 1800000000\n", n / 250, n % 250);
