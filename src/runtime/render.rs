@@ -240,6 +240,14 @@ impl Object {
         self.raw(key, &value.to_string())
     }
 
+    /// A small number, if there is one.
+    pub(crate) fn maybe(self, key: &str, value: Option<u8>) -> Self {
+        match value {
+            Some(value) => self.number(key, value.into()),
+            None => self,
+        }
+    }
+
     pub(crate) fn flag(self, key: &str, value: bool) -> Self {
         self.raw(key, if value { "true" } else { "false" })
     }

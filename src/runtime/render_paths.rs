@@ -181,8 +181,7 @@ fn link_json(reach: &Reach, link: &Link) -> Object {
     let object = object.text("segment", reach.segment_name(link.segment)).text("cast", &link.by.to_string());
     let object = object.number("seen_ms", millis(link.seen_ago)).flag("fresh", link.fresh);
     let object = object.flag("claimed", link.claimed);
-    let object = maybe(object, "ttl_sent", link.ttl_sent);
-    maybe(maybe(object, "ttl_left", link.ttl_left), "hops", link.hops())
+    object.maybe("ttl_sent", link.ttl_sent).maybe("ttl_left", link.ttl_left).maybe("hops", link.hops())
 }
 
 fn carried_json(reach: &Reach, carried: &Carried) -> Object {
@@ -192,14 +191,6 @@ fn carried_json(reach: &Reach, carried: &Carried) -> Object {
         None => object,
     };
     object.list("copies", carried.copies.iter().map(|&id| Object::part().text("id", &id.to_string())))
-}
-
-/// A number, if there is one.
-pub(crate) fn maybe(object: Object, key: &str, value: Option<u8>) -> Object {
-    match value {
-        Some(value) => object.number(key, value.into()),
-        None => object,
-    }
 }
 
 pub(crate) fn millis(span: std::time::Duration) -> u64 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::answers::{Answer, span};
 use super::render::Object;
-use super::render_paths::{maybe, millis};
+use super::render_paths::millis;
 use crate::address::{Errand, SegmentId};
 use crate::event::Event;
 use crate::node::{Reason, Route, Way, Why, WhyHeard, WhyHears, WhyPath, WhyState};
@@ -159,7 +159,7 @@ fn path_json(path: &WhyPath) -> Object {
         let object = Object::part().text("cast", &heard.by.to_string()).flag("fresh", heard.fresh);
         let object = object.number("first_ms", millis(heard.first_ago)).number("last_ms", millis(heard.last_ago));
         let hops = heard.ttl_sent.zip(heard.ttl_left).and_then(|(sent, left)| sent.checked_sub(left));
-        maybe(maybe(maybe(object, "ttl_sent", heard.ttl_sent), "ttl_left", heard.ttl_left), "hops", hops)
+        object.maybe("ttl_sent", heard.ttl_sent).maybe("ttl_left", heard.ttl_left).maybe("hops", hops)
     });
     let object = Object::part().text("segment", &path.name).text("address", &path.address.to_string());
     let object = object.flag("best", path.best).list("heard", heard);
@@ -167,7 +167,7 @@ fn path_json(path: &WhyPath) -> Object {
     let by = us.by.iter().map(|&(by, left, sent)| {
         let object = Object::part().text("cast", &by.to_string()).number("ttl_sent", sent.into());
         let hops = left.and_then(|left| sent.checked_sub(left));
-        maybe(maybe(object, "ttl_left", left), "hops", hops)
+        object.maybe("ttl_left", left).maybe("hops", hops)
     });
     let object = object.list("hears_us", by);
     object.number("hears_since_ms", millis(us.since)).number("hears_said_ms", millis(us.said_ago))
@@ -200,7 +200,7 @@ pub(crate) fn trace(event: &Event, route: &Route, segment: &str, now: WallTime) 
 
 /// The same as fields of the event.
 pub(crate) fn trace_json(object: Object, event: &Event, route: &Route, now: WallTime) -> Object {
-    let object = maybe(maybe(object, "ttl", route.arrival.ttl), "hops", route.hops);
+    let object = object.maybe("ttl", route.arrival.ttl).maybe("hops", route.hops);
     let object = match latency(event, now) {
         Some(ms) => object.raw("clock_latency_ms", &ms.to_string()),
         None => object,
@@ -223,4 +223,123 @@ fn latency(event: &Event, now: WallTime) -> Option<i64> {
         _ => return None,
     };
     i64::try_from(now.0).ok()?.checked_sub(i64::try_from(said.0).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Cast;
+    use crate::event::{Arrival, Message, PeerName};
+    use crate::id::PeerId;
+    use crate::node::By;
+    use crate::text::{Line, Nick};
+
+    fn name(nick: &str) -> PeerName {
+        PeerName { id: PeerId([7; 16]), nick: Nick::from_any(nick), shared: false }
+    }
+
+    fn path(hears_us: Option<WhyHears>) -> WhyPath {
+        let (first_ago, last_ago) = (Duration::from_secs(300), Duration::from_millis(1240));
+        let heard = |by, fresh, ttl_left| WhyHeard { by, first_ago, last_ago, fresh, ttl_sent: Some(2), ttl_left };
+        WhyPath {
+            segment: SegmentId(1),
+            name: "eth0".into(),
+            address: "10.0.0.4:5004".parse().expect("an address"),
+            best: true,
+            heard: vec![heard(By::Broadcast, true, None), heard(By::Multicast, false, Some(1))],
+            hears_us,
+        }
+    }
+
+    fn explained(state: WhyState, paths: Vec<WhyPath>, way: Way) -> Answer {
+        let round_trip = Duration::from_millis(20);
+        why(&Why { name: name("bob"), state, paths, round_trip, way }, |_| "eth0".into())
+    }
+
+    #[test]
+    fn a_peer_is_explained_in_sentences() {
+        let us = WhyHears {
+            by: vec![(By::Unicast, Some(63), 64)],
+            since: Duration::from_secs(70),
+            said_ago: Duration::from_secs(1),
+        };
+        let online = WhyState::Online(Duration::from_secs(300), Duration::from_millis(1240));
+        let to = "10.0.0.4:5004".parse().expect("an address");
+        let answer = explained(online, vec![path(Some(us))], Way::Copy(SegmentId(1), to, Reason::Unheard));
+        let id = PeerId([7; 16]);
+        let expected = format!(
+            "bob ({id}) is online for 5 min, heard 1.2 s ago
+on eth0, at 10.0.0.4:5004, by which it is reached:
+  heard by broadcast, last 1.2 s ago, first 5 min ago
+  not heard by multicast any more, last 1.2 s ago, first 5 min ago (1 hop, TTL 1 left)
+  bob says that it hears me by unicast (1 hop, TTL 63 left), for 1 min, said 1.0 s ago
+the group answers within 20 ms
+what I say to the group reaches bob as a copy by unicast to 10.0.0.4:5004 on eth0, for bob hears no cast that \
+reaches the others"
+        );
+        assert_eq!((answer.text.as_str(), answer.status), (expected.as_str(), 0));
+        let json: serde_json::Value = serde_json::from_str(&answer.json).expect("JSON");
+        assert_eq!(
+            (&json["event"], &json["state"], &json["way"]),
+            (&"why".into(), &"online".into(), &"unicast".into())
+        );
+        let heard = serde_json::json!({
+            "cast": "multicast", "fresh": false, "first_ms": 300_000, "last_ms": 1240,
+            "ttl_sent": 2, "ttl_left": 1, "hops": 1
+        });
+        assert_eq!(json["paths"][0]["heard"][1], heard);
+        assert_eq!(json["paths"][0]["hears_us"][0]["hops"], 1);
+    }
+
+    #[test]
+    fn who_is_not_here_is_explained_as_well() {
+        let beyond = explained(WhyState::Beyond, Vec::new(), Way::Relay(Some(name("cat"))));
+        assert!(
+            beyond.text.contains("is not heard here")
+                && beyond.text.ends_with("passed on by cat, as what it says comes here")
+        );
+        assert_eq!(beyond.status, 1);
+        let deaf = path(Some(WhyHears { by: Vec::new(), since: Duration::ZERO, said_ago: Duration::ZERO }));
+        let lost = explained(WhyState::Lost(Duration::from_secs(9)), vec![deaf, path(None)], Way::Away);
+        assert!(lost.text.contains("bob says that it hears nothing of me"), "{}", lost.text);
+        assert!(lost.text.contains("bob has not said what it hears of me"));
+        assert!(!lost.text.contains("the group answers"));
+    }
+
+    fn traced(errand: Errand, via: Option<&str>, wall: u64, history: bool) -> (String, serde_json::Value) {
+        let address = "10.0.0.4:5004".parse().expect("an address");
+        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Multicast, address, ttl: Some(1), errand };
+        let (from, text) = (name("bob"), Line::from_peer("hi"));
+        let message = Message { from, boot: 1, seq: 1, text, history, wall: WallTime(wall), arrival };
+        let (event, route) = (Event::Message(message), Route { arrival, via: via.map(name), hops: Some(1) });
+        let object = trace_json(Object::new("message"), &event, &route, WallTime(1000));
+        (trace(&event, &route, "eth0", WallTime(1000)), serde_json::from_str(&object.finish()).expect("JSON"))
+    }
+
+    #[test]
+    fn the_way_of_a_message_stands_behind_it() {
+        let said = |errand, via| traced(errand, via, 997, false).0;
+        assert_eq!(
+            said(Errand::Said, None),
+            "  [multicast on eth0, 1 hop, TTL 1 left, 3 ms by the clocks, first hand]"
+        );
+        assert!(said(Errand::Repeat, None).ends_with(", repeated]"));
+        assert!(said(Errand::Repair, None).ends_with(", repaired by its author]"));
+        assert!(said(Errand::Repair, Some("cat")).ends_with(", repaired by cat]"));
+        assert!(said(Errand::Relay, Some("cat")).ends_with(", passed on by cat]"));
+        assert!(said(Errand::Said, Some("cat")).ends_with(", sent by cat]"), "whoever says so");
+    }
+
+    #[test]
+    fn clocks_that_differ_are_shown_as_they_are_and_history_has_no_latency() {
+        assert!(traced(Errand::Said, None, 1500, false).0.contains(", -500 ms by the clocks,"));
+        assert!(!traced(Errand::Said, None, 1, true).0.contains("clocks"));
+        assert!(!traced(Errand::Said, None, u64::MAX, false).0.contains("clocks"), "no clock shows that");
+        let json = traced(Errand::Repair, Some("cat"), 997, false).1;
+        let expected = serde_json::json!({
+            "event": "message", "ttl": 1, "hops": 1, "clock_latency_ms": 3, "errand": "repair", "via": "cat",
+            "via_id": PeerId([7; 16]).to_string()
+        });
+        assert_eq!(json, expected);
+    }
 }
