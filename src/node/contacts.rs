@@ -35,6 +35,14 @@ impl Node {
         }
     }
 
+    /// Somebody fell silent: whom no cast reaches is called now and then.
+    pub(super) fn miss(&mut self, id: PeerId) {
+        let afar = self.membership.peer(id).filter(|peer| peer.was_afar());
+        if let Some(address) = afar.map(Peer::last_address) {
+            self.contacts.on_lost(address, &context!(self));
+        }
+    }
+
     /// Asks for those whom others hear, and greets where they may be.
     pub(super) fn look_for_contacts(&mut self) {
         if self.leaving.is_some() {

@@ -27,6 +27,7 @@ impl Node {
             }
             News::Lost(id) => {
                 self.take_offline(id);
+                self.miss(id);
                 self.peer_event(id, Event::Lost)
             }
             News::Renamed(id, was) => {

@@ -43,7 +43,7 @@ const WANTED_FOR: Duration = Duration::from_secs(300);
 const SEEK_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Addresses at once where somebody may be. Those beyond are not taken.
-const CANDIDATES_MAX: usize = 64;
+const CONTACTS_MAX: usize = 64;
 /// An address that was told is greeted so often, with pauses of 1 and 4 s, ...
 const TRIES_MAX: u32 = 3;
 /// ... and then not for this long.
@@ -74,7 +74,7 @@ struct Wanted {
 enum Source {
     /// A member, of this peer.
     Told(PeerId, PeerId),
-    /// We, in an earlier run.
+    /// We ourselves: it was there before it fell silent, or in an earlier run.
     Remembered,
 }
 
@@ -102,7 +102,7 @@ impl Contacts {
     #[must_use]
     pub fn new(remembered: &[SocketAddr], now: Time) -> Self {
         let candidate = |&address| (address, Candidate { source: Source::Remembered, tries: 0, greet_at: now });
-        Self { candidates: remembered.iter().take(CANDIDATES_MAX).map(candidate).collect(), ..Self::default() }
+        Self { candidates: remembered.iter().take(CONTACTS_MAX).map(candidate).collect(), ..Self::default() }
     }
 
     /// A member sent us so many bytes.
@@ -142,6 +142,14 @@ impl Contacts {
         self.wanted.remove(&id);
         let is_it = |source| matches!(source, Source::Told(told, _) if told == id);
         self.candidates.retain(|&at, candidate| at != address && !is_it(candidate.source));
+    }
+
+    /// Somebody whom no cast reaches fell silent: the way there may come back, and nobody else may tell.
+    pub fn on_lost(&mut self, address: SocketAddr, ctx: &Context<'_>) {
+        if self.candidates.len() < CONTACTS_MAX {
+            let candidate = Candidate { source: Source::Remembered, tries: 0, greet_at: ctx.now + SEEK_AFTER };
+            self.candidates.entry(address).or_insert(candidate);
+        }
     }
 
     /// A member is gone, and with it what its word is worth.
@@ -192,7 +200,7 @@ impl Contacts {
             if self.candidates.contains_key(&address) {
                 continue;
             }
-            if self.candidates.len() >= CANDIDATES_MAX {
+            if self.candidates.len() >= CONTACTS_MAX {
                 ctx.stats.contacts_refused += 1;
                 continue;
             }
@@ -276,7 +284,7 @@ impl Contacts {
 
     /// Asserts that the tables are bounded.
     pub fn check(&self) {
-        assert!(self.wanted.len() <= WANTED_MAX && self.candidates.len() <= CANDIDATES_MAX, "contacts are bounded");
+        assert!(self.wanted.len() <= WANTED_MAX && self.candidates.len() <= CONTACTS_MAX, "contacts are bounded");
     }
 }
 

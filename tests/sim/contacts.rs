@@ -77,6 +77,29 @@ fn when_the_one_that_joined_them_is_gone_the_others_stay_together() {
 }
 
 #[test]
+fn when_the_router_is_back_both_sides_find_each_other_again() {
+    for away in [60, 900] {
+        let mut world = divided(3, 6, 67, 0.0);
+        let beyond = address(&world, 5);
+        world.hosts[0].config.static_peers = vec![beyond];
+        start_all(&mut world);
+        assert!(world.run_until(secs(12), all_met).is_some());
+        // Nobody who named anybody is left.
+        world.crash(0);
+        let before = world.nets[0].links.clone();
+        world.nets[0].partition(&[0, 1, 2], &[3, 4, 5]);
+        world.run_for(secs(away));
+        world.nets[0].links = before;
+        let together = |world: &World| {
+            let met =
+                |host: usize| world.hosts[host].node.as_ref().map_or(0, |n| n.peers().filter(|p| p.online).count());
+            (1..6).all(|host| met(host) == 4)
+        };
+        assert!(world.run_until(secs(away.min(300) + 15), together).is_some(), "after {away} s");
+    }
+}
+
+#[test]
 fn a_later_run_finds_those_that_an_earlier_one_remembers() {
     let mut world = divided(3, 6, 63, 0.0);
     let beyond = address(&world, 5);

@@ -244,7 +244,7 @@ fn the_tables_are_bounded_and_greetings_paced() {
     let many: Vec<_> = (0..=255).map(at).collect();
     let mut eve = Bench::with(&many);
     eve.run(secs(6));
-    assert_eq!(eve.contacts.candidates.len(), CANDIDATES_MAX);
+    assert_eq!(eve.contacts.candidates.len(), CONTACTS_MAX);
     let gaps = eve.greeted.windows(2).map(|pair| pair[1].0.since(pair[0].0));
     assert!(gaps.into_iter().all(|gap| gap >= GREET_EVERY));
     for n in 0..4 {

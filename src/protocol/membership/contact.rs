@@ -3,11 +3,19 @@
 use std::net::SocketAddr;
 
 use super::greeting::telling_only;
-use super::{Membership, Standing};
+use super::{Membership, Peer, Standing};
 use crate::protocol::{Context, Post, To};
 use crate::time::Time;
 use crate::wire::body::{FLAG_ASKS, encoded_len};
 use crate::wire::{Message, SIGNED_OVERHEAD};
+
+impl Peer {
+    /// Whether no cast of ours was known to reach it when it was heard last.
+    #[must_use]
+    pub fn was_afar(&self) -> bool {
+        self.is_afar(self.heard_at)
+    }
+}
 
 impl Membership {
     /// Says hello to an address where somebody may be, in few bytes: it tells nothing of others.
