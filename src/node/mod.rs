@@ -35,7 +35,7 @@ use crate::address::{Cast, Errand, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, Verifier, open_group_tag, verify};
-use crate::event::{Arrival, Event, Outcome, PeerName};
+use crate::event::{Arrival, Event, PeerName};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::matrix::Matrix;
@@ -276,6 +276,7 @@ impl Node {
             Input::Command(command) => self.on_command(command),
         }
         self.settle();
+        self.stop_lingering();
         self.arm();
         self.check();
     }
@@ -394,7 +395,7 @@ impl Node {
             Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
             Command::Cast(cast) => self.config.cast = cast,
             Command::EndOfInput => self.session.on_end(self.now),
-            Command::Quit => self.leave(Outcome::Complete),
+            Command::Quit => self.quit(),
         }
     }
 
@@ -438,6 +439,7 @@ impl Node {
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
         self.settle();
+        self.stop_lingering();
         self.leave_on_time();
     }
 
@@ -486,7 +488,7 @@ impl Node {
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
         let parts = earlier(parts, self.relay.wake_at());
         let session = match &self.leaving {
-            Some(leaving) => leaving.bye_at(&self.config),
+            Some(leaving) => leaving.wake_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),
         };
         self.wake = earlier(parts, session);
