@@ -15,6 +15,7 @@
 
 mod check;
 mod contacts;
+mod copies;
 mod inbound;
 mod leaving;
 mod machine;
@@ -51,6 +52,7 @@ use crate::text::Line;
 use crate::time::{Time, WallTime};
 use crate::wire::body::{ENTRY_TEXT, Entry};
 use crate::wire::{ENTRY_DOMAIN, encode_entry};
+use copies::Copies;
 use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
@@ -93,6 +95,10 @@ pub enum Input<'a> {
         /// Whether events are taken.
         ready: bool,
     },
+    /// This machine slept, or stood still: nothing was heard meanwhile, and that means nothing.
+    Resumed,
+    /// Whether streams are accepted, from now on.
+    Listens(bool),
     /// A person asked for something.
     Command(Command),
 }
@@ -176,6 +182,7 @@ pub struct Node {
     alone_told: bool,
     relay_told: bool,
     plain_gate: PlainGate,
+    copies: Copies,
 }
 
 /// The world of a part, from fields that are not the part itself.
@@ -248,6 +255,7 @@ impl Node {
             alone_told: false,
             relay_told: false,
             plain_gate: PlainGate::default(),
+            copies: Copies::default(),
             identity,
             config,
         }
@@ -276,6 +284,12 @@ impl Node {
             Input::Reader { ready } => {
                 self.logs.on_reader(ready, &mut context!(self));
                 self.directs.on_reader(ready, &mut context!(self));
+            }
+            Input::Resumed => self.membership.on_resumed(&context!(self)),
+            Input::Listens(listens) => {
+                if std::mem::replace(&mut self.config.listens, listens) != listens {
+                    self.membership.tell_anew(self.now);
+                }
             }
             Input::Command(command) => self.on_command(command),
         }
@@ -387,7 +401,9 @@ impl Node {
                 self.matrix.on_segment_down(id);
             }
         }
-        self.logs.set_apart(!self.config.relay && self.membership.segments().count() > 1);
+        // The families of one interface are one network.
+        let networks: BTreeSet<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        self.logs.set_apart(!self.config.relay && networks.len() > 1);
     }
 
     fn on_command(&mut self, command: Command) {

@@ -135,6 +135,11 @@ impl Peers {
         Ok(peers)
     }
 
+    /// Whether there are names to look up.
+    pub(crate) const fn has_names(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// Has names looked up whose time has come; `heard` tells from which addresses somebody is heard.
     pub(crate) fn look(&mut self, now: Time, heard: impl Fn(SocketAddr) -> bool) {
         for (n, name) in self.names.iter_mut().enumerate() {
@@ -201,11 +206,19 @@ fn look_up(names: &[(String, Option<u16>)], asked: &Receiver<usize>, tell: &Send
     for n in asked {
         let Some((host, port)) = names.get(n) else { continue };
         let found = (host.as_str(), port.unwrap_or(0)).to_socket_addrs();
-        let answer = found.map(|found| usable(found.map(|address| Endpoint { ip: address.ip(), port: *port })));
+        let answer = found.map(|found| usable(found.map(|address| endpoint(address, *port))));
         if tell.send((n, answer)).is_err() || bell.write_all(&[1]).is_err() {
             return;
         }
     }
+}
+
+fn endpoint(address: SocketAddr, port: Option<u16>) -> Endpoint {
+    let scope = match address {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(v6) => v6.scope_id(),
+    };
+    Endpoint { ip: address.ip(), scope, port }
 }
 
 fn usable(found: impl Iterator<Item = Endpoint>) -> Vec<SocketAddr> {

@@ -21,7 +21,7 @@ impl Membership {
     /// Says hello to an address where somebody may be, in few bytes: it tells nothing of others.
     /// Returns the length of the datagram, or 0 if no segment leads there.
     pub fn greet_address(&self, address: SocketAddr, standing: Standing<'_>, ctx: &mut Context<'_>) -> usize {
-        let Some(segment) = self.segment_towards(address.ip()) else { return 0 };
+        let Some(segment) = self.segment_towards(address) else { return 0 };
         let hello = telling_only(None, self.hello(segment, None, FLAG_ASKS, standing, ctx));
         let len = SIGNED_OVERHEAD + encoded_len(&hello);
         ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
