@@ -24,6 +24,8 @@ pub struct Config {
     pub cast: CastChoice,
     /// Peers to greet by unicast, as long as they are silent.
     pub static_peers: Vec<SocketAddr>,
+    /// Addresses of peers that an earlier run heard by unicast alone: greeted now and then until they are heard.
+    pub remembered_peers: Vec<SocketAddr>,
     /// The key is used for this run only: peers must not remember it.
     pub ephemeral: bool,
     /// Streams are accepted on the port of each unicast socket.
@@ -152,6 +154,7 @@ impl Config {
             group,
             cast: CastChoice::Auto,
             static_peers: Vec::new(),
+            remembered_peers: Vec::new(),
             ephemeral: false,
             listens: false,
             relay: true,

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use crate::address::{Cast, SegmentId};
+use crate::address::{Cast, Errand, SegmentId};
 use crate::id::PeerId;
 use crate::text::{Line, Nick};
 use crate::time::WallTime;
@@ -38,6 +38,10 @@ pub struct Arrival {
     pub cast: Cast,
     /// From which address.
     pub address: SocketAddr,
+    /// What was left of its TTL, or hop limit, where the system tells.
+    pub ttl: Option<u8>,
+    /// What it came for, as its sender says.
+    pub errand: Errand,
 }
 
 /// A message that somebody else said to the group.
@@ -153,7 +157,7 @@ pub enum Event {
     },
     /// In plain mode: we said this.
     PlainSent(Line),
-    /// In plain mode: something was not sent, and why.
+    /// Something that was to be sent is not, and why.
     Refused(String),
     /// How many of those online have confirmed our message.
     Delivered {

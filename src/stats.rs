@@ -54,6 +54,8 @@ counters! {
     delivered,
     /// Entries of ours cast again before anybody asked.
     repeats,
+    /// Entries of ours handed by unicast to one who confirmed nothing while others did.
+    detours,
     /// Requests for repair sent.
     nacks,
     /// Requests for repair heard.
@@ -92,6 +94,10 @@ counters! {
     defences,
     /// Times we did not run for a while.
     late,
+    /// Questions sent, where a peer is whom others hear.
+    seeks,
+    /// What members told of others and was not taken: unasked for, nobody's address, or too much.
+    contacts_refused,
     /// Peers not taken because the table was full.
     peers_refused,
     /// Logs not taken because the table was full.

@@ -92,6 +92,7 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Errand;
 
     fn at(ms: u64) -> Time {
         Time::from_micros(ms * 1000)
@@ -102,7 +103,8 @@ mod tests {
     /// Hears `bob: hi` by multicast.
     fn hears(copies: &mut Copies, ms: u64, on: u32, from: &str) -> bool {
         let address = from.parse().expect("an address");
-        let arrival = Arrival { segment: SegmentId(on), cast: Cast::Multicast, address };
+        let arrival =
+            Arrival { segment: SegmentId(on), cast: Cast::Multicast, address, ttl: None, errand: Errand::Said };
         copies.is_copy(at(ms), &THERE, &arrival, b"bob: hi")
     }
 
@@ -113,6 +115,7 @@ mod tests {
             address: address.parse().expect("an address"),
             prefix_len: 24,
             relays: true,
+            ttls: crate::address::Ttls::default(),
             broadcast: None,
             group: None,
         }
@@ -136,7 +139,7 @@ mod tests {
         let address = "10.0.0.4:5004".parse().expect("an address");
         for (cast, there) in [(Cast::Unicast, &THERE[..]), (Cast::Multicast, &THERE[..1])] {
             for segment in THERE {
-                let arrival = Arrival { segment, cast, address };
+                let arrival = Arrival { segment, cast, address, ttl: None, errand: Errand::Said };
                 assert!(!copies.is_copy(at(0), there, &arrival, b"x"));
             }
         }

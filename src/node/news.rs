@@ -27,6 +27,7 @@ impl Node {
             }
             News::Lost(id) => {
                 self.take_offline(id);
+                self.miss(id);
                 self.peer_event(id, Event::Lost)
             }
             News::Renamed(id, was) => {
@@ -69,6 +70,7 @@ impl Node {
         if let Some(boot) = self.membership.peer(id).map(|peer| peer.boot) {
             self.logs.on_online(id, boot, &mut context!(self));
             self.directs.on_online(id, &mut context!(self));
+            self.meet(id);
         }
     }
 
@@ -76,6 +78,8 @@ impl Node {
         self.logs.on_gone(id, &mut context!(self));
         self.directs.on_gone(id);
         self.streams.on_gone(id);
+        self.contacts.on_gone(id);
+        self.matrix.on_gone(id);
     }
 
     /// The name of a peer as it is known now.

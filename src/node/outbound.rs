@@ -7,8 +7,9 @@ use super::{Node, Output};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::event::Event;
+use crate::id::PeerId;
 use crate::protocol::membership::Peer;
-use crate::protocol::reach::{Listener, plan};
+use crate::protocol::reach::{Listener, Plan, plan};
 use crate::protocol::{Post, To};
 use crate::stats::Stats;
 use crate::wire::header::Sender;
@@ -48,6 +49,14 @@ impl Outbound {
     }
 }
 
+/// What one message for the group takes on one segment.
+pub(super) struct GroupPlan {
+    pub(super) segment: SegmentId,
+    pub(super) plan: Plan,
+    /// Whom the copies are for.
+    pub(super) copies: Vec<PeerId>,
+}
+
 impl Node {
     /// Signs and encodes a message, for all whom it concerns.
     pub(super) fn dispatch(&mut self, post: Post) {
@@ -56,12 +65,12 @@ impl Node {
         if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
             return;
         }
-        if let (To::Elsewhere(_), Message::Entries(entries)) = (&post.to, &post.message) {
+        if let (To::Elsewhere(_), Message::Entries(_, entries)) = (&post.to, &post.message) {
             self.stats.relayed += entries.len() as u64;
             self.tell_of_relay();
         }
         self.outbound.targets = targets;
-        if !matches!(post.message, Message::Entries(_)) {
+        if !matches!(post.message, Message::Entries(..)) {
             self.outbound.counter += 1;
         }
         let (key, boot) = (*self.identity.public(), self.identity.boot());
@@ -137,25 +146,35 @@ impl Node {
         address.map(|address| (id, cast, address))
     }
 
-    /// Everybody who is `meant`, each on the one segment where it is reached best; and on a segment
-    /// where nobody is known whoever may be there, if `None` is meant.
     fn group_targets(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<(SegmentId, Cast, SocketAddr)> {
-        let mut listeners: BTreeMap<SegmentId, Vec<(&Peer, Listener)>> = BTreeMap::new();
-        let mut nobody_known = true;
-        for (_, peer) in self.membership.online() {
-            nobody_known = false;
-            let Some((segment, address)) = peer.best_path() else { continue };
-            let hears = peer.paths.get(&segment).and_then(|path| path.hears_us());
-            listeners.entry(segment).or_default().push((peer, Listener { address, hears }));
-        }
         let mut targets = Vec::new();
-        for segment in self.membership.segments() {
-            let here = listeners.remove(&segment.id).unwrap_or_default().into_iter();
-            let here: Vec<_> = here.filter(|&(peer, _)| meant(segment, Some(peer))).map(|(_, here)| here).collect();
-            let plan = plan(self.config.cast, segment, &here, nobody_known && meant(segment, None));
-            targets.extend(plan.copies.iter().map(|&address| (segment.id, Cast::Unicast, address)));
-            targets.extend(plan.cast.and_then(|cast| self.cast_target(segment.id, cast)));
+        for GroupPlan { segment, plan, .. } in self.group_plans(meant) {
+            targets.extend(plan.copies.iter().map(|&address| (segment, Cast::Unicast, address)));
+            targets.extend(plan.cast.and_then(|cast| self.cast_target(segment, cast)));
         }
         targets
+    }
+
+    /// For everybody who is `meant`, each on the one segment where it is reached best; and on a segment
+    /// where nobody is known whoever may be there, if `None` is meant.
+    pub(super) fn group_plans(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<GroupPlan> {
+        let mut listeners: BTreeMap<SegmentId, Vec<(PeerId, &Peer, Listener)>> = BTreeMap::new();
+        let mut nobody_known = true;
+        for (id, peer) in self.membership.online() {
+            nobody_known = false;
+            let Some((segment, address)) = peer.best_path() else { continue };
+            let path = peer.paths.get(&segment);
+            let hears = path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts);
+            listeners.entry(segment).or_default().push((id, peer, Listener { address, hears }));
+        }
+        let plans = self.membership.segments().map(|segment| {
+            let mut here = listeners.remove(&segment.id).unwrap_or_default();
+            here.retain(|&(_, peer, _)| meant(segment, Some(peer)));
+            let all: Vec<_> = here.iter().map(|&(.., listener)| listener).collect();
+            let plan = plan(self.config.cast, segment, &all, nobody_known && meant(segment, None));
+            let copied = here.iter().filter(|(.., listener)| plan.copies.contains(&listener.address));
+            GroupPlan { segment: segment.id, copies: copied.map(|&(id, ..)| id).collect(), plan }
+        });
+        plans.collect()
     }
 }

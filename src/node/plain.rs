@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use super::copies::Copies;
 use super::tell::{PLAIN_MAX, is_its, without_line_end};
 use super::{Input, Output, SegmentChange};
-use crate::address::{Cast, Segment, SegmentId, towards};
+use crate::address::{Cast, Errand, Segment, SegmentId, towards};
 use crate::command::{CastChoice, Command};
 use crate::config::PlainConfig;
 use crate::event::{Arrival, Event, Outcome};
@@ -89,8 +89,8 @@ impl PlainNode {
             return;
         }
         match input {
-            Input::Datagram { segment, cast, from, bytes } => {
-                self.on_datagram(Arrival { segment, cast, address: from }, bytes);
+            Input::Datagram { segment, cast, from, ttl, bytes } => {
+                self.on_datagram(Arrival { segment, cast, address: from, ttl, errand: Errand::Said }, bytes);
             }
             Input::Segment(SegmentChange::Up(segment)) => {
                 // Those that are told of together are greeted together.
@@ -322,6 +322,7 @@ mod tests {
             broadcast: Some(at("255:5255")),
             group: Some("224.1.1.1:5007".parse().expect("an address")),
             relays: true,
+            ttls: crate::address::Ttls::default(),
         }
     }
 
@@ -367,7 +368,7 @@ mod tests {
         assert_eq!(drain(&mut node), ["multicast>224.1.1.1:5007 ann: Entering user"]);
         let (from, bytes) = ("10.0.1.4:5004".parse().expect("an address"), b"bob: hi");
         for segment in [1, 2].map(SegmentId) {
-            node.handle_input(at(9), Input::Datagram { segment, cast: Cast::Multicast, from, bytes });
+            node.handle_input(at(9), Input::Datagram { segment, cast: Cast::Multicast, from, ttl: None, bytes });
         }
         assert_eq!(drain(&mut node), ["shown bob: hi"]);
     }
@@ -379,7 +380,10 @@ mod tests {
 
     fn hear(node: &mut PlainNode, from: &str, bytes: &[u8]) {
         let from = from.parse().expect("an address");
-        node.handle_input(at(9), Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, bytes });
+        node.handle_input(
+            at(9),
+            Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: None, bytes },
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod families;
 
 use super::*;
+use crate::address::Ttls;
 use crate::event::Outcome;
 use crate::text::Nick;
 use crate::wire::dump::dump;
@@ -26,6 +27,7 @@ fn segment(last: u8) -> Segment {
         address: SocketAddr::from(([10, 0, 0, last], 5000 + u16::from(last))),
         prefix_len: 24,
         relays: true,
+        ttls: Ttls::default(),
         broadcast: Some("10.0.0.255:5255".parse().expect("an address")),
         group: Some("239.192.7.7:5007".parse().expect("an address")),
     }
@@ -51,7 +53,7 @@ fn up(node: &mut Node, last: u8) {
 
 fn hear(node: &mut Node, now: Time, from: u8, bytes: &[u8]) -> (Vec<Vec<u8>>, Vec<Event>) {
     let from = SocketAddr::from(([10, 0, 0, from], 5000 + u16::from(from)));
-    node.handle_input(now, Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, bytes });
+    node.handle_input(now, Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: Some(2), bytes });
     drain(node)
 }
 

@@ -14,14 +14,17 @@
 //! `probe` finds who has crashed, `suspect` makes sure of it, `calling` finds who is back.
 
 mod calling;
+mod contact;
 mod greeting;
+mod hearing;
 mod peer;
 mod probe;
 mod quality;
+mod rounds;
 mod strangers;
 mod suspect;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,10 +34,9 @@ use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::{Line, Nick};
 use crate::time::Time;
 use crate::wire::Message;
-use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
+use crate::wire::body::{Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
-use greeting::HEARD_MAX;
-pub use peer::{Path, Peer, Presence};
+pub use peer::{Heard, HearsUs, Path, Peer, Presence};
 use probe::Vigil;
 pub use quality::Quality;
 use strangers::Strangers;
@@ -54,6 +56,8 @@ pub struct Origin {
     pub cast: Cast,
     /// From which address.
     pub address: SocketAddr,
+    /// What was left of its TTL, where the system tells.
+    pub ttl: Option<u8>,
 }
 
 /// What our own hellos say about our log; `node` asks the log for it.
@@ -65,6 +69,8 @@ pub struct Standing<'a> {
     pub hash: u64,
     /// For each peer online, our first entry that was said after it joined.
     pub bases: &'a BTreeMap<PeerId, u64>,
+    /// Peers to whom a stream is open.
+    pub streams: &'a BTreeSet<PeerId>,
 }
 
 /// What an authentic datagram turned out to be.
@@ -93,8 +99,14 @@ pub struct Membership {
     /// Peers to be greeted by unicast, and when.
     greet: BTreeMap<PeerId, Time>,
     strangers: Strangers,
-    /// Where the next hello goes on telling whom we hear.
-    told_up_to: Option<PeerId>,
+    /// Whom the last hello on a segment told last, where it did not tell all.
+    told_up_to: BTreeMap<SegmentId, PeerId>,
+    /// Rounds of hellos so far.
+    round: u32,
+    /// When it may have changed how somebody is heard, although nothing came. Early, never late.
+    look_at: Option<Time>,
+    /// Peers to be told that they are heard otherwise than they know, on which segment, and when.
+    tell: BTreeMap<(PeerId, SegmentId), Time>,
     /// When the table must be looked through for the silent. Early, never late.
     sweep_at: Option<Time>,
     last_joined: Option<Time>,
@@ -119,7 +131,10 @@ impl Membership {
             hello_at: Some(now),
             greet: BTreeMap::new(),
             strangers: Strangers::default(),
-            told_up_to: None,
+            told_up_to: BTreeMap::new(),
+            round: 0,
+            look_at: None,
+            tell: BTreeMap::new(),
             sweep_at: None,
             last_joined: None,
             resumed_at: now,
@@ -211,7 +226,7 @@ impl Membership {
     }
 
     /// The segments there are.
-    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> + Clone {
         self.segments.values()
     }
 
@@ -231,6 +246,7 @@ impl Membership {
     /// A segment is gone, and every path over it.
     pub fn on_segment_down(&mut self, segment: SegmentId) {
         self.segments.remove(&segment);
+        self.told_up_to.remove(&segment);
         self.vigil.heard_on.remove(&segment);
         for peer in self.peers.values_mut() {
             peer.paths.remove(&segment);
@@ -297,14 +313,15 @@ impl Membership {
         peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
         peer.listens = hello.flags & FLAG_LISTENS != 0;
         peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
-        let me = body::bytes(ctx.me);
-        let heard = hello.heard.iter().find(|heard| heard.id == me);
-        // It tells everybody it hears, and has had time to hear us: then it does not.
-        let met_at = peer.paths.get(&origin.segment).map_or(ctx.now, |path| path.since.max(peer.met_at));
-        let deaf = hello.heard.len() < HEARD_MAX && hello.flags & FLAG_ASKS == 0 && ctx.now.since(met_at) > DEAF_AFTER;
-        if let Some(casts) = heard.map(|heard| heard.casts).or_else(|| deaf.then_some(0)) {
-            peer.note_hears_us(origin.segment, casts);
+        peer.note_round(origin, hello, ctx.now);
+        let was = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
+        peer.note_hearing(origin.segment, hello, ctx);
+        let is = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
+        if is && !was && !new {
+            // No cast reaches it any more: it is to hear by unicast that we are here.
+            self.tell.insert((origin.id, origin.segment), ctx.now);
         }
+        self.look_again(ctx.now);
         if new || hello.flags & FLAG_ASKS != 0 {
             self.greet_soon(origin.id, ctx);
         }
@@ -404,7 +421,9 @@ impl Membership {
             return None;
         }
         let greet = self.greet.values().min().copied();
-        earlier(earlier(self.hello_at, greet), earlier(self.sweep_at, self.vigil.wake_at()))
+        let tell = self.tell.values().min().copied();
+        let hellos = earlier(earlier(self.hello_at, greet), earlier(self.look_at, tell));
+        earlier(hellos, earlier(self.sweep_at, self.vigil.wake_at()))
     }
 
     /// Time passed: says hello, greets back, and finds the silent.
@@ -417,6 +436,7 @@ impl Membership {
             self.say_hello(standing, ctx);
         }
         self.greet_due(standing, ctx);
+        self.look(standing, ctx);
         if self.sweep_at.is_some_and(|at| at <= ctx.now) {
             self.sweep(ctx);
         }
@@ -442,15 +462,13 @@ impl Membership {
                 continue;
             }
             self.sweep_at = earlier(self.sweep_at, Some(ctx.now + ctx.config.hello_every));
-            if !self.is_cut_off(DEAF_AFTER, ctx) {
+            if !self.is_cut_off(hearing::DEAF_AFTER, ctx) {
                 self.accuse_silent(id, ctx);
             }
         }
     }
 }
 
-/// Who has not heard us this long after we met on a segment will not hear us there.
-const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// Greetings to a newcomer are spread over this time for each peer known, ...
 const GREETING_SPREAD: Duration = Duration::from_millis(2);
 /// ... but no longer than this: all see each other within a second.

@@ -12,8 +12,11 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
+use super::ask::Which;
 use super::completions::{self, Completions};
-use super::values::{group, history, local_address, peer, peer as destination, ttl, wait};
+use super::jobs::{self, Behind, Job, Show};
+use super::peers::{NAMES_MAX, Target, target};
+use super::values::{group, history, local_address, peer as destination, ttl, wait};
 use crate::address::{Endpoint, Groups};
 use crate::command::CastChoice;
 use crate::config::{Config, PlainConfig};
@@ -67,9 +70,9 @@ struct Arguments {
     #[argh(option, short = 'c', arg_name = "CAST")]
     cast: Option<CastChoice>,
 
-    /// greet the peer at ADDR[:PORT] by unicast; may be repeated
-    #[argh(option, short = 'p', from_str_fn(peer))]
-    peer: Vec<SocketAddr>,
+    /// greet the peer at HOST[:PORT], a name or an address, by unicast; may be repeated
+    #[argh(option, short = 'p', from_str_fn(target))]
+    peer: Vec<Target>,
 
     /// do not pass entries between segments
     #[argh(switch)]
@@ -127,10 +130,12 @@ struct Arguments {
     command: Option<Subcommand>,
 }
 
-/// One job instead of a chat. Options stand before it.
+/// One job instead of a chat. Options stand before it; some may stand behind it as well.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Subcommand {
+    Who(jobs::Who),
+    Paths(jobs::Paths),
     Completions(Completions),
 }
 
@@ -163,7 +168,7 @@ pub(crate) struct Settings {
     pub(crate) group: SocketAddr,
     pub(crate) ttl: u8,
     pub(crate) cast: CastChoice,
-    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) peers: Vec<Target>,
     pub(crate) relay: bool,
     pub(crate) tcp: bool,
     pub(crate) plain: Option<Plain>,
@@ -191,6 +196,8 @@ pub(crate) struct Environment {
 pub(crate) enum Asked {
     /// To run.
     Run(Box<Settings>),
+    /// To ask this of the node that is meant, or of one that is started for it.
+    Ask(Box<Settings>, Which, Job),
     /// To print this and exit with 0.
     Print(String),
 }
@@ -233,14 +240,53 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         let version = format!("udpnode {} (protocol {})\n", env!("CARGO_PKG_VERSION"), crate::wire::VERSION);
         return Ok(Asked::Print(version));
     }
-    let command = arguments.command.take();
-    let settings = Settings::check(arguments)?;
-    Ok(match command {
-        None => Asked::Run(Box::new(settings)),
+    let (behind, job) = match arguments.command.take() {
+        None => return Ok(Asked::Run(Box::new(Settings::check(arguments)?))),
         Some(Subcommand::Completions(Completions { shell })) => {
-            Asked::Print(completions::script(shell, &Arguments::get_args_info()))
+            Settings::check(arguments)?;
+            return Ok(Asked::Print(completions::script(shell, &Arguments::get_args_info())));
         }
-    })
+        Some(Subcommand::Who(who)) => who.asked(),
+        Some(Subcommand::Paths(paths)) => paths.asked(),
+    };
+    arguments.take_in(behind)?;
+    asked(arguments, job)
+}
+
+/// A job, with the options of both places.
+fn asked(arguments: Arguments, job: Job) -> Result<Asked, UsageError> {
+    let which = Which {
+        name: arguments.name.as_deref().map(|name| named("--name", name)).transpose()?,
+        state_dir: arguments.state_dir.clone(),
+        group: arguments.group,
+        address: arguments.address,
+    };
+    if arguments.plain > 0 {
+        return Err(UsageError::new("--plain has nobody to ask about"));
+    }
+    let settings = Settings::check(arguments)?;
+    if settings.json && job.draws() {
+        return Err(UsageError::new("--json and --dot exclude each other"));
+    }
+    let show = if settings.json { Show::Json } else { job.show };
+    Ok(Asked::Ask(Box::new(settings), which, Job { show, ..job }))
+}
+
+impl Arguments {
+    /// The options behind a subcommand, as if they stood before it.
+    fn take_in(&mut self, behind: Behind) -> Result<(), UsageError> {
+        let twice = [
+            ("--wait", self.wait.is_some() && behind.wait.is_some()),
+            ("--state-dir", self.state_dir.is_some() && behind.state_dir.is_some()),
+        ];
+        if let Some((name, _)) = twice.iter().find(|(_, twice)| *twice) {
+            return Err(UsageError::new(format!("option '{name}' is given twice")));
+        }
+        self.json += behind.json;
+        self.wait = self.wait.or(behind.wait);
+        self.state_dir = self.state_dir.take().or(behind.state_dir);
+        Ok(())
+    }
 }
 
 fn help() -> String {
@@ -299,6 +345,11 @@ impl Settings {
             ("--commands", commands),
         ])?;
         let plain = Plain::check(&arguments)?;
+        if arguments.peer.len() > NAMES_MAX {
+            return Err(UsageError::new(format!(
+                "at most {NAMES_MAX} peers can be named; one of them tells of the others"
+            )));
+        }
         let name = arguments.name.filter(|_| !plain.as_ref().is_some_and(|plain| plain.bare));
         let name = name.map(|name| named("--name", &name)).transpose()?;
         let keep = match (arguments.state_dir, ephemeral > 0) {
@@ -369,7 +420,11 @@ impl Settings {
     pub(crate) fn config(&self, nick: Nick, piped: bool) -> Result<Config, UsageError> {
         let mut config = Config::new(nick, Groups::of(self.group).room());
         config.cast = self.cast;
-        config.static_peers.clone_from(&self.peers);
+        let addresses = self.peers.iter().filter_map(|peer| match peer {
+            Target::Address(address) => Some(*address),
+            Target::Name(..) => None,
+        });
+        config.static_peers = addresses.collect();
         config.relay = self.relay;
         config.piped = piped;
         config.stay = self.stay;
@@ -515,7 +570,8 @@ mod tests {
         assert!(refused(&["-a", "fe80::3%no such"]).contains("there is no interface 'no such'"));
         assert!(refused(&["-c", "x"]).contains("auto, multicast"));
         assert!(refused(&["-a", "224.0.0.1"]).contains("one machine"));
-        assert!(refused(&["-p", "bob"]).contains("is not an address"));
+        assert!(refused(&["-p", "bob"].repeat(65)).contains("at most 64"));
+        assert!(refused(&["-p", "bob:x"]).contains("is not an address"));
         assert!(refused(&["-n", "a b"]).contains("one word"));
         assert!(refused(&["-n", ""]).contains("at least one"));
         assert!(refused(&["--state-dir", "x", "--ephemeral"]).contains("exclude"));

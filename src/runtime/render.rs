@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 
+use super::render_why;
 use crate::address::{Cast, SegmentId};
 use crate::event::{Arrival, Event, Message, PeerName, Whisper};
+use crate::node::Route;
 use crate::text::Line;
 use crate::time::WallTime;
 
@@ -22,6 +24,16 @@ pub(crate) struct View<'a> {
     pub(crate) now: WallTime,
     /// What the system calls a segment.
     pub(crate) segment: &'a dyn Fn(SegmentId) -> String,
+    /// By what way a message came, where that is to be shown.
+    pub(crate) route: Option<&'a Route>,
+}
+
+impl View<'_> {
+    /// The line with the way the message came behind it, where that is to be shown.
+    pub(crate) fn traced(&self, line: String, event: &Event) -> String {
+        let Some(route) = self.route else { return line };
+        line + &render_why::trace(event, route, &(self.segment)(route.arrival.segment), self.now)
+    }
 }
 
 /// Who we are, as a script is told when everything is open.
@@ -133,6 +145,10 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
         Event::Warning(text) | Event::Refused(text) => return Some(json_remark("warning", text)),
         Event::Done(_) => return None,
     };
+    let object = match view.route {
+        Some(route) => render_why::trace_json(object, event, route, view.now),
+        None => object,
+    };
     Some(object.finish())
 }
 
@@ -203,19 +219,33 @@ pub(crate) fn greeting(ready: &Ready<'_>) -> String {
 }
 
 /// One JSON object under construction. Its keys keep their order, for people who read along.
-struct Object(String);
+pub(crate) struct Object(String);
 
 impl Object {
-    fn new(event: &str) -> Self {
+    /// An event of this kind.
+    pub(crate) fn new(event: &str) -> Self {
         Self(format!("{{\"event\":\"{event}\""))
     }
 
-    fn raw(mut self, key: &str, value: &str) -> Self {
-        self.0.push_str(&format!(",\"{key}\":{value}"));
+    /// An object inside an event.
+    pub(crate) fn part() -> Self {
+        Self("{".into())
+    }
+
+    /// A value that is JSON already.
+    pub(crate) fn raw(mut self, key: &str, value: &str) -> Self {
+        let comma = if self.0.len() > 1 { "," } else { "" };
+        self.0.push_str(&format!("{comma}\"{key}\":{value}"));
         self
     }
 
-    fn text(self, key: &str, value: &str) -> Self {
+    /// These objects, as an array.
+    pub(crate) fn list(self, key: &str, objects: impl Iterator<Item = Self>) -> Self {
+        let objects: Vec<_> = objects.map(Self::finish).collect();
+        self.raw(key, &format!("[{}]", objects.join(",")))
+    }
+
+    pub(crate) fn text(self, key: &str, value: &str) -> Self {
         self.raw(key, &quoted(value))
     }
 
@@ -223,11 +253,19 @@ impl Object {
         self.raw(key, "null")
     }
 
-    fn number(self, key: &str, value: u64) -> Self {
+    pub(crate) fn number(self, key: &str, value: u64) -> Self {
         self.raw(key, &value.to_string())
     }
 
-    fn flag(self, key: &str, value: bool) -> Self {
+    /// A small number, if there is one.
+    pub(crate) fn maybe(self, key: &str, value: Option<u8>) -> Self {
+        match value {
+            Some(value) => self.number(key, value.into()),
+            None => self,
+        }
+    }
+
+    pub(crate) fn flag(self, key: &str, value: bool) -> Self {
         self.raw(key, if value { "true" } else { "false" })
     }
 
@@ -240,7 +278,7 @@ impl Object {
         object.text("address", &arrival.address.to_string())
     }
 
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.0.push('}');
         self.0
     }
@@ -285,6 +323,7 @@ fn clock(time: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Errand;
     use crate::id::PeerId;
     use crate::text::Nick;
 
@@ -299,7 +338,13 @@ mod tests {
     }
 
     fn message(text: &str, history: bool) -> Event {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Multicast, address: address() };
+        let arrival = Arrival {
+            segment: SegmentId(1),
+            cast: Cast::Multicast,
+            address: address(),
+            ttl: Some(2),
+            errand: Errand::Said,
+        };
         Event::Message(Message {
             from: bob(false),
             boot: 3,
@@ -313,7 +358,7 @@ mod tests {
 
     fn as_json(event: &Event) -> serde_json::Value {
         let segment = |_| "eth0".to_owned();
-        let line = json(event, View { now: NOW, segment: &segment }).expect("told");
+        let line = json(event, View { now: NOW, segment: &segment, route: None }).expect("told");
         serde_json::from_str(&line).expect("JSON")
     }
 
@@ -361,7 +406,8 @@ mod tests {
 
     #[test]
     fn plain_text_shows_its_address() {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address() };
+        let arrival =
+            Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address(), ttl: None, errand: Errand::Said };
         let event = Event::Plain { arrival, text: Line::from_peer("hi") };
         assert_eq!(as_text(&event), "10.0.0.4:5004 (plain): hi");
         let expected = serde_json::json!({

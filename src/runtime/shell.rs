@@ -5,25 +5,33 @@
 //! keyboard. The node's outputs are drained after every input, so nothing queues up inside.
 //! `open` is how it begins, `serve` what sockets and streams bring.
 
+mod clients;
+mod job;
 mod open;
+mod peers;
 mod serve;
 
 pub(super) use open::Who;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Poll, Token};
 
 use super::Failure;
-use super::answers;
+use super::answers::{self, Answer};
 use super::console::{Console, Item};
+use super::control::{self, Control};
 use super::ending::Ending;
+use super::jobs::Job;
+use super::memory::Memory;
 use super::netlink::Watch;
 use super::network::{Changes, Network};
 use super::output::{self, Reader};
 use super::pauses::Pauses;
+use super::peers::Peers;
 use super::render::View;
 use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
@@ -31,18 +39,22 @@ use super::state::Lock;
 use super::streams::{self, Streams};
 use super::teller::Teller;
 use super::terminal;
+use super::{render_paths, render_why};
 use crate::command::{Command, Typed};
 use crate::event::Event;
-use crate::node::{Input, Machine, Output};
+use crate::node::{Input, Machine, Output, Route};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
+use clients::Asker;
 
 const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
 const STDIN: Token = Token(2);
 const STDOUT: Token = Token(3);
+const BELL: Token = Token(4);
 const NETLINK: Token = Token(7);
-const FIRST_STREAM: usize = 8;
+const FIRST_CLIENT: usize = 8;
+const FIRST_STREAM: usize = FIRST_CLIENT + control::TOKENS;
 const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
 
 /// Things taken from standard input per turn.
@@ -67,6 +79,10 @@ pub(super) struct Shell {
     /// Whether listeners follow the segments.
     listens: bool,
     network: Network,
+    peers: Peers,
+    memory: Option<Memory>,
+    /// When to look after both again.
+    peers_at: Time,
     /// Tells when to look at the interfaces; `None` where the system has nothing that does.
     watch: Option<Watch>,
     pauses: Pauses,
@@ -88,7 +104,15 @@ pub(super) struct Shell {
     /// Whatever stands in standard input is not read any more.
     input_over: bool,
     ending: Ending,
+    group: SocketAddr,
+    control: Control,
+    /// The client of the control socket that is served just now.
+    asker: Option<Asker>,
+    /// What is to be answered before this ends.
+    job: Option<Job>,
     stay: bool,
+    /// Messages are shown with the way they came.
+    traces: bool,
     /// Held, and never looked at.
     _lock: Option<Lock>,
     wait: Duration,
@@ -110,16 +134,25 @@ impl Shell {
             self.on_time();
             self.serve();
             self.serve_console();
+            self.serve_job();
+            self.look_after_clients();
+            self.mind_peers();
             self.look_around();
         }
     }
 
     /// Prints what is left, as long as somebody takes it, and gives the terminal back.
     pub(super) fn close(mut self, status: u8) -> u8 {
+        self.remember_peers(true);
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
-        self.teller.output.flush(|| patient && signals.next().is_none());
+        let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
         terminal::leave();
+        if lost > 0 {
+            output::complain(&format!(
+                "{lost} lines are lost: whoever reads standard output did not take them in time"
+            ));
+        }
         if let Some(remark) = self.ending.remark(status, self.wait) {
             output::complain(&remark);
         }
@@ -138,7 +171,8 @@ impl Shell {
         let wait = if reads || watched || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
-            let times = [Some(self.look_at), self.machine.poll_timeout(), self.ending.by()];
+            let times =
+                [Some(self.look_at), self.machine.poll_timeout(), self.ending.by(), self.job_by(), self.peers_by()];
             times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
@@ -166,6 +200,7 @@ impl Shell {
                 let reader = self.teller.output.look();
                 self.on_reader(reader);
             }
+            BELL => self.look_for_peers(),
             socket => {
                 self.ready.insert(socket);
             }
@@ -261,11 +296,9 @@ impl Shell {
             }
             Item::Typed(typed) => self.on_typed(typed),
             Item::Remark(text) => self.teller.warning(&text),
-            Item::TooLong(text) => {
+            Item::Refused(text) => {
                 self.teller.warning(&text);
-                if self.machine.native().is_none() {
-                    self.ending.refuse();
-                }
+                self.refuse();
             }
             Item::Repaint => self.teller.clear(),
             Item::Leave => self.leave(None),
@@ -279,32 +312,61 @@ impl Shell {
     }
 
     fn on_typed(&mut self, typed: Typed) {
-        let answer = match typed {
-            Typed::Nothing => return,
-            Typed::Command(Command::Quit) if self.console.is_piped() => return self.end_of_input(),
-            Typed::Command(Command::Quit) => return self.leave(None),
-            Typed::Command(command) => return self.handle(Input::Command(command)),
-            Typed::Say(line) => return self.on_item(Item::Say(vec![line])),
+        if let Some(answer) = self.answer(&typed) {
+            return self.teller.answer(&answer);
+        }
+        match typed {
+            Typed::Command(Command::Quit) if self.console.is_piped() => self.end_of_input(),
+            Typed::Command(Command::Quit) => self.leave(None),
+            Typed::Command(Command::Nick(nick)) => {
+                self.handle(Input::Command(Command::Nick(nick)));
+                self.listen_for_clients();
+            }
+            Typed::Command(command) => self.handle(Input::Command(command)),
+            Typed::Say(line) => self.on_item(Item::Say(vec![line])),
             Typed::Tell { to, text } => {
                 self.line_waits = false;
-                return self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
+                self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
             }
-            Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => self.answer(&typed),
-        };
-        self.teller.notice(&answer);
+            Typed::Trace => {
+                self.traces = !self.traces;
+                self.teller.answer(&answers::trace(self.traces));
+            }
+            Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
+            Typed::Paths { .. } | Typed::Why(_) => {}
+        }
     }
 
-    /// What a question is answered; in plain mode nobody asks.
-    fn answer(&self, typed: &Typed) -> String {
-        let Some(node) = self.machine.native() else { return String::new() };
-        match typed {
+    /// What a question is answered, if it is one. In plain mode nobody asks.
+    fn answer(&self, typed: &Typed) -> Option<Answer> {
+        let node = self.machine.native()?;
+        Some(match typed {
             Typed::Who => answers::who(node.peers().collect(), |id| self.sockets.name(id).to_owned()),
             Typed::Stats => {
                 let unsent = ("unsent", self.sockets.unsent());
                 answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
             }
-            Typed::ShowCast => answers::cast(node.cast()),
-            _ => answers::help(),
+            Typed::ShowCast => Answer::remark(answers::cast(node.cast())),
+            Typed::Paths { dot: true } => render_paths::drawing(&node.reach()),
+            Typed::Paths { dot: false } => render_paths::paths(&node.reach(), self.teller.columns()),
+            Typed::Why(name) => match node.why(name.as_str()) {
+                Ok(why) => render_why::why(&why, |id| self.sockets.name(id).to_owned()),
+                Err(text) => Answer { status: 1, ..Answer::remark(text) },
+            },
+            Typed::Help => Answer::remark(answers::help()),
+            Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Trace | Typed::Command(_) => return None,
+        })
+    }
+
+    /// By what way a message came, if that is to be shown.
+    fn route(&self, event: &Event) -> Option<Route> {
+        self.machine.native().filter(|_| self.traces).and_then(|node| node.route(event))
+    }
+
+    /// A line was not sent. Who types sees that and tries again; a script sees the exit status.
+    fn refuse(&mut self) {
+        if self.console.is_piped() || self.machine.native().is_none() {
+            self.ending.refuse();
         }
     }
 
@@ -350,9 +412,14 @@ impl Shell {
 
     fn on_told(&mut self, event: &Event) {
         self.ending.on_event(event);
+        let for_client = self.tell_clients(event);
+        if matches!(event, Event::Refused(_)) && !for_client {
+            self.refuse();
+        }
         let own = self.machine.label();
         let segment = |id| self.sockets.name(id).to_owned();
-        self.teller.event(event, &own, View { now: wall(), segment: &segment });
+        let route = self.route(event);
+        self.teller.event(event, &own, View { now: wall(), segment: &segment, route: route.as_ref() });
     }
 
     /// Looks at the interfaces: when something changed, when sending fails, and now and then.
@@ -371,7 +438,7 @@ impl Shell {
             return;
         }
         // Whoever could not be accepted before may be now.
-        self.ready.extend(self.streams.listeners());
+        self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
         let deleted = std::mem::take(&mut self.deleted);
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &deleted);
         self.change(changes);

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
 use super::holder::{self, Table};
 use super::interfaces::Place;
-use crate::address::{Cast, Groups, Segment, SegmentId, port_of, scoped};
+use super::receive::{self, Margin, Received};
+use crate::address::{Cast, Groups, Segment, SegmentId, Ttls, port_of, scoped};
 
 /// Asked for; the system may give less. The default holds one large datagram.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -109,11 +110,12 @@ pub(crate) struct Sockets {
     /// Datagrams the system had no room for. The protocol repairs.
     unsent: u64,
     troubles: Vec<Trouble>,
+    margin: Margin,
 }
 
 impl Sockets {
     /// No socket yet. Tokens from `first_token` on are theirs.
-    pub(crate) const fn new(group: Group, first_token: usize) -> Self {
+    pub(crate) fn new(group: Group, first_token: usize) -> Self {
         Self {
             group,
             open: BTreeMap::new(),
@@ -122,6 +124,7 @@ impl Sockets {
             first_token,
             unsent: 0,
             troubles: Vec::new(),
+            margin: Margin::new(),
         }
     }
 
@@ -139,6 +142,11 @@ impl Sockets {
         let refused = |why| SocketError::Refused(place.interface.clone(), own_address(place), why);
         let mut unicast = unicast(place, self.group.ttl, warnings)?;
         let address = unicast.local_addr().map_err(refused)?;
+        // What the system gives to what is not multicast.
+        let socket = SockRef::from(&unicast);
+        let other = if place.ip.is_ipv4() { socket.ttl_v4() } else { socket.unicast_hops_v6() };
+        let other = other.ok().and_then(|ttl| u8::try_from(ttl).ok());
+        let ttls = Ttls { group: self.group.ttl, other: other.unwrap_or_else(|| Ttls::default().other) };
         let token = self.token(id, Cast::Unicast);
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 
@@ -162,6 +170,7 @@ impl Sockets {
             address,
             prefix_len: place.prefix_len,
             relays: place.relays,
+            ttls,
             broadcast: to.filter(|_| broadcast.is_some()),
             group: group_address.filter(|_| group.is_some()),
         };
@@ -211,7 +220,7 @@ impl Sockets {
     }
 
     /// The next datagram, if there is one; `None` as well if there is no such socket any more.
-    pub(crate) fn receive(&self, id: SegmentId, cast: Cast, buf: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    pub(crate) fn receive(&mut self, id: SegmentId, cast: Cast, buf: &mut [u8]) -> Option<Received> {
         let wires = self.open.get(&id)?;
         let socket = match cast {
             Cast::Unicast => &wires.unicast,
@@ -219,7 +228,7 @@ impl Sockets {
             Cast::Multicast => wires.group.as_ref()?,
         };
         for _ in 0..ERRORS_MAX {
-            match socket.recv_from(buf) {
+            match receive::receive(socket, buf, &mut self.margin) {
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return None,
                 // Errors that waited on the socket concern datagrams that are gone. Behind them there
                 // may be others, of which no further event would tell.
@@ -367,6 +376,7 @@ fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
     // Wishes: with less, more is lost in bursts and repaired.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    receive::tell_ttl(&socket, address.is_ipv4());
     Ok(socket)
 }
 
@@ -418,7 +428,8 @@ mod tests {
         assert_eq!(segment.group.map(|group| group.to_string()).as_deref(), Some("[ff05::7:7]:5007"));
         sockets.send(segment.id, segment.address, b"x");
         let mut buf = [0; 8];
-        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut buf), Some((1, segment.address)));
+        let received = Received { len: 1, from: segment.address, ttl: Some(segment.ttls.other) };
+        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut buf), Some(received));
         let taken = Place { port: Some(segment.address.port()), ..place };
         let Err(why) = sockets.open(poll.registry(), &taken, &mut Vec::new()) else { panic!("taken") };
         assert!(why.to_string().contains("--address [::1]:PORT"), "{why}");
@@ -462,7 +473,7 @@ mod tests {
         wires.troubles.values_mut().for_each(|last| *last = last.checked_sub(TROUBLE_PASSES_AFTER).expect("it is up"));
         sockets.send(segment.id, nobody, b"x");
         assert_eq!(sockets.take_troubles().len(), 1, "long after the last it is news");
-        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|(len, _)| len), Some(0));
+        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|received| received.len), Some(0));
         sockets.close(poll.registry(), segment.id);
         assert!(!sockets.is_open(segment.id));
         assert_eq!(sockets.name(segment.id), "lo");

@@ -3,12 +3,16 @@
 //! Events, notices and warnings come in; what comes out waits in the queue of standard output,
 //! except that warnings in text form go to standard error.
 
+use super::answers::Answer;
 use super::output::{self, Output};
 use super::render::{self, Ready, View};
 use super::terminal;
 use crate::event::Event;
 use crate::term::{Screen, expand_tabs};
 use crate::text::Line;
+
+/// Columns of an answer that goes to no terminal.
+const COLUMNS_MAX: usize = 120;
 
 /// How things are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +23,15 @@ pub(crate) enum Form {
     Json,
     /// Lines above a prompt.
     Prompt,
+    /// Nothing but warnings, on standard error: somebody wants an answer and not the conversation.
+    Quiet,
 }
 
 /// Tells what happens.
 pub(crate) struct Teller {
     form: Form,
+    /// Whether a terminal is to show colours.
+    colours: bool,
     screen: Screen,
     pub(crate) output: Output,
     /// What is typed behind the prompt, and where the cursor stands.
@@ -32,7 +40,14 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(form: Form, output: Output) -> Self {
-        Self { form, screen: Screen::new(terminal::columns()), output, typed: (String::new(), 0) }
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { form, colours, screen: Screen::new(terminal::columns()), output, typed: (String::new(), 0) }
+    }
+
+    /// How wide what is answered may be.
+    pub(crate) fn columns(&self) -> usize {
+        let window = if self.form == Form::Prompt { terminal::columns() } else { None };
+        window.unwrap_or(COLUMNS_MAX)
     }
 
     /// Whether there is a prompt to take care of.
@@ -43,7 +58,7 @@ impl Teller {
     /// That everything is open.
     pub(crate) fn ready(&mut self, ready: &Ready<'_>) {
         match self.form {
-            Form::Text => {}
+            Form::Text | Form::Quiet => {}
             Form::Json => self.line(&render::json_ready(ready)),
             Form::Prompt => self.line(&render::greeting(ready)),
         }
@@ -53,6 +68,7 @@ impl Teller {
     pub(crate) fn event(&mut self, event: &Event, own: &str, view: View<'_>) {
         match (event, self.form) {
             (Event::Warning(text) | Event::Refused(text), _) => self.warning(text),
+            (_, Form::Quiet) => {}
             (_, Form::Json) => {
                 if let Some(line) = render::json(event, view) {
                     self.line(&line);
@@ -60,12 +76,12 @@ impl Teller {
             }
             (_, Form::Text) => {
                 if let Some(line) = render::text(event, view.now) {
-                    self.line(&line);
+                    self.line(&view.traced(line, event));
                 }
             }
             (_, Form::Prompt) => {
                 if let Some(line) = render::terminal(event, view.now, own) {
-                    self.line(&line);
+                    self.line(&view.traced(line, event));
                 }
             }
         }
@@ -75,13 +91,26 @@ impl Teller {
     pub(crate) fn warning(&mut self, text: &str) {
         let clean = Line::from_peer(text);
         match self.form {
-            Form::Text => output::complain(clean.as_str()),
+            Form::Text | Form::Quiet => output::complain(clean.as_str()),
             Form::Json => self.line(&render::json_remark("warning", clean.as_str())),
             Form::Prompt => self.line(&format!("udpnode: {clean}")),
         }
     }
 
-    /// An answer, of one line or several.
+    /// What a question was answered.
+    pub(crate) fn answer(&mut self, answer: &Answer) {
+        match self.form {
+            Form::Json => self.line(&answer.json),
+            Form::Prompt if self.colours && answer.colours.is_some() => {
+                for line in answer.colours.iter().flatten() {
+                    self.line(&line.coloured());
+                }
+            }
+            _ => self.notice(&answer.text),
+        }
+    }
+
+    /// A remark, of one line or several.
     pub(crate) fn notice(&mut self, text: &str) {
         if self.form == Form::Json {
             return self.line(&render::json_remark("notice", text));
@@ -93,6 +122,7 @@ impl Teller {
 
     fn line(&mut self, line: &str) {
         match self.form {
+            Form::Quiet => {}
             Form::Text if self.output.terminal() => self.output.push(&format!("{}\n", expand_tabs(line))),
             Form::Text | Form::Json => self.output.push(&format!("{line}\n")),
             Form::Prompt => {

@@ -161,7 +161,7 @@ fn what_is_said_again_by_others_keeps_nobody_alive() {
     for _ in 0..20 {
         for sent in &heard {
             let (segment, cast, from) = (SegmentId(0), sent.cast, sent.from);
-            world.input(0, Input::Datagram { segment, cast, from, bytes: &sent.bytes });
+            world.input(0, Input::Datagram { segment, cast, from, ttl: None, bytes: &sent.bytes });
         }
         world.run_for(secs(1));
     }

@@ -349,7 +349,8 @@ fn a_liar_has_nobody_declared_lost_and_costs_little() {
             let named = whom.map(|(_, id)| Suspected { id: body::bytes(*id), boot: 1, for_ms: 1280 * (round % 2) });
             let bytes = liar.says(&Message::Suspect(Suspect { whom: named.collect() }));
             let from = world.hosts[15].places[0].1;
-            let datagram = Input::Datagram { segment: SegmentId(0), cast: Cast::Multicast, from, bytes: &bytes };
+            let datagram =
+                Input::Datagram { segment: SegmentId(0), cast: Cast::Multicast, from, ttl: None, bytes: &bytes };
             world.input(host, datagram);
         }
         world.run_for(millis(10));
@@ -381,7 +382,8 @@ fn a_probe_is_answered_once_to_one_with_no_more_than_it_was() {
     let probe = sent.iter().find(|sent| sent.host == 1 && udpnode::wire::dump::dump(&sent.bytes).contains(" probe "));
     let (probe, unicasts) = (probe.expect("there are some"), world.unicasts);
     for cast in [Cast::Multicast, Cast::Unicast] {
-        let datagram = Input::Datagram { segment: SegmentId(0), cast, from: probe.from, bytes: &probe.bytes };
+        let datagram =
+            Input::Datagram { segment: SegmentId(0), cast, from: probe.from, ttl: None, bytes: &probe.bytes };
         world.input(0, datagram);
     }
     assert_eq!(world.unicasts, unicasts);

@@ -86,7 +86,9 @@ fn deliver(hosts: &mut [Host], speaker: usize, now: Time, carries: &impl Fn(usiz
         for listener in (0..hosts.len()).filter(|&listener| listener != speaker) {
             let Some(own) = hosts[listener].at(segment).filter(|_| carries(listener, segment)) else { continue };
             if cast != Cast::Unicast || own == to {
-                hosts[listener].node.handle_input(now, Input::Datagram { segment, cast, from, bytes: &bytes });
+                hosts[listener]
+                    .node
+                    .handle_input(now, Input::Datagram { segment, cast, from, ttl: None, bytes: &bytes });
                 queue.extend(outputs(&mut hosts[listener]).into_iter().map(|out| (listener, out)));
             }
         }
