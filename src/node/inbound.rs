@@ -113,7 +113,7 @@ impl Node {
             (message, Admission::Fresh) if self.membership.is_online(origin.id) => {
                 self.membership.on_watch(&origin, &message, &mut context!(self));
             }
-            (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_), Admission::Stranger) => {
+            (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_) | Message::Probe(_), Admission::Stranger) => {
                 self.ask_stranger(arrival, signed.bytes.len());
             }
             _ => {}
