@@ -85,6 +85,7 @@ SIM    = $(CARGO) test --release --locked --no-default-features --test sim --
 
 sim:  ## the simulator at length: make sim SEEDS=1000, LINES=50000 for a shorter talk
 	UDPNODE_SEEDS=$(SEEDS) $(SIM) --nocapture swarm
+	$(SIM) --nocapture presence
 	$(SIM) --ignored --nocapture --test-threads 1 long_
 
 baseline: all  ## size, memory, start-up time and throughput of the release program

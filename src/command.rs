@@ -78,8 +78,12 @@ pub enum Command {
     LineWaiting,
     /// Take another name.
     Nick(Nick),
+    /// The person is away and says this about it; or is there again.
+    Away(Option<Line>),
     /// Carry group messages by this cast from now on.
     Cast(CastChoice),
+    /// Greet the peers at these addresses by unicast from now on, and no longer those named before.
+    Peers(Vec<SocketAddr>),
     /// Nothing more will be said: wait for the confirmations, then leave.
     EndOfInput,
     /// Say bye and leave.
@@ -99,6 +103,15 @@ pub enum Typed {
     Who,
     /// `/stats`.
     Stats,
+    /// `/paths`, or `/paths --dot`.
+    Paths {
+        /// As a drawing for Graphviz.
+        dot: bool,
+    },
+    /// `/why NAME`.
+    Why(Line),
+    /// `/trace`.
+    Trace,
     /// `/tell NAME TEXT`; who says it adds the time.
     Tell {
         /// A nick, or `nick~suffix`.
@@ -150,7 +163,11 @@ pub const HELP: &[(&str, &str)] = &[
     ("/tell NAME TEXT", "say it to one alone; it waits while that one is away"),
     ("/plain ADDR[:PORT] TEXT", "send text as it is, to nc -u, socat or a script"),
     ("/nick NAME", "take another name"),
+    ("/away [TEXT]", "tell the others that you are away, and why; without a text that you are back"),
     ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
+    ("/paths [--dot]", "who hears whom, by which cast; or the same as a drawing for Graphviz"),
+    ("/why NAME", "one peer explained: what I hear of it, what it hears of me, what carries my messages to it"),
+    ("/trace", "show each message with the way it came, or no longer"),
     ("/stats", "counters: what was sent, heard, repaired, dropped"),
     ("/help", "this list"),
     ("/quit", "say bye and leave (also Ctrl-D)"),
@@ -181,11 +198,22 @@ fn say(text: &str) -> Result<Typed, CommandError> {
     Line::new(text).map(Typed::Say).map_err(CommandError::Line)
 }
 
+fn away(text: &str) -> Result<Typed, CommandError> {
+    let text = if text.is_empty() { None } else { Some(Line::new(text).map_err(CommandError::Line)?) };
+    Ok(Typed::Command(Command::Away(text)))
+}
+
 fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
     match word {
         "help" => Ok(Typed::Help),
         "who" => Ok(Typed::Who),
         "stats" => Ok(Typed::Stats),
+        "paths" if rest.is_empty() => Ok(Typed::Paths { dot: false }),
+        "paths" if rest == "--dot" => Ok(Typed::Paths { dot: true }),
+        "paths" => Err(CommandError::Usage("/paths [--dot]")),
+        "why" if rest.is_empty() => Err(CommandError::Usage("/why NAME")),
+        "why" => Ok(Typed::Why(Line::from_peer(rest))),
+        "trace" => Ok(Typed::Trace),
         "quit" => Ok(Typed::Command(Command::Quit)),
         "tell" => match rest.split_once(char::is_whitespace) {
             Some((to, text)) if !text.trim().is_empty() => {
@@ -204,6 +232,7 @@ fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
         },
         "nick" if rest.is_empty() => Err(CommandError::Usage("/nick NAME")),
         "nick" => Nick::new(rest).map(|n| Typed::Command(Command::Nick(n))).map_err(CommandError::Nick),
+        "away" => away(rest),
         "cast" if rest.is_empty() => Ok(Typed::ShowCast),
         "cast" => rest.parse().map(|c| Typed::Command(Command::Cast(c))).map_err(CommandError::Cast),
         _ => Err(CommandError::Unknown(Line::from_peer(&format!("/{word}")))),
@@ -239,7 +268,16 @@ mod tests {
         assert_eq!(read("!exit"), Ok(Typed::Command(Command::Quit)));
         assert_eq!(read("/cast broadcast"), Ok(Typed::Command(Command::Cast(CastChoice::Broadcast))));
         assert_eq!(read("/cast"), Ok(Typed::ShowCast));
+        assert_eq!(read("/paths"), Ok(Typed::Paths { dot: false }));
+        assert_eq!(read("/paths --dot"), Ok(Typed::Paths { dot: true }));
+        assert_eq!(read("/paths bob"), Err(CommandError::Usage("/paths [--dot]")));
+        assert_eq!(read("/why bob~k7f2q"), Ok(Typed::Why(Line::from_peer("bob~k7f2q"))));
+        assert_eq!(read("/why"), Err(CommandError::Usage("/why NAME")));
+        assert_eq!(read("/trace"), Ok(Typed::Trace));
         assert!(matches!(read("/nick ann"), Ok(Typed::Command(Command::Nick(_)))));
+        assert_eq!(read("/away"), Ok(Typed::Command(Command::Away(None))));
+        let lunch = Line::new("at lunch").expect("short");
+        assert_eq!(read("/away  at lunch"), Ok(Typed::Command(Command::Away(Some(lunch)))));
         assert_eq!(read("/nick"), Err(CommandError::Usage("/nick NAME")));
         assert!(matches!(read("/nick a b"), Err(CommandError::Nick(_))));
         assert!(matches!(read("/cast x"), Err(CommandError::Cast(_))));

@@ -56,6 +56,8 @@ counters! {
     delivered,
     /// Entries of ours cast again before anybody asked.
     repeats,
+    /// Entries of ours handed by unicast to one who confirmed nothing while others did.
+    detours,
     /// Requests for repair sent.
     nacks,
     /// Requests for repair heard.
@@ -80,6 +82,24 @@ counters! {
     lost,
     /// Entries passed on to segments where they were not heard.
     relayed,
+    /// Probes sent.
+    probes,
+    /// Probes answered.
+    answers,
+    /// Suspicions of ours that a peer was gone.
+    suspicions,
+    /// Suspicions that were refuted, ours and those of others.
+    refuted,
+    /// Accusations not looked at: their author made too many.
+    accusations_ignored,
+    /// Times we told everybody that we live.
+    defences,
+    /// Times we did not run for a while.
+    late,
+    /// Questions sent, where a peer is whom others hear.
+    seeks,
+    /// What members told of others and was not taken: unasked for, nobody's address, or too much.
+    contacts_refused,
     /// Peers not taken because the table was full.
     peers_refused,
     /// Logs not taken because the table was full.

@@ -9,6 +9,8 @@
 mod bounds;
 #[path = "sim/check.rs"]
 mod check;
+#[path = "sim/contacts.rs"]
+mod contacts;
 #[path = "sim/figures.rs"]
 mod figures;
 #[path = "sim/liars.rs"]
@@ -17,6 +19,10 @@ mod liars;
 mod long;
 #[path = "sim/net.rs"]
 mod net;
+#[path = "sim/paths.rs"]
+mod paths;
+#[path = "sim/presence.rs"]
+mod presence;
 #[path = "sim/private.rs"]
 mod private;
 #[path = "sim/rooms.rs"]

@@ -3,7 +3,7 @@
 //! Signatures are Ed25519 (RFC 8032) over a domain separator and the bytes as they stand on the
 //! wire, never over a re-encoding. Verification is strict: no small-order keys, no malleability.
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use crate::id::{LogId, PeerId, PublicKey};
 
@@ -16,6 +16,7 @@ pub struct Identity {
     public: PublicKey,
     id: PeerId,
     boot: u64,
+    signer: Option<Signer>,
 }
 
 impl Identity {
@@ -27,7 +28,14 @@ impl Identity {
     pub fn new(secret: &[u8; 32], boot: u64) -> Self {
         let key = SigningKey::from_bytes(secret);
         let public = key.verifying_key().to_bytes();
-        Self { id: peer_id(&public), key, public, boot }
+        Self { id: peer_id(&public), key, public, boot, signer: None }
+    }
+
+    /// Signs in another way; whoever listens must check in the way that fits it.
+    #[must_use]
+    pub const fn with_signer(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
+        self
     }
 
     /// Who we are.
@@ -57,7 +65,10 @@ impl Identity {
     /// Signs `bytes` for one purpose; a signature made for one domain is worthless in another.
     #[must_use]
     pub fn sign(&self, domain: &[u8], bytes: &[u8]) -> [u8; SIGNATURE_LEN] {
-        self.key.sign(&[domain, bytes].concat()).to_bytes()
+        match self.signer {
+            Some(signer) => signer(&self.public, domain, bytes),
+            None => self.key.sign(&[domain, bytes].concat()).to_bytes(),
+        }
     }
 }
 
@@ -71,6 +82,9 @@ impl std::fmt::Debug for Identity {
 /// Checks a signature: key, domain, bytes, signature. [`verify`], or for a simulator one that
 /// remembers what it has checked before: hundreds of nodes check the same bytes.
 pub type Verifier = fn(&PublicKey, &[u8], &[u8], &[u8; SIGNATURE_LEN]) -> bool;
+
+/// Signs: key, domain, bytes. For simulators in which nobody forges, and hours of many nodes pass.
+pub type Signer = fn(&PublicKey, &[u8], &[u8]) -> [u8; SIGNATURE_LEN];
 
 /// The id of a public key: the first 16 bytes of its BLAKE3 hash.
 #[must_use]

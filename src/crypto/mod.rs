@@ -5,5 +5,5 @@ mod identity;
 mod seal;
 
 pub use group::open_group_tag;
-pub use identity::{Identity, Verifier, peer_id, verify};
+pub use identity::{Identity, Signer, Verifier, peer_id, verify};
 pub use seal::{Keyring, Opened};

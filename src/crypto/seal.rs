@@ -5,9 +5,9 @@
 //! equal. Outsiders see sizes, times, addresses and the group tag.
 //!
 //! ```text
-//!  0               16         40                          len-16
-//!  | header (sealed) | nonce 24 | kind 1, rest of datagram   | tag 16 |
-//!  |<-- authenticated -->|      |<-- encrypted, authenticated --------->|
+//!  0               16         40                                    len-16
+//!  | header (sealed) | nonce 24 | kind 1, errand 1, rest of datagram  | tag 16 |
+//!  |<-- authenticated -->|      |<-- encrypted, authenticated ---------------->|
 //! ```
 
 use std::net::SocketAddr;
@@ -27,8 +27,8 @@ const NONCE_LEN: usize = 24;
 /// Length of an authenticator in bytes.
 const TAG_LEN: usize = 16;
 
-/// Where the kind of a datagram stands in its header.
-const KIND_AT: usize = 5;
+/// Where kind and errand of a datagram stand in its header.
+const KIND_AT: std::ops::Range<usize> = 5..7;
 
 /// What one group secret gives: each use has a key of its own.
 struct GroupKey {
@@ -126,11 +126,11 @@ impl Keyring {
     pub fn seal(&self, datagram: &mut Vec<u8>, salt: &[u64; 3]) {
         let Some(key) = self.keys.first() else { return };
         debug_assert!(datagram.len() + SEAL_OVERHEAD <= SEALED_MAX, "{} bytes to seal", datagram.len());
-        let mut inside = vec![datagram[KIND_AT]];
+        let mut inside = datagram[KIND_AT].to_vec();
         inside.extend_from_slice(&datagram[HEADER_LEN..]);
         let nonce = key.nonce(salt, &inside);
         datagram.clear();
-        Header { kind: kind::SEALED, group_tag: key.tag }.write(datagram);
+        Header { kind: kind::SEALED, errand: 0, group_tag: key.tag }.write(datagram);
         let sealed = key.cipher.encrypt_in_place_detached(XNonce::from_slice(&nonce), datagram, &mut inside);
         let Ok(authenticator) = sealed else {
             debug_assert!(false, "a datagram is shorter than 256 GiB");
@@ -161,9 +161,9 @@ impl Keyring {
         let mut inside = sealed.to_vec();
         let (nonce, authenticator) = (XNonce::from_slice(nonce), Tag::from_slice(authenticator));
         key.cipher.decrypt_in_place_detached(nonce, &bytes[..HEADER_LEN], &mut inside, authenticator).ok()?;
-        let (&kind, body) = inside.split_first()?;
+        let (&[kind, errand], body) = inside.split_first_chunk()?;
         let mut datagram = Vec::with_capacity(HEADER_LEN + body.len());
-        Header { kind, group_tag: header.group_tag }.write(&mut datagram);
+        Header { kind, errand, group_tag: header.group_tag }.write(&mut datagram);
         datagram.extend_from_slice(body);
         Some(datagram)
     }
@@ -185,7 +185,7 @@ mod tests {
 
     fn datagram(ring: &Keyring, body: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        Header { kind: kind::NACK, group_tag: ring.tag() }.write(&mut bytes);
+        Header { kind: kind::NACK, errand: 3, group_tag: ring.tag() }.write(&mut bytes);
         bytes.extend_from_slice(body);
         bytes
     }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Context, Node, Standing, context, standing};
-use crate::address::{Cast, SegmentId};
 use crate::crypto::{Opened, peer_id};
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
@@ -19,7 +18,7 @@ use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, kind, p
 const VERSIONS_TOLD_MAX: usize = 64;
 
 impl Node {
-    pub(super) fn on_datagram(&mut self, segment: SegmentId, cast: Cast, from: SocketAddr, bytes: &[u8]) {
+    pub(super) fn on_datagram(&mut self, mut arrival: Arrival, bytes: &[u8]) {
         self.stats.heard += 1;
         self.stats.heard_bytes += bytes.len() as u64;
         let opened = self.keyring.open(bytes);
@@ -30,14 +29,14 @@ impl Node {
         };
         let datagram = match Datagram::parse(bytes) {
             Ok(datagram) => datagram,
-            Err(WireError::Plain) => return self.on_plain(Arrival { segment, cast, address: from }, bytes),
-            Err(why) => return self.on_unreadable(why, from),
+            Err(WireError::Plain) => return self.on_plain(arrival, bytes),
+            Err(why) => return self.on_unreadable(why, arrival.address),
         };
         if !self.keyring.is_ours(datagram.header.group_tag) {
             self.stats.other_group += 1;
             return;
         }
-        let arrival = Arrival { segment, cast, address: from };
+        arrival.errand = datagram.errand();
         match &datagram.signed {
             Some(signed) => self.on_signed(&datagram, signed, arrival),
             None => self.on_entries(&datagram, arrival),
@@ -91,12 +90,17 @@ impl Node {
             segment: arrival.segment,
             cast: arrival.cast,
             address: arrival.address,
+            ttl: arrival.ttl,
         };
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
         if known == Admission::Stale {
             self.stats.replayed += 1;
             return;
+        }
+        if known == Admission::Fresh {
+            let len = signed.bytes.len() + signed.signature.len();
+            self.contacts.on_heard(origin.id, len, &context!(self));
         }
         match (message, known) {
             (Message::Hello(hello), _) => self.on_hello(&origin, known, &hello),
@@ -118,7 +122,16 @@ impl Node {
             (Message::Receipt(receipt), Admission::Fresh) if self.membership.is_online(origin.id) => {
                 self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
             }
-            (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_), Admission::Stranger) => {
+            (Message::Seek(seek), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.on_seek(origin.id, &seek);
+            }
+            (Message::Whereabouts(told), Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.on_whereabouts(origin.id, &told);
+            }
+            (message, Admission::Fresh) if self.membership.is_online(origin.id) => {
+                self.membership.on_watch(&origin, &message, &mut context!(self));
+            }
+            (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_) | Message::Probe(_), Admission::Stranger) => {
                 self.ask_stranger(arrival, signed.bytes.len());
             }
             _ => {}
@@ -131,10 +144,15 @@ impl Node {
         if !self.membership.is_online(origin.id) {
             return;
         }
+        if let Some(until) = self.membership.holds_until(origin.id, hello, self.now) {
+            let from = (origin.segment, origin.address);
+            self.matrix.on_hello(origin.id, from, hello, (self.now, until), self.config.peers_max);
+        }
         let me = wire_id(self.identity.id());
         let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
         let log = LogId { author: origin.id, boot: origin.boot };
         self.logs.on_hello(log, hello.head, base, hello.hash, &mut context!(self));
+        self.on_named(origin.id, &hello.heard);
     }
 
     /// An entry that is news: others may not hear it where they are.
@@ -189,7 +207,9 @@ impl Node {
             }
         }
         // A peer that passes on what somebody says whom we cannot hear need not be asked who it is.
-        let passed_on = || self.membership.online().any(|(_, peer)| peer.last_address() == arrival.address);
+        let passed_on = || {
+            self.membership.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == arrival.address))
+        };
         if wants == Wants::New && self.membership.peer(author).is_none() && !passed_on() {
             self.ask_stranger(arrival, raw.len());
         }

@@ -14,28 +14,34 @@
 //! 6. Every table and queue has a maximum, a stated policy when full, and a counter.
 
 mod check;
+mod contacts;
+mod copies;
 mod inbound;
 mod leaving;
 mod machine;
 mod news;
 mod outbound;
 mod plain;
+mod reach;
 mod streams;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::address::{Cast, Segment, SegmentId, StreamId};
+use crate::address::{Cast, Errand, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, Keyring, Verifier, verify};
-use crate::event::{Event, PeerName};
+use crate::event::{Arrival, Event, PeerName};
+use crate::protocol::contacts::Contacts;
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
+use crate::protocol::matrix::Matrix;
 use crate::protocol::membership::{Membership, Presence};
 use crate::protocol::relay::Relay;
 use crate::protocol::session::{Session, View};
@@ -46,6 +52,7 @@ use crate::text::Line;
 use crate::time::{Time, WallTime};
 use crate::wire::body::{ENTRY_TEXT, Entry};
 use crate::wire::{ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, encode_entry};
+use copies::Copies;
 use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
@@ -53,7 +60,9 @@ use tell::PlainGate;
 
 pub use machine::Machine;
 pub use plain::PlainNode;
+pub use reach::{By, Carried, Cell, Grid, Known, Link, Reach, ReachNode, ReachPlace};
 pub use streams::{StreamAct, StreamInput};
+pub use why::{Reason, Route, Way, Why, WhyHeard, WhyHears, WhyPath, WhyState};
 
 /// What can happen to a node.
 #[derive(Debug)]
@@ -66,6 +75,8 @@ pub enum Input<'a> {
         cast: Cast,
         /// From which address.
         from: SocketAddr,
+        /// What was left of its TTL, or hop limit, where the system tells.
+        ttl: Option<u8>,
         /// Its bytes, any number of them.
         bytes: &'a [u8],
     },
@@ -84,6 +95,10 @@ pub enum Input<'a> {
         /// Whether events are taken.
         ready: bool,
     },
+    /// This machine slept, or stood still: nothing was heard meanwhile, and that means nothing.
+    Resumed,
+    /// Whether streams are accepted, from now on.
+    Listens(bool),
     /// A person asked for something.
     Command(Command),
 }
@@ -135,6 +150,12 @@ pub struct PeerStatus {
     pub heard: Duration,
     /// Our casts that it says it hears, as bits of [`Cast::bit`]; `None` while it has not said.
     pub hears: Option<u8>,
+    /// What it says about being away, if it is.
+    pub away: Option<Line>,
+    /// How long a probe and its answer take, smoothed, where that was measured.
+    pub round_trip: Option<Duration>,
+    /// How many of 100 probes get no answer at once, where that was measured.
+    pub loss: Option<u8>,
 }
 
 /// A node: the state machine.
@@ -148,8 +169,10 @@ pub struct Node {
     now: Time,
     wake: Option<Time>,
     membership: Membership,
+    contacts: Contacts,
     logs: Logs,
     directs: Directs,
+    matrix: Matrix,
     relay: Relay,
     streams: Streams,
     session: Session,
@@ -165,6 +188,7 @@ pub struct Node {
     alone_told: bool,
     relay_told: bool,
     plain_gate: PlainGate,
+    copies: Copies,
 }
 
 /// The world of a part, from fields that are not the part itself.
@@ -186,7 +210,8 @@ macro_rules! context {
 macro_rules! standing {
     ($node:expr) => {{
         let hash = $node.logs.told_hash();
-        Standing { head: $node.logs.head(), hash, bases: $node.logs.bases() }
+        let (bases, streams) = ($node.logs.bases(), $node.streams.peers());
+        Standing { head: $node.logs.head(), hash, bases, streams }
     }};
 }
 
@@ -214,9 +239,11 @@ impl Node {
         Self {
             keyring: Keyring::new(&config.secrets, config.group),
             membership: Membership::new(config.nick.clone(), now),
+            contacts: Contacts::new(&config.remembered_peers, now),
             session: Session::new(now, &config),
             logs,
             directs: Directs::default(),
+            matrix: Matrix::default(),
             relay: Relay::default(),
             streams: Streams::default(),
             rng,
@@ -234,6 +261,7 @@ impl Node {
             alone_told: false,
             relay_told: false,
             plain_gate: PlainGate::default(),
+            copies: Copies::default(),
             identity,
             config,
         }
@@ -254,12 +282,20 @@ impl Node {
             return;
         }
         match input {
-            Input::Datagram { segment, cast, from, bytes } => self.on_datagram(segment, cast, from, bytes),
+            Input::Datagram { segment, cast, from, ttl, bytes } => {
+                self.on_datagram(Arrival { segment, cast, address: from, ttl, errand: Errand::Said }, bytes);
+            }
             Input::Segment(change) => self.on_segment(change),
             Input::Stream { stream, what } => self.on_stream(stream, what),
             Input::Reader { ready } => {
                 self.logs.on_reader(ready, &mut context!(self));
                 self.directs.on_reader(ready, &mut context!(self));
+            }
+            Input::Resumed => self.membership.on_resumed(&context!(self)),
+            Input::Listens(listens) => {
+                if std::mem::replace(&mut self.config.listens, listens) != listens {
+                    self.membership.tell_anew(self.now);
+                }
             }
             Input::Command(command) => self.on_command(command),
         }
@@ -324,7 +360,10 @@ impl Node {
                 online: peer.presence == Presence::Online,
                 joined: self.now.since(peer.joined_at),
                 heard: self.now.since(peer.heard_at),
-                hears: path.and_then(|path| path.hears_us()),
+                hears: path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts),
+                away: peer.away.clone(),
+                round_trip: peer.quality.round_trip(),
+                loss: peer.quality.loss(),
             }
         })
     }
@@ -372,9 +411,14 @@ impl Node {
     fn on_segment(&mut self, change: SegmentChange) {
         match change {
             SegmentChange::Up(segment) => self.membership.on_segment_up(segment, &context!(self)),
-            SegmentChange::Down(id) => self.membership.on_segment_down(id),
+            SegmentChange::Down(id) => {
+                self.membership.on_segment_down(id);
+                self.matrix.on_segment_down(id);
+            }
         }
-        self.logs.set_apart(!self.config.relay && self.membership.segments().count() > 1);
+        // The families of one interface are one network.
+        let networks: BTreeSet<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        self.logs.set_apart(!self.config.relay && networks.len() > 1);
     }
 
     fn on_command(&mut self, command: Command) {
@@ -384,7 +428,9 @@ impl Node {
             Command::Plain { to, text } => self.send_plain(to, &text),
             Command::LineWaiting => self.session.on_line_waiting(self.now),
             Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
+            Command::Away(text) => self.set_away(text),
             Command::Cast(cast) => self.config.cast = cast,
+            Command::Peers(addresses) => self.config.static_peers = addresses,
             Command::EndOfInput => self.session.on_end(self.now),
             Command::Quit => self.quit(),
         }
@@ -434,6 +480,7 @@ impl Node {
         self.relay.on_timeout(&mut context!(self));
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
+        self.look_for_contacts();
         self.settle();
         self.stop_lingering();
         self.leave_on_time();
@@ -482,7 +529,7 @@ impl Node {
         }
         let parts = earlier(self.membership.wake_at(), self.logs.wake_at(&self.config));
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
-        let parts = earlier(parts, self.relay.wake_at());
+        let parts = earlier(parts, earlier(self.relay.wake_at(), self.contacts_wake_at()));
         let session = match &self.leaving {
             Some(leaving) => leaving.wake_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),

@@ -27,10 +27,17 @@ impl Node {
             }
             News::Lost(id) => {
                 self.take_offline(id);
+                self.miss(id);
                 self.peer_event(id, Event::Lost)
             }
             News::Renamed(id, was) => {
                 self.membership.peer(id).map(|peer| Event::Renamed(self.name_of(id, &peer.nick), was))
+            }
+            News::Away(id, text) => Some(Event::Away(self.name_of_peer(id), text)),
+            News::CutOff(online) => Some(Event::Disconnected(online)),
+            News::Connected => {
+                self.logs.on_connected(&mut context!(self));
+                Some(Event::Connected)
             }
             News::Sent { seq, text } => Some(Event::Sent { boot: self.identity.boot(), seq, text }),
             News::Delivered { seq, confirmed, online } => Some(Event::Delivered { seq, confirmed, online }),
@@ -63,6 +70,7 @@ impl Node {
         if let Some(boot) = self.membership.peer(id).map(|peer| peer.boot) {
             self.logs.on_online(id, boot, &mut context!(self));
             self.directs.on_online(id, &mut context!(self));
+            self.meet(id);
         }
     }
 
@@ -70,6 +78,8 @@ impl Node {
         self.logs.on_gone(id, &mut context!(self));
         self.directs.on_gone(id);
         self.streams.on_gone(id);
+        self.contacts.on_gone(id);
+        self.matrix.on_gone(id);
     }
 
     /// The name of a peer as it is known now.
@@ -80,7 +90,8 @@ impl Node {
 
     fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
         let peer = self.membership.peer(id)?;
-        Some(event(self.name_of(id, &peer.nick), peer.last_address()))
+        let address = peer.best_path().map_or_else(|| peer.last_address(), |(_, address)| address);
+        Some(event(self.name_of(id, &peer.nick), address))
     }
 
     pub(super) fn name_of(&self, id: PeerId, nick: &Nick) -> PeerName {

@@ -1,14 +1,15 @@
 //! From a post to datagrams: who gets it, by which cast, and the bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::{Node, Output};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::event::Event;
+use crate::id::PeerId;
 use crate::protocol::membership::Peer;
-use crate::protocol::reach::{Listener, plan};
+use crate::protocol::reach::{Listener, Plan, plan};
 use crate::protocol::{Post, To};
 use crate::stats::Stats;
 use crate::wire::header::Sender;
@@ -48,6 +49,14 @@ impl Outbound {
     }
 }
 
+/// What one message for the group takes on one segment.
+pub(super) struct GroupPlan {
+    pub(super) segment: SegmentId,
+    pub(super) plan: Plan,
+    /// Whom the copies are for.
+    pub(super) copies: Vec<PeerId>,
+}
+
 impl Node {
     /// Signs and encodes a message, for all whom it concerns.
     pub(super) fn dispatch(&mut self, post: Post) {
@@ -56,12 +65,12 @@ impl Node {
         if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
             return;
         }
-        if let (To::Elsewhere(_), Message::Entries(entries)) = (&post.to, &post.message) {
+        if let (To::Elsewhere(_), Message::Entries(_, entries)) = (&post.to, &post.message) {
             self.stats.relayed += entries.len() as u64;
             self.tell_of_relay();
         }
         self.outbound.targets = targets;
-        if !matches!(post.message, Message::Entries(_)) {
+        if !matches!(post.message, Message::Entries(..)) {
             self.outbound.counter += 1;
         }
         let (key, boot) = (*self.identity.public(), self.identity.boot());
@@ -80,9 +89,13 @@ impl Node {
         if std::mem::replace(&mut self.relay_told, true) {
             return;
         }
-        let names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
-        let text =
-            format!("passing on what is said between the networks of {} (--no-relay ends that)", names.join(", "));
+        let mut names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        names.dedup();
+        let what = match names[..] {
+            [only] => format!("IPv4 and IPv6 on {only}"),
+            _ => format!("the networks of {}", names.join(", ")),
+        };
+        let text = format!("passing on what is said between {what} (--no-relay ends that)");
         self.events.push_back(Event::Notice(text));
     }
 
@@ -103,10 +116,8 @@ impl Node {
     fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
         match to {
             To::Group => self.group_targets(|_, _| true),
-            To::Elsewhere(heard) => self.group_targets(|segment, listener| match listener {
-                // On a segment where it was heard, those beyond a router did not hear it.
-                Some(address) if heard.contains(&segment.id) => !segment.contains(address.ip()),
-                Some(_) => segment.relays,
+            To::Elsewhere(heard) => self.group_targets(|segment, peer| match peer {
+                Some(peer) => !self.hears_one_of(peer, heard) && (segment.relays || heard.contains(&segment.id)),
                 None => false,
             }),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
@@ -119,6 +130,14 @@ impl Node {
         }
     }
 
+    /// Whether a peer heard for itself what was cast on these segments: it is in one of their networks.
+    /// Those beyond a router did not; who has several paths may have heard it by another than the best.
+    fn hears_one_of(&self, peer: &Peer, segments: &BTreeSet<SegmentId>) -> bool {
+        let mut heard = self.membership.segments().filter(|segment| segments.contains(&segment.id));
+        heard
+            .any(|segment| peer.fresh_paths().any(|(id, path)| id == segment.id && segment.contains(path.address.ip())))
+    }
+
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
         let segment = self.membership.segments().find(|segment| segment.id == id)?;
         let address = match cast {
@@ -129,28 +148,35 @@ impl Node {
         address.map(|address| (id, cast, address))
     }
 
-    /// Everybody who is `meant`, each on the one segment where it is reached best; and on a segment
-    /// where nobody is known whoever may be there, if `None` is meant.
-    fn group_targets(
-        &self,
-        meant: impl Fn(&Segment, Option<SocketAddr>) -> bool,
-    ) -> Vec<(SegmentId, Cast, SocketAddr)> {
-        let mut listeners: BTreeMap<SegmentId, Vec<Listener>> = BTreeMap::new();
-        let mut nobody_known = true;
-        for (_, peer) in self.membership.online() {
-            nobody_known = false;
-            let Some((segment, address)) = peer.best_path() else { continue };
-            let hears = peer.paths.get(&segment).and_then(|path| path.hears_us());
-            listeners.entry(segment).or_default().push(Listener { address, hears });
-        }
+    fn group_targets(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<(SegmentId, Cast, SocketAddr)> {
         let mut targets = Vec::new();
-        for segment in self.membership.segments() {
-            let mut here = listeners.remove(&segment.id).unwrap_or_default();
-            here.retain(|listener| meant(segment, Some(listener.address)));
-            let plan = plan(self.config.cast, segment, &here, nobody_known && meant(segment, None));
-            targets.extend(plan.copies.iter().map(|&address| (segment.id, Cast::Unicast, address)));
-            targets.extend(plan.cast.and_then(|cast| self.cast_target(segment.id, cast)));
+        for GroupPlan { segment, plan, .. } in self.group_plans(meant) {
+            targets.extend(plan.copies.iter().map(|&address| (segment, Cast::Unicast, address)));
+            targets.extend(plan.cast.and_then(|cast| self.cast_target(segment, cast)));
         }
         targets
+    }
+
+    /// For everybody who is `meant`, each on the one segment where it is reached best; and on a segment
+    /// where nobody is known whoever may be there, if `None` is meant.
+    pub(super) fn group_plans(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<GroupPlan> {
+        let mut listeners: BTreeMap<SegmentId, Vec<(PeerId, &Peer, Listener)>> = BTreeMap::new();
+        let mut nobody_known = true;
+        for (id, peer) in self.membership.online() {
+            nobody_known = false;
+            let Some((segment, address)) = peer.best_path() else { continue };
+            let path = peer.paths.get(&segment);
+            let hears = path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts);
+            listeners.entry(segment).or_default().push((id, peer, Listener { address, hears }));
+        }
+        let plans = self.membership.segments().map(|segment| {
+            let mut here = listeners.remove(&segment.id).unwrap_or_default();
+            here.retain(|&(_, peer, _)| meant(segment, Some(peer)));
+            let all: Vec<_> = here.iter().map(|&(.., listener)| listener).collect();
+            let plan = plan(self.config.cast, segment, &all, nobody_known && meant(segment, None));
+            let copied = here.iter().filter(|(.., listener)| plan.copies.contains(&listener.address));
+            GroupPlan { segment: segment.id, copies: copied.map(|&(id, ..)| id).collect(), plan }
+        });
+        plans.collect()
     }
 }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Context, Node, context};
+use crate::address::Segment;
 use crate::event::{Arrival, Event};
 use crate::id::PeerId;
-use crate::protocol::membership::Presence;
+use crate::protocol::membership::{AWAY_MAX, Presence, clipped};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 
@@ -24,6 +25,11 @@ pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
         Some(text) => text.strip_suffix(b"\r").unwrap_or(text),
         None => bytes,
     }
+}
+
+/// Whether a segment sends from this address, by whatever scope that is heard.
+pub(super) fn is_its(segment: &Segment, from: SocketAddr) -> bool {
+    (segment.address.ip(), segment.address.port()) == (from.ip(), from.port())
 }
 
 /// How much plain text may still be shown.
@@ -73,6 +79,18 @@ impl Node {
         }
     }
 
+    /// Tells everybody that the person is away, or there again.
+    pub(super) fn set_away(&mut self, text: Option<Line>) {
+        let text = text.map(|text| clipped(&text, AWAY_MAX));
+        let answer = match &text {
+            Some(text) => format!("you are away: {text}"),
+            None if self.membership.away().is_some() => "you are back".into(),
+            None => "you were not away: /away TEXT says that you are".into(),
+        };
+        self.membership.set_away(text, &context!(self));
+        self.events.push_back(Event::Notice(answer));
+    }
+
     /// Whether anybody is or was here whom this name means.
     #[must_use]
     pub fn knows(&self, name: &Line) -> bool {
@@ -90,7 +108,7 @@ impl Node {
 
     /// Peers that a name may mean: those of that nick, or the one with that suffix. Where several
     /// bear the nick, those who are here are meant.
-    fn named(&self, name: &str) -> Vec<PeerId> {
+    pub(super) fn named(&self, name: &str) -> Vec<PeerId> {
         let (nick, suffix) = name.split_once('~').unwrap_or((name, ""));
         let means = |id: PeerId, own: &str| own == nick && id.to_string().starts_with(suffix);
         let known: Vec<_> = self.membership.peers().filter(|(id, peer)| means(*id, peer.nick.as_str())).collect();
@@ -106,8 +124,12 @@ impl Node {
         let readable = std::str::from_utf8(text).is_ok_and(|text| !text.is_empty() && !text.contains('\0'));
         let Ok(text) = Line::from_bytes(text) else { return };
         // Our own plain text, come back by a cast.
-        if self.membership.segments().any(|segment| segment.address == arrival.address) {
+        if self.membership.segments().any(|segment| is_its(segment, arrival.address)) {
             self.stats.echoes += 1;
+            return;
+        }
+        let there: Vec<_> = self.membership.segments().map(|segment| segment.id).collect();
+        if self.copies.is_copy(self.now, &there, &arrival, bytes) {
             return;
         }
         let Some(hidden) = readable.then(|| self.plain_gate.pass(self.now)).flatten() else {
@@ -122,7 +144,7 @@ impl Node {
 
     /// Sends text as it is.
     pub(super) fn send_plain(&mut self, to: SocketAddr, text: &Line) {
-        let Some(segment) = self.membership.segment_towards(to.ip()) else {
+        let Some(segment) = self.membership.segment_towards(to) else {
             return self.refuse(format!("no interface to reach {to} by"));
         };
         if text.as_str().len() > PLAIN_MAX {

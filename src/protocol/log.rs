@@ -17,6 +17,7 @@
 mod author;
 mod claims;
 mod converge;
+mod detour;
 mod exchange;
 mod forgotten;
 mod joining;
@@ -28,12 +29,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Errand;
 use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
 use crate::protocol::Tally;
 use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
-use crate::text::Line;
+use crate::text::{Line, Nick};
 use crate::time::Time;
 use crate::wire::Message;
 use author::Author;
@@ -64,6 +66,8 @@ pub struct Logs {
     /// When something new came last: frontiers differ while entries are under way.
     busy_at: Time,
     repeat: Option<Repeat>,
+    /// When somebody may have been behind for too long. Early, never late.
+    detour_at: Option<Time>,
     /// When some log asks for what it lacks. Early, never late.
     ask_at: Option<Time>,
     joining: Joining,
@@ -106,6 +110,7 @@ impl Logs {
             pace: Pace::default(),
             busy_at: ctx.now,
             repeat: None,
+            detour_at: None,
             ask_at: None,
             joining: Joining::Alone,
             history_left: ctx.config.history,
@@ -147,6 +152,18 @@ impl Logs {
         self.author.has_room()
     }
 
+    /// Those who said something, with what they called themselves last and how their last entry came here.
+    pub fn authors(&self) -> impl Iterator<Item = (PeerId, &Nick, Option<Arrival>)> {
+        let last = |log: &Log| log.held.values().next_back().and_then(|held| held.arrival);
+        self.logs.iter().rev().filter_map(move |(id, log)| Some((id.author, log.nick()?, last(log))))
+    }
+
+    /// How long the group takes to answer, as far as it was measured.
+    #[must_use]
+    pub const fn round_trip(&self) -> Duration {
+        self.round_trip.get()
+    }
+
     /// Bytes kept, and entries.
     #[must_use]
     pub fn kept(&self) -> (usize, usize) {
@@ -159,7 +176,11 @@ impl Logs {
         self.author.on_online(peer, ctx.now);
         self.joining.on_met(ctx.now);
         self.set_apart(self.apart);
-        // What was asked for in vain while nobody was there may be had now.
+        self.on_connected(ctx);
+    }
+
+    /// Somebody can be heard who could not: what was asked for in vain may be had now.
+    pub fn on_connected(&mut self, ctx: &mut Context<'_>) {
         let lacking: Vec<_> = self.logs.iter().filter(|(_, log)| !log.is_complete()).map(|(&id, _)| id).collect();
         for id in lacking {
             self.look_for_holes(id, ctx);
@@ -222,7 +243,8 @@ impl Logs {
     pub fn on_said(&mut self, entries: Vec<Believed>, ctx: &mut Context<'_>) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
         for entry in entries {
-            ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&entry.raw)]) });
+            let message = Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]);
+            ctx.posts.push_back(Post { to: To::Group, message });
             self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
         }
         let own = self.own;
@@ -230,6 +252,7 @@ impl Logs {
         (log.known, log.heard_at) = (last + 1, ctx.now);
         self.deliver(own, ctx);
         self.repeat_from(last, ctx);
+        self.plan_detour(ctx);
         self.make_room(ctx);
     }
 
@@ -337,7 +360,7 @@ impl Logs {
         let mut wake = earlier(self.confirmations.wake_at(), self.trickle.wake_at());
         wake = earlier(wake, earlier(self.frontier_at, self.ask_at));
         wake = earlier(wake, earlier(self.deliver_at, self.author.wake_at(config)));
-        earlier(wake, earlier(repeat_at, look_at))
+        earlier(earlier(wake, self.detour_at), earlier(repeat_at, look_at))
     }
 
     /// Time passed: confirms, compares, repeats and asks.
@@ -349,6 +372,7 @@ impl Logs {
         self.author.on_timeout(ctx.now, ctx.config, ctx.news);
         self.confirm_due(ctx);
         self.repeat_due(ctx);
+        self.hand_due(ctx);
         if self.ask_at.is_some_and(|at| at <= ctx.now) {
             self.ask_due(ctx);
         }
@@ -378,6 +402,7 @@ impl Logs {
         }
         let Some(held) = self.logs.get(&self.own).and_then(|log| log.held.get(&seq)) else { return };
         ctx.stats.repeats += 1;
-        ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&held.raw)]) });
+        let message = Message::Entries(Errand::Repeat, vec![Arc::clone(&held.raw)]);
+        ctx.posts.push_back(Post { to: To::Group, message });
     }
 }

@@ -10,25 +10,35 @@
 //!    |-- hello every period ----->|
 //!    |-- bye x3 ----------------->|  left
 //! ```
+//!
+//! `probe` finds who has crashed, `suspect` makes sure of it, `calling` finds who is back.
 
+mod calling;
+mod contact;
 mod greeting;
+mod hearing;
 mod peer;
+mod probe;
+mod quality;
+mod rounds;
 mod strangers;
+mod suspect;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId, towards};
 use crate::id::PeerId;
 use crate::protocol::{Context, News, Post, To, earlier};
-use crate::text::Nick;
+use crate::text::{Line, Nick};
 use crate::time::Time;
 use crate::wire::Message;
-use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
+use crate::wire::body::{Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
-use greeting::HEARD_MAX;
-pub use peer::{Path, Peer, Presence};
+pub use peer::{Heard, HearsUs, Path, Peer, Presence};
+use probe::Vigil;
+pub use quality::Quality;
 use strangers::Strangers;
 
 /// Who sent an authentic datagram, and how it got here.
@@ -46,6 +56,8 @@ pub struct Origin {
     pub cast: Cast,
     /// From which address.
     pub address: SocketAddr,
+    /// What was left of its TTL, where the system tells.
+    pub ttl: Option<u8>,
 }
 
 /// What our own hellos say about our log; `node` asks the log for it.
@@ -57,6 +69,8 @@ pub struct Standing<'a> {
     pub hash: u64,
     /// For each peer online, our first entry that was said after it joined.
     pub bases: &'a BTreeMap<PeerId, u64>,
+    /// Peers to whom a stream is open.
+    pub streams: &'a BTreeSet<PeerId>,
 }
 
 /// What an authentic datagram turned out to be.
@@ -74,6 +88,8 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Membership {
     nick: Nick,
+    away: Option<Line>,
+    vigil: Vigil,
     peers: BTreeMap<PeerId, Peer>,
     segments: BTreeMap<SegmentId, Segment>,
     /// Hellos of the start that are still to come.
@@ -83,11 +99,19 @@ pub struct Membership {
     /// Peers to be greeted by unicast, and when.
     greet: BTreeMap<PeerId, Time>,
     strangers: Strangers,
-    /// Where the next hello goes on telling whom we hear.
-    told_up_to: Option<PeerId>,
+    /// Whom the last hello on a segment told last, where it did not tell all.
+    told_up_to: BTreeMap<SegmentId, PeerId>,
+    /// Rounds of hellos so far.
+    round: u32,
+    /// When it may have changed how somebody is heard, although nothing came. Early, never late.
+    look_at: Option<Time>,
+    /// Peers to be told that they are heard otherwise than they know, on which segment, and when.
+    tell: BTreeMap<(PeerId, SegmentId), Time>,
     /// When the table must be looked through for the silent. Early, never late.
     sweep_at: Option<Time>,
     last_joined: Option<Time>,
+    /// When we could hear again: silence before it means nothing.
+    resumed_at: Time,
     silent: bool,
     online_count: usize,
 }
@@ -98,6 +122,8 @@ impl Membership {
     pub fn new(nick: Nick, now: Time) -> Self {
         Self {
             nick,
+            away: None,
+            vigil: Vigil::new(now),
             peers: BTreeMap::new(),
             segments: BTreeMap::new(),
             starting: 0,
@@ -105,9 +131,13 @@ impl Membership {
             hello_at: Some(now),
             greet: BTreeMap::new(),
             strangers: Strangers::default(),
-            told_up_to: None,
+            told_up_to: BTreeMap::new(),
+            round: 0,
+            look_at: None,
+            tell: BTreeMap::new(),
             sweep_at: None,
             last_joined: None,
+            resumed_at: now,
             silent: false,
             online_count: 0,
         }
@@ -122,7 +152,32 @@ impl Membership {
     /// Takes another name, and tells it at once.
     pub fn rename(&mut self, nick: Nick, ctx: &Context<'_>) {
         self.nick = nick;
-        self.hello_at = Some(ctx.now);
+        self.tell_anew(ctx.now);
+    }
+
+    /// What our hellos say is out of date.
+    pub fn tell_anew(&mut self, now: Time) {
+        self.hello_at = Some(now);
+    }
+
+    /// We were deaf for a while: others greet us anew, as we greet them, before they count as lost.
+    pub fn on_resumed(&mut self, ctx: &Context<'_>) {
+        self.resumed_at = ctx.now;
+        self.start_greeting(ctx.now);
+    }
+
+    /// What we say about being away.
+    #[must_use]
+    pub const fn away(&self) -> Option<&Line> {
+        self.away.as_ref()
+    }
+
+    /// Is away, or there again, and tells it at once.
+    pub fn set_away(&mut self, away: Option<Line>, ctx: &Context<'_>) {
+        if self.away != away {
+            self.away = away;
+            self.hello_at = Some(ctx.now);
+        }
     }
 
     /// Everybody known, by id.
@@ -171,15 +226,15 @@ impl Membership {
     }
 
     /// The segments there are.
-    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> + Clone {
         self.segments.values()
     }
 
     /// The segment to reach an address by: the one it is on, else the first of its family, for the
     /// kernel to route.
     #[must_use]
-    pub fn segment_towards(&self, ip: IpAddr) -> Option<SegmentId> {
-        towards(self.segments.values(), ip).map(|segment| segment.id)
+    pub fn segment_towards(&self, to: SocketAddr) -> Option<SegmentId> {
+        towards(self.segments.values(), to).map(|segment| segment.id)
     }
 
     /// A segment is there: greet those on it.
@@ -191,6 +246,8 @@ impl Membership {
     /// A segment is gone, and every path over it.
     pub fn on_segment_down(&mut self, segment: SegmentId) {
         self.segments.remove(&segment);
+        self.told_up_to.remove(&segment);
+        self.vigil.heard_on.remove(&segment);
         for peer in self.peers.values_mut() {
             peer.paths.remove(&segment);
         }
@@ -212,13 +269,18 @@ impl Membership {
             return Admission::Stale;
         }
         peer.note_path(origin, ctx.now);
-        if peer.presence == Presence::Lost {
+        let lost = peer.presence == Presence::Lost;
+        if lost {
             peer.presence = Presence::Online;
             peer.joined_at = ctx.now;
             self.last_joined = Some(ctx.now);
             ctx.news.push_back(News::Back(origin.id));
             self.recount();
             self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
+        }
+        self.on_life(origin, ctx);
+        if lost {
+            self.on_back(origin.id, ctx);
         }
         Admission::Fresh
     }
@@ -243,17 +305,23 @@ impl Membership {
             let was = std::mem::replace(&mut peer.nick, nick);
             ctx.news.push_back(News::Renamed(origin.id, was));
         }
+        let away = hello.away.as_ref().map(|text| clipped(&Line::from_peer(text), AWAY_MAX));
+        if peer.away != away {
+            peer.away.clone_from(&away);
+            ctx.news.push_back(News::Away(origin.id, away));
+        }
         peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
         peer.listens = hello.flags & FLAG_LISTENS != 0;
         peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
-        let me = body::bytes(ctx.me);
-        let heard = hello.heard.iter().find(|heard| heard.id == me);
-        // It tells everybody it hears, and has had time to hear us: then it does not.
-        let deaf =
-            hello.heard.len() < HEARD_MAX && hello.flags & FLAG_ASKS == 0 && ctx.now.since(peer.met_at) > DEAF_AFTER;
-        if let Some(casts) = heard.map(|heard| heard.casts).or_else(|| deaf.then_some(0)) {
-            peer.note_hears_us(origin.segment, casts);
+        peer.note_round(origin, hello, ctx.now);
+        let was = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
+        peer.note_hearing(origin.segment, hello, ctx);
+        let is = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
+        if is && !was && !new {
+            // No cast reaches it any more: it is to hear by unicast that we are here.
+            self.tell.insert((origin.id, origin.segment), ctx.now);
         }
+        self.look_again(ctx.now);
         if new || hello.flags & FLAG_ASKS != 0 {
             self.greet_soon(origin.id, ctx);
         }
@@ -274,6 +342,7 @@ impl Membership {
         if let Some(old) = self.peers.insert(origin.id, peer)
             && let Some(peer) = self.peers.get_mut(&origin.id)
         {
+            peer.away = old.away;
             let nick = std::mem::replace(&mut peer.nick, old.nick);
             if peer.nick != nick {
                 let was = std::mem::replace(&mut peer.nick, nick);
@@ -286,6 +355,8 @@ impl Membership {
             None | Some(Presence::Left) => News::Joined(origin.id),
             Some(Presence::Online | Presence::Lost) => News::Back(origin.id),
         });
+        self.vigil.forget(origin.id);
+        self.on_life(origin, ctx);
         true
     }
 
@@ -324,6 +395,7 @@ impl Membership {
         }
         peer.presence = Presence::Left;
         self.greet.remove(&id);
+        self.vigil.forget(id);
         self.recount();
         ctx.news.push_back(News::Left(id));
         true
@@ -349,7 +421,9 @@ impl Membership {
             return None;
         }
         let greet = self.greet.values().min().copied();
-        earlier(earlier(self.hello_at, greet), self.sweep_at)
+        let tell = self.tell.values().min().copied();
+        let hellos = earlier(earlier(self.hello_at, greet), earlier(self.look_at, tell));
+        earlier(hellos, earlier(self.sweep_at, self.vigil.wake_at()))
     }
 
     /// Time passed: says hello, greets back, and finds the silent.
@@ -357,19 +431,25 @@ impl Membership {
         if self.silent {
             return;
         }
+        self.excuse(ctx);
         if self.hello_at.is_some_and(|at| at <= ctx.now) {
             self.say_hello(standing, ctx);
         }
         self.greet_due(standing, ctx);
+        self.look(standing, ctx);
         if self.sweep_at.is_some_and(|at| at <= ctx.now) {
             self.sweep(ctx);
         }
+        self.watch(ctx);
+        self.call(standing, ctx);
     }
 
     /// When a peer that stays silent is lost.
     fn silence_deadline(&self, id: PeerId, ctx: &Context<'_>) -> Option<Time> {
         let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
-        Some(peer.heard_at + peer.every * ctx.config.lost_after)
+        // It may not have had occasion yet to tell that there are more of us, and that it says hello less often.
+        let every = peer.every.max(self.period(ctx));
+        Some(self.vigil.patient_from(peer.heard_at.max(self.resumed_at)) + every * ctx.config.lost_after)
     }
 
     fn sweep(&mut self, ctx: &mut Context<'_>) {
@@ -379,20 +459,27 @@ impl Membership {
             let Some(deadline) = self.silence_deadline(id, ctx) else { continue };
             if deadline > ctx.now {
                 self.sweep_at = earlier(self.sweep_at, Some(deadline));
-            } else if let Some(peer) = self.peers.get_mut(&id) {
-                peer.presence = Presence::Lost;
-                ctx.news.push_back(News::Lost(id));
+                continue;
+            }
+            self.sweep_at = earlier(self.sweep_at, Some(ctx.now + ctx.config.hello_every));
+            if !self.is_cut_off(hearing::DEAF_AFTER, ctx) {
+                self.accuse_silent(id, ctx);
             }
         }
-        self.recount();
     }
 }
 
-/// Who has not heard us this long after we met will not.
-const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// Greetings to a newcomer are spread over this time for each peer known, ...
 const GREETING_SPREAD: Duration = Duration::from_millis(2);
 /// ... but no longer than this: all see each other within a second.
 const GREETING_MAX: Duration = Duration::from_millis(500);
+/// Most bytes of what is said about being away; more is cut off.
+pub const AWAY_MAX: usize = 80;
 /// No peer is believed to say hello less often than this.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// The beginning of a text, at most so many bytes.
+#[must_use]
+pub fn clipped(text: &Line, max: usize) -> Line {
+    text.chunks(max).first().map_or_else(|| text.clone(), |text| Line::from_peer(text))
+}

@@ -1,12 +1,15 @@
 //! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
-//! [`direct`] what was said to one, [`relay`] what others should hear as well, [`reach`] which cast
-//! gets where, [`session`] when a run has said everything.
+//! [`direct`] what was said to one, [`contacts`] whom to find though no cast brings it, [`relay`] what
+//! others should hear as well, [`reach`] which cast gets where, [`matrix`] who says to hear whom,
+//! [`session`] when a run has said everything.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
 //! bytes, and tell [`News`]; `node` carries both to where they belong.
 
+pub mod contacts;
 pub mod direct;
 pub mod log;
+pub mod matrix;
 pub mod membership;
 pub mod reach;
 pub mod relay;
@@ -85,6 +88,12 @@ pub enum News {
     Back(PeerId),
     /// A peer calls itself something else; holds its old nick.
     Renamed(PeerId, Nick),
+    /// A peer's person is away, or there again.
+    Away(PeerId, Option<Line>),
+    /// Nobody is heard any more, of so many who are online: it may be we who are gone.
+    CutOff(usize),
+    /// Somebody is heard again.
+    Connected,
     /// Our own message has its number.
     Sent {
         /// Its number.

@@ -34,6 +34,8 @@ pub(crate) enum Show {
 pub(crate) enum When {
     /// When a peer is there and nobody else has joined for a while; at the latest after the wait.
     Settled,
+    /// The same, and when everybody has had time to say whom it hears.
+    Told,
 }
 
 /// show who is here, as /who does
@@ -43,6 +45,27 @@ pub(super) struct Who {
     /// print one JSON object
     #[argh(switch, short = 'j')]
     json: u8,
+
+    /// wait SECONDS for peers
+    #[argh(option, short = 'w', from_str_fn(wait))]
+    wait: Option<Duration>,
+
+    /// ask the node whose state is in DIR
+    #[argh(option, arg_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+/// show who hears whom and by which cast, as /paths does
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "paths", help_triggers("-h", "--help"))]
+pub(super) struct Paths {
+    /// print one JSON object
+    #[argh(switch, short = 'j')]
+    json: u8,
+
+    /// print a drawing for Graphviz
+    #[argh(switch)]
+    dot: u8,
 
     /// wait SECONDS for peers
     #[argh(option, short = 'w', from_str_fn(wait))]
@@ -67,6 +90,26 @@ impl Who {
         let Self { json, wait, state_dir } = self;
         let job = Job { line: "/who".into(), show: Show::Text, when: When::Settled };
         (Behind { json, wait, state_dir }, job)
+    }
+}
+
+impl Paths {
+    /// As [`Who::asked`].
+    pub(super) fn asked(self) -> (Behind, Job) {
+        let Self { json, dot, wait, state_dir } = self;
+        let line = if dot > 0 { DRAWING } else { "/paths" };
+        let job = Job { line: line.into(), show: Show::Text, when: When::Told };
+        (Behind { json, wait, state_dir }, job)
+    }
+}
+
+/// What asks for a drawing.
+const DRAWING: &str = "/paths --dot";
+
+impl Job {
+    /// Whether the answer is a drawing, which has no other form.
+    pub(crate) fn draws(&self) -> bool {
+        self.line == DRAWING
     }
 }
 

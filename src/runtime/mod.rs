@@ -8,7 +8,8 @@
 //!   signals ─┘
 //! ```
 //!
-//! `shell` is the loop. Everything here may fail; whatever ends the program ends in one line on
+//! `shell` is the loop; `netlink` tells it when to look at the interfaces again, `pauses` that nothing
+//! could be heard for a while. Everything here may fail; whatever ends the program ends in one line on
 //! standard error and an exit status, both made below.
 
 mod answers;
@@ -23,9 +24,16 @@ mod interfaces;
 mod jobs;
 mod keyfile;
 mod lines;
+mod memory;
+mod netlink;
 mod network;
 mod output;
+mod pauses;
+mod peers;
+mod receive;
 mod render;
+mod render_paths;
+mod render_why;
 mod shell;
 mod signals;
 mod sockets;
@@ -74,6 +82,8 @@ enum Failure {
     Poll(io::Error),
     /// The terminal cannot be used.
     Terminal(io::Error),
+    /// Names of peers cannot be looked up.
+    Names(io::Error),
     /// The node that runs gives no answer.
     Ask(AskError),
 }
@@ -88,6 +98,7 @@ impl fmt::Display for Failure {
             Self::Listen(why) => why.fmt(f),
             Self::Signal(why) => why.fmt(f),
             Self::Ask(why) => why.fmt(f),
+            Self::Names(why) => write!(f, "cannot look up the names of peers: {why}"),
             Self::Poll(why) => write!(f, "cannot wait for events: {why}"),
             Self::Terminal(why) => write!(f, "cannot set up the terminal: {why}"),
         }

@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 
+use super::render_why;
 use crate::address::{Cast, SegmentId};
 use crate::event::{Arrival, Event, Message, PeerName, Whisper};
+use crate::node::Route;
 use crate::text::Line;
 use crate::time::WallTime;
 
@@ -22,6 +24,16 @@ pub(crate) struct View<'a> {
     pub(crate) now: WallTime,
     /// What the system calls a segment.
     pub(crate) segment: &'a dyn Fn(SegmentId) -> String,
+    /// By what way a message came, where that is to be shown.
+    pub(crate) route: Option<&'a Route>,
+}
+
+impl View<'_> {
+    /// The line with the way the message came behind it, where that is to be shown.
+    pub(crate) fn traced(&self, line: String, event: &Event) -> String {
+        let Some(route) = self.route else { return line };
+        line + &render_why::trace(event, route, &(self.segment)(route.arrival.segment), self.now)
+    }
 }
 
 /// Who we are, as a script is told when everything is open.
@@ -51,6 +63,10 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
         Event::Lost(name, address) => peer(name, "is lost", address),
         Event::Back(name, address) => peer(name, "is back", address),
         Event::Renamed(name, was) => Some(format!("{now} * {was} is now {}", name.label())),
+        Event::Away(name, Some(why)) => Some(format!("{now} * {} is away: {why}", name.label())),
+        Event::Away(name, None) => Some(format!("{now} * {} is back", name.label())),
+        Event::Disconnected(_) => Some(format!("{now} * you seem disconnected: nobody is heard any more")),
+        Event::Connected => Some(format!("{now} * you are connected again")),
         Event::Message(message) if message.history => {
             let said = clock(message.wall);
             Some(format!("{said} (history) {}: {}", message.from.label(), message.text))
@@ -97,6 +113,15 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
             let object = Object::new("renamed").text("peer", name.nick.as_str());
             object.text("was", was.as_str()).text("id", &name.id.to_string())
         }
+        Event::Away(name, why) => {
+            let object = Object::new("away").text("peer", name.nick.as_str()).text("id", &name.id.to_string());
+            match why {
+                Some(why) => object.text("text", why.as_str()),
+                None => object.null("text"),
+            }
+        }
+        Event::Disconnected(online) => Object::new("disconnected").number("online", *online as u64),
+        Event::Connected => Object::new("connected"),
         Event::Sent { boot, seq, text } => {
             Object::new("sent").number("boot", *boot).number("seq", *seq).text("text", text.as_str())
         }
@@ -121,6 +146,10 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
         Event::Notice(text) => return Some(json_remark("notice", text)),
         Event::Warning(text) | Event::Refused(text) => return Some(json_remark("warning", text)),
         Event::Done(_) => return None,
+    };
+    let object = match view.route {
+        Some(route) => render_why::trace_json(object, event, route, view.now),
+        None => object,
     };
     Some(object.finish())
 }
@@ -231,8 +260,20 @@ impl Object {
         self.raw(key, &quoted(value))
     }
 
+    fn null(self, key: &str) -> Self {
+        self.raw(key, "null")
+    }
+
     pub(crate) fn number(self, key: &str, value: u64) -> Self {
         self.raw(key, &value.to_string())
+    }
+
+    /// A small number, if there is one.
+    pub(crate) fn maybe(self, key: &str, value: Option<u8>) -> Self {
+        match value {
+            Some(value) => self.number(key, value.into()),
+            None => self,
+        }
     }
 
     pub(crate) fn flag(self, key: &str, value: bool) -> Self {
@@ -293,6 +334,7 @@ fn clock(time: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Errand;
     use crate::id::PeerId;
     use crate::text::Nick;
 
@@ -307,7 +349,13 @@ mod tests {
     }
 
     fn message(text: &str, history: bool) -> Event {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Multicast, address: address() };
+        let arrival = Arrival {
+            segment: SegmentId(1),
+            cast: Cast::Multicast,
+            address: address(),
+            ttl: Some(2),
+            errand: Errand::Said,
+        };
         Event::Message(Message {
             from: bob(false),
             boot: 3,
@@ -321,7 +369,7 @@ mod tests {
 
     fn as_json(event: &Event) -> serde_json::Value {
         let segment = |_| "eth0".to_owned();
-        let line = json(event, View { now: NOW, segment: &segment }).expect("told");
+        let line = json(event, View { now: NOW, segment: &segment, route: None }).expect("told");
         serde_json::from_str(&line).expect("JSON")
     }
 
@@ -369,7 +417,8 @@ mod tests {
 
     #[test]
     fn plain_text_shows_its_address() {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address() };
+        let arrival =
+            Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address(), ttl: None, errand: Errand::Said };
         let event = Event::Plain { arrival, text: Line::from_peer("hi") };
         assert_eq!(as_text(&event), "10.0.0.4:5004 (plain): hi");
         let expected = serde_json::json!({
@@ -391,6 +440,26 @@ mod tests {
         let delivered = Event::Delivered { seq: 12, confirmed: 4, online: 5 };
         let expected = serde_json::json!({"event": "delivered", "seq": 12, "confirmed": 4, "online": 5});
         assert_eq!(as_json(&delivered), expected);
+    }
+
+    #[test]
+    fn who_is_away_says_why() {
+        let away = Event::Away(bob(false), Some(Line::from_peer("at lunch")));
+        assert_eq!(as_text(&away), "* bob is away: at lunch");
+        let id = PeerId([7; 16]).to_string();
+        let expected = serde_json::json!({"event": "away", "peer": "bob", "id": id, "text": "at lunch"});
+        assert_eq!(as_json(&away), expected);
+        let back = Event::Away(bob(false), None);
+        assert_eq!(as_text(&back), "* bob is back");
+        assert_eq!(as_json(&back)["text"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn who_hears_nobody_is_told_so() {
+        assert_eq!(as_text(&Event::Disconnected(3)), "* you seem disconnected: nobody is heard any more");
+        assert_eq!(as_json(&Event::Disconnected(3)), serde_json::json!({"event": "disconnected", "online": 3}));
+        assert_eq!(as_text(&Event::Connected), "* you are connected again");
+        assert_eq!(as_json(&Event::Connected), serde_json::json!({"event": "connected"}));
     }
 
     #[test]
@@ -419,7 +488,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&json_ready(&ready)).expect("JSON");
         let expected = serde_json::json!({
             "event": "ready", "id": PeerId([7; 16]).to_string(), "boot": 7, "name": "bob",
-            "addresses": ["10.0.0.4:5004"], "group": "239.192.7.7:5007"
+            "addresses": ["10.0.0.4:5004"], "group": "239.192.7.7:5007", "keyed": false
         });
         assert_eq!(json, expected);
         (ready.own, ready.plain_name) = (None, "bob");

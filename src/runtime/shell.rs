@@ -8,6 +8,7 @@
 mod clients;
 mod job;
 mod open;
+mod peers;
 mod serve;
 
 pub(super) use open::Who;
@@ -25,8 +26,12 @@ use super::console::{Console, Item};
 use super::control::{self, Control};
 use super::ending::Ending;
 use super::jobs::Job;
+use super::memory::Memory;
+use super::netlink::Watch;
 use super::network::{Changes, Network};
 use super::output::{self, Reader};
+use super::pauses::Pauses;
+use super::peers::Peers;
 use super::render::View;
 use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
@@ -34,9 +39,10 @@ use super::state::Lock;
 use super::streams::{self, Streams};
 use super::teller::Teller;
 use super::terminal;
+use super::{render_paths, render_why};
 use crate::command::{Command, Typed};
 use crate::event::Event;
-use crate::node::{Input, Machine, Output};
+use crate::node::{Input, Machine, Output, Route};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 use clients::Asker;
@@ -45,6 +51,8 @@ const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
 const STDIN: Token = Token(2);
 const STDOUT: Token = Token(3);
+const BELL: Token = Token(4);
+const NETLINK: Token = Token(7);
 const FIRST_CLIENT: usize = 8;
 const FIRST_STREAM: usize = FIRST_CLIENT + control::TOKENS;
 const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
@@ -52,8 +60,14 @@ const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
 /// Things taken from standard input per turn.
 const ITEMS_MAX: usize = 8;
 
-/// How often the interfaces are looked at.
+/// How often the interfaces are looked at where nothing tells of changes, or something is amiss.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often they are looked at all the same.
+const LOOK_SELDOM: Duration = Duration::from_secs(10);
+
+/// Changes so close to the look before are looked at together.
+const LOOK_APART: Duration = Duration::from_millis(20);
 
 /// The running program.
 pub(super) struct Shell {
@@ -65,6 +79,13 @@ pub(super) struct Shell {
     /// Whether listeners follow the segments.
     listens: bool,
     network: Network,
+    peers: Peers,
+    memory: Option<Memory>,
+    /// When to look after both again.
+    peers_at: Time,
+    /// Tells when to look at the interfaces; `None` where the system has nothing that does.
+    watch: Option<Watch>,
+    pauses: Pauses,
     console: Console,
     teller: Teller,
     signals: Signals,
@@ -73,6 +94,9 @@ pub(super) struct Shell {
     datagram: Vec<u8>,
     outgoing: Vec<u8>,
     look_at: Time,
+    looked_at: Time,
+    /// Interfaces deleted since then.
+    deleted: Vec<u32>,
     /// The node was told that a line waits.
     line_waits: bool,
     /// Lines were wanted once. From then on what is for one alone goes at once, or is queued.
@@ -87,6 +111,8 @@ pub(super) struct Shell {
     /// What is to be answered before this ends.
     job: Option<Job>,
     stay: bool,
+    /// Messages are shown with the way they came.
+    traces: bool,
     /// Held, and never looked at.
     _lock: Option<Lock>,
     wait: Duration,
@@ -110,12 +136,14 @@ impl Shell {
             self.serve_console();
             self.serve_job();
             self.look_after_clients();
+            self.mind_peers();
             self.look_around();
         }
     }
 
     /// Prints what is left, as long as somebody takes it, and gives the terminal back.
     pub(super) fn close(mut self, status: u8) -> u8 {
+        self.remember_peers(true);
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
         let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
@@ -138,17 +166,25 @@ impl Shell {
     /// Waits until there is something to do.
     fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
         let now = self.now();
+        let watched = self.watch.as_ref().is_some_and(Watch::is_ready);
         let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready() && !self.input_waits();
-        let wait = if reads || !self.ready.is_empty() || self.streams.has_failed() {
+        let wait = if reads || watched || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
-            let times = [Some(self.look_at), self.machine.poll_timeout(), self.ending.by(), self.job_by()];
+            let times =
+                [Some(self.look_at), self.machine.poll_timeout(), self.ending.by(), self.job_by(), self.peers_by()];
             times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => Ok(()),
-            polled => polled.map_err(Failure::Poll),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            polled => polled.map_err(Failure::Poll)?,
         }
+        // Before anything else is looked at: that others were silent meanwhile means nothing.
+        if self.pauses.look(wait, self.now().since(now)) {
+            self.look_at = self.now();
+            self.handle(Input::Resumed);
+        }
+        Ok(())
     }
 
     fn on_event(&mut self, token: Token) {
@@ -159,10 +195,12 @@ impl Shell {
                 }
             }
             STDIN => self.console.on_readable(),
+            NETLINK => self.watch.iter_mut().for_each(Watch::on_readable),
             STDOUT => {
                 let reader = self.teller.output.look();
                 self.on_reader(reader);
             }
+            BELL => self.look_for_peers(),
             socket => {
                 self.ready.insert(socket);
             }
@@ -290,7 +328,12 @@ impl Shell {
                 self.line_waits = false;
                 self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
             }
+            Typed::Trace => {
+                self.traces = !self.traces;
+                self.teller.answer(&answers::trace(self.traces));
+            }
             Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
+            Typed::Paths { .. } | Typed::Why(_) => {}
         }
     }
 
@@ -301,12 +344,23 @@ impl Shell {
             Typed::Who => answers::who(node.peers().collect(), |id| self.sockets.name(id).to_owned()),
             Typed::Stats => {
                 let unsent = ("unsent", self.sockets.unsent());
-                Answer::remark(answers::stats(node.stats().iter().chain(std::iter::once(unsent))))
+                answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
             }
             Typed::ShowCast => Answer::remark(answers::cast(node.cast())),
+            Typed::Paths { dot: true } => render_paths::drawing(&node.reach()),
+            Typed::Paths { dot: false } => render_paths::paths(&node.reach(), self.teller.columns()),
+            Typed::Why(name) => match node.why(name.as_str()) {
+                Ok(why) => render_why::why(&why, |id| self.sockets.name(id).to_owned()),
+                Err(text) => Answer { status: 1, ..Answer::remark(text) },
+            },
             Typed::Help => Answer::remark(answers::help()),
-            Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Command(_) => return None,
+            Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Trace | Typed::Command(_) => return None,
         })
+    }
+
+    /// By what way a message came, if that is to be shown.
+    fn route(&self, event: &Event) -> Option<Route> {
+        self.machine.native().filter(|_| self.traces).and_then(|node| node.route(event))
     }
 
     /// A line was not sent. Who types sees that and tries again; a script sees the exit status.
@@ -364,21 +418,32 @@ impl Shell {
         }
         let own = self.machine.label();
         let segment = |id| self.sockets.name(id).to_owned();
-        self.teller.event(event, &own, View { now: wall(), segment: &segment });
+        let route = self.route(event);
+        self.teller.event(event, &own, View { now: wall(), segment: &segment, route: route.as_ref() });
     }
 
-    /// Looks at the interfaces: once a second, and at once when sending fails.
+    /// Looks at the interfaces: when something changed, when sending fails, and now and then.
     fn look_around(&mut self) {
         let troubles = self.sockets.take_troubles();
         let now = self.now();
-        if now < self.look_at && troubles.is_empty() {
+        if !troubles.is_empty() {
+            self.look_at = now;
+        }
+        let noticed = self.watch.as_mut().map(Watch::read).unwrap_or_default();
+        self.deleted.extend(noticed.deleted);
+        if noticed.change {
+            self.look_at = self.look_at.min(now.max(self.looked_at + LOOK_APART));
+        }
+        if now < self.look_at {
             return;
         }
-        self.look_at = now + LOOK_EVERY;
         // Whoever could not be accepted before may be now.
         self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
-        let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
+        let deleted = std::mem::take(&mut self.deleted);
+        let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &deleted);
         self.change(changes);
+        let alert = self.watch.is_none() || self.network.is_waiting() || self.streams.is_refusing();
+        (self.looked_at, self.look_at) = (now, now + if alert { LOOK_EVERY } else { LOOK_SELDOM });
         // Trouble with a segment that is gone is no news any more.
         for trouble in troubles.iter().filter(|trouble| self.sockets.is_open(trouble.segment)) {
             self.teller.warning(&trouble.text);
@@ -390,6 +455,9 @@ impl Shell {
         for change in changes.segments {
             self.listen(&change);
             self.handle(Input::Segment(change));
+        }
+        if self.listens {
+            self.handle(Input::Listens(self.streams.listens()));
         }
     }
 

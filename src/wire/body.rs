@@ -4,9 +4,10 @@
 //! the datagram, and minicbor allocates nothing because a length claims it.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use minicbor::bytes::{ByteArray, ByteSlice};
+use minicbor::bytes::{ByteArray, ByteSlice, ByteVec};
 use minicbor::{CborLen, Decode, Decoder, Encode, Encoder};
 
 use crate::id::{LogId, PeerId};
@@ -22,7 +23,7 @@ pub const FLAG_ASKS: u8 = 2;
 pub const FLAG_LISTENS: u8 = 4;
 
 /// I am here, this is what I hear. Says its casts relative to the segment it is sent on.
-#[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, CborLen)]
 #[cbor(map)]
 pub struct Hello {
     /// What the sender calls itself. A claim.
@@ -43,6 +44,25 @@ pub struct Hello {
     /// Some of the peers it hears on this segment, in turn.
     #[n(5)]
     pub heard: Vec<Heard>,
+    /// The person is away, and says this about it.
+    #[n(12)]
+    pub away: Option<String>,
+    /// What the sender calls the interface this is sent on.
+    #[n(6)]
+    pub interface: Option<String>,
+    /// The TTL, or hop limit, with which this datagram left.
+    #[n(7)]
+    pub ttl: Option<u8>,
+    /// How many peers the sender hears on this segment, if not all of them are told here.
+    #[n(8)]
+    pub of: Option<u16>,
+    /// Which round of hellos this belongs to, counted from 1: what is missing of a round by one cast and came
+    /// by another tells of the cast, not of the sender. None if it is sent to one peer alone.
+    #[n(9)]
+    pub round: Option<u32>,
+    /// By which casts this round goes out on this segment, as bits.
+    #[n(10)]
+    pub sends: Option<u8>,
 }
 
 /// A peer that is heard, and by which casts.
@@ -59,7 +79,19 @@ pub struct Heard {
     /// before is history to it, what follows it is to confirm.
     #[n(2)]
     pub base: u64,
+    /// The TTL that was left of its last unicast, ...
+    #[n(3)]
+    pub unicast_ttl: Option<u8>,
+    /// ... of its last broadcast, ...
+    #[n(4)]
+    pub broadcast_ttl: Option<u8>,
+    /// ... and of its last multicast.
+    #[n(5)]
+    pub multicast_ttl: Option<u8>,
 }
+
+/// In [`Heard::casts`], beside the bits of [`crate::address::Cast::bit`]: a stream to it is open.
+pub const HEARD_BY_STREAM: u8 = 8;
 
 /// I leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
@@ -261,6 +293,114 @@ pub struct Receipt {
     /// Frames behind it that are: bit n stands for `next + 1 + n`.
     #[n(3)]
     pub ahead: u64,
+}
+
+/// In a probe: you may be thought gone, so tell everybody that you live.
+pub const PROBE_DOUBTS: u8 = 1;
+
+/// Are you there? Sent to one, who answers with no more bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Probe {
+    /// What the answer is to repeat.
+    #[n(0)]
+    pub token: u32,
+    /// `PROBE_*`.
+    #[n(1)]
+    pub flags: u8,
+}
+
+/// I am there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Answer {
+    /// That of the probe.
+    #[n(0)]
+    pub token: u32,
+}
+
+/// These do not answer me: who knows better? Whoever is named says so to all.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Suspect {
+    /// Who.
+    #[n(0)]
+    pub whom: Vec<Suspected>,
+}
+
+/// A peer that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(array)]
+pub struct Suspected {
+    /// Who.
+    #[n(0)]
+    pub id: ByteArray<16>,
+    /// In which run.
+    #[n(1)]
+    pub boot: u64,
+    /// For how many milliseconds it has been suspected.
+    #[n(2)]
+    pub for_ms: u32,
+}
+
+/// I live, whatever is said: the signature says it all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Alive {}
+/// Where are these peers? Asked of a member that says it hears them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Seek {
+    /// Who is looked for.
+    #[n(0)]
+    pub ids: Vec<ByteArray<16>>,
+    /// Bytes without meaning, so that the answer need not be longer than the question.
+    #[n(1)]
+    pub padding: ByteVec,
+}
+
+/// They are there.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Whereabouts {
+    /// Those of whom it is known.
+    #[n(0)]
+    pub peers: Vec<Place>,
+}
+
+/// Where a peer was heard last.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(array)]
+pub struct Place {
+    /// Who.
+    #[n(0)]
+    pub id: ByteArray<16>,
+    /// The address: 4 bytes for IPv4, 16 for IPv6.
+    #[n(1)]
+    pub ip: ByteVec,
+    /// The port.
+    #[n(2)]
+    pub port: u16,
+}
+
+impl Place {
+    /// Where a peer is.
+    #[must_use]
+    pub fn new(id: PeerId, address: SocketAddr) -> Self {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        Self { id: bytes(id), ip: ip.into(), port: address.port() }
+    }
+
+    /// The address; `None` if it has another length.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        let v4 = || <[u8; 4]>::try_from(self.ip.as_slice()).ok().map(IpAddr::from);
+        let v6 = || <[u8; 16]>::try_from(self.ip.as_slice()).ok().map(IpAddr::from);
+        Some(SocketAddr::new(v4().or_else(v6)?, self.port))
+    }
 }
 
 /// An id as it stands on the wire.

@@ -21,9 +21,10 @@ pub mod stream;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
-use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt};
+use body::{Alive, Answer, Bye, Direct, Entry, Frontier, Hello, Nack, Probe, Receipt, Seek, Suspect, Whereabouts};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
 
 /// The version of the protocol. A datagram of another version is told to the person, not read.
@@ -81,6 +82,18 @@ pub mod kind {
     pub const DIRECT: u8 = 6;
     /// It is here.
     pub const RECEIPT: u8 = 7;
+    /// Are you there?
+    pub const PROBE: u8 = 8;
+    /// I am.
+    pub const ANSWER: u8 = 9;
+    /// These do not answer me.
+    pub const SUSPECT: u8 = 10;
+    /// I live, whatever is said.
+    pub const ALIVE: u8 = 11;
+    /// Where are these peers?
+    pub const SEEK: u8 = 12;
+    /// They are there.
+    pub const WHEREABOUTS: u8 = 13;
     /// Any of the others, sealed for those who hold the key of the group.
     pub const SEALED: u8 = 16;
 }
@@ -92,8 +105,8 @@ pub enum Message {
     Hello(Hello),
     /// I leave.
     Bye(Bye),
-    /// Signed entries, each as it stands on the wire.
-    Entries(Vec<Arc<[u8]>>),
+    /// Signed entries, each as it stands on the wire, and why they are sent.
+    Entries(Errand, Vec<Arc<[u8]>>),
     /// How far I have each log.
     Frontier(Frontier),
     /// These entries I lack.
@@ -102,6 +115,18 @@ pub enum Message {
     Direct(Direct),
     /// It is here.
     Receipt(Receipt),
+    /// Are you there?
+    Probe(Probe),
+    /// I am.
+    Answer(Answer),
+    /// These do not answer me.
+    Suspect(Suspect),
+    /// I live, whatever is said.
+    Alive(Alive),
+    /// Where are these peers?
+    Seek(Seek),
+    /// They are there.
+    Whereabouts(Whereabouts),
 }
 
 /// The longest signed entry: alone in a datagram it fits.
@@ -121,7 +146,8 @@ impl Message {
             Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
             Self::Receipt(receipt) => small(receipt.next),
             Self::Bye(bye) => small(bye.head),
-            Self::Entries(_) => true,
+            Self::Probe(_) | Self::Answer(_) | Self::Suspect(_) | Self::Alive(_) => true,
+            Self::Entries(..) | Self::Seek(_) | Self::Whereabouts(_) => true,
         }
     }
 }
@@ -159,7 +185,7 @@ impl<'a> Datagram<'a> {
         }
         match header.kind {
             kind::ENTRIES => Ok(Self { header, signed: None, body: rest }),
-            kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::RECEIPT => {
+            kind::HELLO..=kind::BYE | kind::FRONTIER..=kind::WHEREABOUTS => {
                 let (sender, rest) = Sender::parse(rest).ok_or(WireError::Malformed)?;
                 let (body, signature) = rest.split_last_chunk().ok_or(WireError::Malformed)?;
                 let bytes = &bytes[..bytes.len() - SIGNATURE_LEN];
@@ -186,11 +212,22 @@ impl<'a> Datagram<'a> {
             kind::NACK => body::decode(self.body).map(Message::Nack),
             kind::DIRECT => body::decode(self.body).map(Message::Direct),
             kind::RECEIPT => body::decode(self.body).map(Message::Receipt),
-            kind::ENTRIES => {
-                body::split_entries(self.body).map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect()))
-            }
+            kind::PROBE => body::decode(self.body).map(Message::Probe),
+            kind::ANSWER => body::decode(self.body).map(Message::Answer),
+            kind::SUSPECT => body::decode(self.body).map(Message::Suspect),
+            kind::ALIVE => body::decode(self.body).map(Message::Alive),
+            kind::SEEK => body::decode(self.body).map(Message::Seek),
+            kind::WHEREABOUTS => body::decode(self.body).map(Message::Whereabouts),
+            kind::ENTRIES => body::split_entries(self.body)
+                .map(|raw| Message::Entries(self.errand(), raw.into_iter().map(Arc::from).collect())),
             _ => Err(WireError::Malformed),
         }
+    }
+
+    /// Why entries were sent, as the header says.
+    #[must_use]
+    pub const fn errand(&self) -> Errand {
+        Errand::from_number(self.header.errand)
     }
 
     /// The signed entries in the body, as they stand there.
@@ -216,14 +253,21 @@ pub fn encode(
     let kind = match message {
         Message::Hello(_) => kind::HELLO,
         Message::Bye(_) => kind::BYE,
-        Message::Entries(_) => kind::ENTRIES,
+        Message::Entries(..) => kind::ENTRIES,
         Message::Frontier(_) => kind::FRONTIER,
         Message::Nack(_) => kind::NACK,
         Message::Direct(_) => kind::DIRECT,
         Message::Receipt(_) => kind::RECEIPT,
+        Message::Probe(_) => kind::PROBE,
+        Message::Answer(_) => kind::ANSWER,
+        Message::Suspect(_) => kind::SUSPECT,
+        Message::Alive(_) => kind::ALIVE,
+        Message::Seek(_) => kind::SEEK,
+        Message::Whereabouts(_) => kind::WHEREABOUTS,
     };
-    Header { kind, group_tag }.write(out);
-    if let Message::Entries(entries) = message {
+    let errand = if let Message::Entries(errand, _) = message { errand.number() } else { 0 };
+    Header { kind, errand, group_tag }.write(out);
+    if let Message::Entries(_, entries) = message {
         body::join_entries(out, entries);
         return;
     }
@@ -234,8 +278,14 @@ pub fn encode(
         Message::Nack(nack) => body::encode(out, nack),
         Message::Direct(direct) => body::encode(out, direct),
         Message::Receipt(receipt) => body::encode(out, receipt),
+        Message::Probe(probe) => body::encode(out, probe),
+        Message::Answer(answer) => body::encode(out, answer),
+        Message::Suspect(suspect) => body::encode(out, suspect),
+        Message::Alive(alive) => body::encode(out, alive),
+        Message::Seek(seek) => body::encode(out, seek),
+        Message::Whereabouts(told) => body::encode(out, told),
         Message::Bye(bye) => body::encode(out, bye),
-        Message::Entries(_) => {}
+        Message::Entries(..) => {}
     }
     let signature = sign(out);
     out.extend_from_slice(&signature);

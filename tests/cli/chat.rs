@@ -369,3 +369,17 @@ fn a_ttl_in_range_is_taken() {
         bob.message(&format!("with {ttl}"));
     }
 }
+
+#[test]
+fn a_name_that_leads_nowhere_is_told_once_and_does_not_hold_up_the_chat() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    let peers = ["--peer", "no-such-host.invalid", "--peer", "localhost:9", "--json", "--stay"];
+    let mut ann = net.node("ann", 2).args(&peers).stdin(Stdio::null()).start();
+    ann.joined("bob");
+    bob.joined("ann");
+    ann.event_where("warning", |v| v["text"].as_str().is_some_and(|text| text.contains("no-such-host.invalid")));
+    bob.signal(Signal::SIGTERM);
+    ann.event_where("left", |v| v["peer"] == "bob");
+    assert_eq!(ann.events("warning").len(), 1, "{}", ann.story());
+}

@@ -425,3 +425,38 @@ fn a_name_that_somebody_else_took_is_not_believed() {
     who.exits(1);
     assert!(who.errors().contains("does not answer"), "{}", who.errors());
 }
+
+#[test]
+fn paths_are_shown_asked_for_as_json_and_drawn() {
+    let net = Net::new();
+    let (_ann, _bob) = two(&net);
+    let which = ["-a", &net.address(2), "paths"];
+    let start = Instant::now();
+    // Those who run have to have said whom they hear.
+    loop {
+        let mut paths = net.bare(&which).args(&["-j"]).start();
+        paths.exits(0);
+        let json: Value = serde_json::from_slice(&paths.output()).expect("one object");
+        assert_eq!(json["event"], "paths");
+        if json["text"].as_str().is_some_and(|text| text.contains("bob") && text.contains("ann")) {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "{json}");
+    }
+    let mut paths = net.bare(&which).start();
+    paths.exits(0);
+    let text = String::from_utf8(paths.output()).expect("UTF-8");
+    assert!(text.lines().count() > 2 && !text.contains("digraph"), "{text}");
+    let mut paths = net.bare(&which).args(&["--dot"]).start();
+    paths.exits(0);
+    let text = String::from_utf8(paths.output()).expect("UTF-8");
+    assert!(text.starts_with("digraph udpnode {\n") && text.ends_with("}\n"), "{text}");
+    net.bare(&which).args(&["--dot", "--json"]).start().exits(2);
+    // Where none runs, one is started, which hears the others and is told by them.
+    let mut paths = net.node("eve", 9).args(&["paths", "--dot"]).start();
+    paths.exits(0);
+    let text = String::from_utf8(paths.output()).expect("UTF-8");
+    for name in ["ann", "bob", "eve"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}

@@ -19,7 +19,8 @@ ip -n "$P-sw" link set p-c-eth0 down
 down=$(now_ms)
 for n in $SPEAKERS; do WITHIN=45 tells "$n" sent "text=$n says $((APART + 5))"; done
 check "ann lost cat" tells ann lost peer=cat
-check "cat lost ann" tells cat lost peer=ann
+check "cat, who hears nobody, seems disconnected" tells cat disconnected online=2
+is "and has lost nobody" "$(times cat lost)" 0
 is "cat heard nothing of ann meanwhile" "$(texts cat ann | grep -c "says 5[0-9]")" 0
 ip -n "$P-sw" link set p-c-eth0 up
 up=$(now_ms)

@@ -8,7 +8,9 @@ import socket
 import struct
 import sys
 
-KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt"}
+KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt",
+         8: "probe", 9: "answer", 10: "suspect", 11: "alive",
+         12: "seek", 13: "whereabouts"}
 
 
 def datagrams(data):

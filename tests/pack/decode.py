@@ -8,13 +8,16 @@ FILE holds one datagram in hexadecimal, or is a capture (pcap, Ethernet or "any"
 """
 
 import hashlib
+import ipaddress
 import json
 import struct
 import sys
 import unicodedata
 
 MAGIC = bytes.fromhex("ff75646e")
-KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt"}
+KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt",
+         8: "probe", 9: "answer", 10: "suspect", 11: "alive",
+         12: "seek", 13: "whereabouts"}
 DATAGRAM_DOMAIN = b"udpnode datagram 1\0"
 ENTRY_DOMAIN = b"udpnode entry 1\0"
 
@@ -69,6 +72,8 @@ class Reader:
             return dict(pairs)
         if major == 7 and n in (20, 21):
             return n == 21
+        if major == 7 and n == 22:
+            return None
         raise Malformed(f"major type {major}")
 
 
@@ -106,13 +111,15 @@ def many(item):
     return lambda value: [item(one) for one in exactly(list)(value)]
 
 
-def record(**fields):
-    """An array: a name and a type for each place; what stands behind is skipped."""
+def record(*optional, **fields):
+    """An array: a name and a type for each place, the last ones optional; what stands behind is skipped."""
 
     def check(value):
         if len(exactly(list)(value)) < len(fields):
             raise Malformed("an array is too short")
-        return {name: kind(one) for (name, kind), one in zip(fields.items(), value)}
+        found = {name: kind(one) for (name, kind), one in zip(fields.items(), value)}
+        more = zip(optional, value[len(fields) :])
+        return found | {name: kind(one) for (name, kind), one in more if one is not None}
 
     return check
 
@@ -136,10 +143,11 @@ def table(*fields):
 U8, U16, U32, U64 = uint(8), uint(16), uint(32), uint(64)
 ID, KEY, TEXT, FLAG = exactly(bytes, 16), exactly(bytes, 32), exactly(str), exactly(bool)
 
-HEARD = record(id=ID, casts=U8, base=U64)
+HEARD = record(("U", U8), ("B", U8), ("M", U8), id=ID, casts=U8, base=U64)
 HELLO = table(
     (0, "nick", TEXT), (1, "flags", U8), (2, "every_ms", U32), (3, "head", U64), (4, "hash", U64),
-    (5, "heard", many(HEARD)),
+    (5, "heard", many(HEARD)), (6, "interface", TEXT, True), (7, "ttl", U8, True), (8, "of", U16, True),
+    (9, "round", U32, True), (10, "sends", U8, True), (12, "away", TEXT, True),
 )
 PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
@@ -151,7 +159,16 @@ DIRECT = table(
     (6, "part", U16, True), (7, "parts", U16, True),
 )
 RECEIPT = table((0, "to", ID), (1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
-BODIES = {"hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT}
+SUSPECTED = record(id=ID, boot=U64, for_ms=U32)
+BODIES = {
+    "hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT,
+    "probe": table((0, "token", U32), (1, "flags", U8)), "answer": table((0, "token", U32)),
+    "suspect": table((0, "whom", many(SUSPECTED))), "alive": table(),
+}
+SEEK = table((0, "ids", many(ID)), (1, "padding", exactly(bytes)))
+PLACE = record(id=ID, ip=exactly(bytes), port=U16)
+WHEREABOUTS = table((0, "peers", many(PLACE)))
+BODIES |= {"seek": SEEK, "whereabouts": WHEREABOUTS}
 SIGNED = record(entry=exactly(bytes), signature=exactly(bytes, 64))
 ENTRY = table(
     (0, "author", KEY), (1, "boot", U64), (2, "seq", U64), (3, "wall_ms", U64), (4, "nick", TEXT),
@@ -271,6 +288,7 @@ def decode(data, check=False):
         return {"kind": "unknown", "number": data[5]}
     found = {"kind": kind, "group": data[8:16]}
     if kind == "entries":
+        found["errand"] = data[6]
         return found | {"entries": [entry(one, check) for one in exactly(list)(cbor(data[16:]))]}
     if len(data) < 128:
         raise Malformed("no sender or no signature")
@@ -303,21 +321,32 @@ def quoted(text):
     return '"' + "".join(escapes.get(c, c) for c in text[:60]) + '"'
 
 
+def casts(bits):
+    return "".join(name for bit, name in ((1, "U"), (2, "B"), (4, "M"), (8, "T")) if bits & bit)
+
+
 def line(found):
     kind = found["kind"]
     if kind == "plain":
         return f"plain {len(found['text'].encode())} bytes {quoted(found['text'])}"
     parts = [f"v1 group={found['group'].hex()}"]
     if kind == "entries":
+        errands = ("said", "repeat", "repair", "relay")
+        parts += [f"errand={errands[found['errand']]}"] if 0 < found["errand"] < len(errands) else []
         return " ".join(parts + [line_of_entry(one) for one in found["entries"]])
     parts.append(f"from={found['key'].hex()[:8]} boot={found['boot']} #{found['counter']} {kind}")
     if kind == "hello":
         parts.append(f"nick={quoted(found['nick'])} every={found['every_ms']}ms")
         parts.append(f"head={found['head']} hash={found['hash']:016x}")
         parts += [name for bit, name in ((1, "ephemeral"), (2, "asks"), (4, "listens")) if found["flags"] & bit]
+        parts += [f"away={quoted(found['away'])}"] if "away" in found else []
+        parts += [f"on={quoted(found['interface'])}"] if "interface" in found else []
+        parts += [f"{name}={found[name]}" for name in ("ttl", "round") if name in found]
+        parts += [f"sends={casts(found['sends'])}"] if "sends" in found else []
+        parts += [f"of={found['of']}"] if "of" in found else []
         for heard in found["heard"]:
-            casts = "".join(name for bit, name in ((1, "U"), (2, "B"), (4, "M")) if heard["casts"] & bit)
-            parts.append(f"hears={heard['id'].hex()[:8]}:{casts}")
+            left = "".join(f":{name}{heard[name]}" for name in "UBM" if name in heard)
+            parts.append(f"hears={heard['id'].hex()[:8]}:{casts(heard['casts'])}{left}")
     if kind == "bye":
         parts.append(f"head={found['head']}")
     if kind == "direct":
@@ -327,6 +356,15 @@ def line(found):
     if kind == "receipt":
         to = f"{found['to'].hex()[:8]}/{found['for_boot']}"
         parts.append(f"to={to} next={found['next']} ahead={found['ahead']:x}")
+    if kind in ("probe", "answer"):
+        parts.append(f"{found['token']:08x}")
+        parts += ["doubts"] if found.get("flags", 0) & 1 else []
+    if kind == "suspect":
+        parts += [f"{one['id'].hex()[:8]}/{one['boot']} for={one['for_ms']}ms" for one in found["whom"]]
+    if kind == "seek":
+        parts += [one.hex()[:8] for one in found["ids"]]
+    if kind == "whereabouts":
+        parts += [f"{one['id'].hex()[:8]}={place(one['ip'], one['port'])}" for one in found["peers"]]
     if kind == "frontier":
         parts.append(f"hash={found['hash']:016x}")
         parts += ["whole"] if found.get("whole") else []
@@ -337,6 +375,13 @@ def line(found):
         parts += [f"asked={found['asked'].hex()[:8]}"] if "asked" in found else []
         parts += [f"{h['author'].hex()[:8]}/{h['boot']} {h['from']}..{h['to']}" for h in found["holes"]]
     return " ".join(parts)
+
+
+def place(ip, port):
+    if len(ip) not in (4, 16):
+        return "malformed"
+    ip = ipaddress.ip_address(ip)
+    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
 
 
 def line_of_entry(found):

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpnode::address::{Cast, Segment, SegmentId};
+use udpnode::address::{Cast, Errand, Segment, SegmentId, Ttls};
 use udpnode::config::Config;
 use udpnode::crypto::{Identity, open_group_tag};
 use udpnode::event::Event;
@@ -39,6 +39,7 @@ impl Scene {
             address: SocketAddr::from(([10, 0, 0, 1], 5001)),
             prefix_len: 24,
             relays: true,
+            ttls: Ttls::default(),
             broadcast: None,
             group: Some(GROUP.parse().expect("an address")),
         };
@@ -89,7 +90,7 @@ impl Scene {
         let tag = open_group_tag(GROUP.parse().expect("an address"));
         encode(&mut out, tag, &sender, &message, |bytes| who.sign(DATAGRAM_DOMAIN, bytes));
         let from = SocketAddr::from(([10, 0, 0, 66], 5066));
-        let input = Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, bytes: &out };
+        let input = Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: None, bytes: &out };
         self.node.handle_input(self.now, input);
         self.drain();
     }
@@ -105,7 +106,7 @@ impl Scene {
 }
 
 fn hello(nick: &str, head: u64) -> Message {
-    Message::Hello(Hello { nick: nick.into(), flags: 0, every_ms: 60_000, head, hash: 0, heard: Vec::new() })
+    Message::Hello(Hello { nick: nick.into(), every_ms: 60_000, head, ..Hello::default() })
 }
 
 /// A line of an author, signed by it.
@@ -125,7 +126,7 @@ fn what_a_member_claims_of_the_dead_is_asked_for_a_while_and_no_gap_is_told_on_i
     let mut scene = Scene::new(|_| {});
     let dead = Identity::new(&[9; 32], 3);
     scene.say_as(&dead, hello("dan", 2));
-    scene.say(Message::Entries(vec![line(&dead, 3, 1)]));
+    scene.say(Message::Entries(Errand::Said, vec![line(&dead, 3, 1)]));
     scene.run_for(1000);
     scene.say_as(&dead, Message::Bye(Bye { head: 2 }));
     let dead = dead.log();
@@ -147,7 +148,7 @@ fn what_follows_a_hole_is_shown_though_a_member_claims_to_fill_it() {
     let dan = Identity::new(&[9; 32], 3);
     scene.say_as(&dan, hello("dan", 1));
     let lines = [1, 2, 3, 5].map(|seq| line(&dan, 3, seq));
-    scene.say(Message::Entries(lines.to_vec()));
+    scene.say(Message::Entries(Errand::Said, lines.to_vec()));
     scene.say_as(&dan, Message::Bye(Bye { head: 6 }));
     for _ in 0..12 {
         scene.claim(dan.log(), 6, 1);
@@ -162,7 +163,7 @@ fn what_follows_a_hole_is_shown_though_a_member_claims_to_fill_it() {
 fn claims_of_logs_that_nobody_has_do_not_keep_out_those_who_speak() {
     let mut scene = Scene::new(|config| config.logs_max = 64);
     for author in (100..180).map(|n| Identity::new(&[n; 32], 1)) {
-        scene.say(Message::Entries(vec![line(&author, 1, 1)]));
+        scene.say(Message::Entries(Errand::Said, vec![line(&author, 1, 1)]));
     }
     scene.run_for(3000);
     let kept = scene.node.kept().1;
@@ -174,7 +175,7 @@ fn claims_of_logs_that_nobody_has_do_not_keep_out_those_who_speak() {
     }
     assert_eq!(scene.node.kept().1, kept, "what was said is kept");
     let dan = Identity::new(&[4; 32], 9);
-    scene.say(Message::Entries(vec![line(&dan, 9, 2), line(&dan, 9, 1)]));
+    scene.say(Message::Entries(Errand::Said, vec![line(&dan, 9, 2), line(&dan, 9, 1)]));
     scene.run_for(3000);
     let said = |event: &&Event| matches!(event, Event::Message(message) if message.from.id == dan.id());
     assert_eq!(scene.told.iter().filter(said).count(), 2, "an entry makes room for itself");
@@ -185,16 +186,16 @@ fn a_log_that_made_room_is_not_shown_again() {
     let mut scene = Scene::new(|config| config.logs_max = 8);
     let authors: Vec<_> = (0..40).map(|n| Identity::new(&[100 + n; 32], 1)).collect();
     for author in &authors {
-        scene.say(Message::Entries(vec![line(author, 1, 1)]));
+        scene.say(Message::Entries(Errand::Said, vec![line(author, 1, 1)]));
         scene.run_for(50);
     }
     // Somebody still has them all, and repairs them unasked.
     for author in &authors {
         scene.claim(author.log(), 2, 1);
-        scene.say(Message::Entries(vec![line(author, 1, 1)]));
+        scene.say(Message::Entries(Errand::Said, vec![line(author, 1, 1)]));
         scene.run_for(50);
     }
-    scene.say(Message::Entries(vec![line(&authors[0], 1, 2)]));
+    scene.say(Message::Entries(Errand::Said, vec![line(&authors[0], 1, 2)]));
     scene.run_for(3000);
     let said = scene.told.iter().filter(|event| matches!(event, Event::Message(_))).count();
     assert_eq!(said, authors.len() + 1);
@@ -207,7 +208,7 @@ fn entries_beyond_a_hole_do_not_outgrow_the_store() {
     let mut scene = Scene::new(|config| config.store_max = store_max);
     for author in (0..200).map(|n| Identity::new(&[n; 32], 1)) {
         for seq in 2..20 {
-            scene.say(Message::Entries(vec![line(&author, 1, seq)]));
+            scene.say(Message::Entries(Errand::Said, vec![line(&author, 1, seq)]));
         }
     }
     assert!(scene.node.kept().0 <= store_max, "{:?}", scene.node.kept());
@@ -217,9 +218,9 @@ fn entries_beyond_a_hole_do_not_outgrow_the_store() {
 fn requests_of_others_put_off_our_own_but_once() {
     let mut scene = Scene::new(|_| {});
     let dan = Identity::new(&[4; 32], 9);
-    scene.say(Message::Entries(vec![line(&dan, 9, 1)]));
+    scene.say(Message::Entries(Errand::Said, vec![line(&dan, 9, 1)]));
     scene.run_for(3000);
-    scene.say(Message::Entries(vec![line(&dan, 9, 3)]));
+    scene.say(Message::Entries(Errand::Said, vec![line(&dan, 9, 3)]));
     let before = scene.nacks();
     for _ in 0..200 {
         scene.say(Message::Nack(Nack { asked: None, round: 0, holes: vec![Hole::new(dan.log(), 2, 3)] }));
@@ -232,7 +233,7 @@ fn requests_of_others_put_off_our_own_but_once() {
 fn a_difference_that_stays_is_told_ever_less() {
     let mut scene = Scene::new(|_| {});
     let dan = Identity::new(&[4; 32], 9);
-    scene.say(Message::Entries(vec![line(&dan, 9, 1)]));
+    scene.say(Message::Entries(Errand::Said, vec![line(&dan, 9, 1)]));
     scene.run_for(5000);
     scene.sent.clear();
     for _ in 0..600 {

@@ -21,7 +21,7 @@ fn size(name: &str, default: u64) -> u64 {
 
 /// A group that has met and said all its greetings, its events judged as they come.
 fn group(nodes: usize, seed: u64, faults: Faults) -> World {
-    let mut world = World::of(nodes, seed, faults);
+    let mut world = World::trusting(nodes, seed, faults);
     assert!(world.run_until(Duration::from_secs(120), all_met).is_some(), "{nodes} nodes meet");
     world.run_for(Duration::from_secs(3));
     for host in &mut world.hosts {

@@ -66,7 +66,7 @@ impl Watch {
                 self.false_marks += u64::from(*confirmed > holding.count());
                 self.full_marks += u64::from(confirmed == online && *online == author.next.len() - 1);
             }
-            Event::Gap { .. } | Event::Lost(..) | Event::Warning(_) => self.alarms += 1,
+            Event::Gap { .. } | Event::Lost(..) | Event::Disconnected(_) | Event::Warning(_) => self.alarms += 1,
             _ => {}
         }
     }

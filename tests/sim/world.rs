@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpnode::address::{Cast, Segment, SegmentId, StreamId};
+use udpnode::address::{Cast, Segment, SegmentId, StreamId, Ttls};
 use udpnode::command::Command;
 use udpnode::config::Config;
 use udpnode::crypto::{Identity, verify};
@@ -45,6 +45,10 @@ pub(crate) struct World {
     pub(crate) unicasts: u64,
     /// What is sent, if somebody wants to know: by whom, from where, how, and the bytes.
     pub(crate) tap: Option<Vec<Sent>>,
+    /// Where each address is: a datagram for one is not offered to all.
+    homes: HashMap<(usize, SocketAddr), (usize, usize)>,
+    /// Nobody forges: signatures cost nothing, and are not checked.
+    trusting: bool,
     /// Judges events instead of keeping them.
     pub(crate) watch: Option<Watch>,
 }
@@ -62,6 +66,9 @@ pub(crate) struct Host {
     boot: u64,
     woke: Time,
     armed: Option<Time>,
+    /// It does not run until then; what arrives meanwhile waits.
+    frozen_until: Option<Time>,
+    waiting: Vec<Cargo>,
 }
 
 /// A datagram that was sent.
@@ -79,7 +86,7 @@ struct Flight {
 }
 
 enum Cargo {
-    Datagram { segment: SegmentId, cast: Cast, from: SocketAddr, bytes: Rc<[u8]> },
+    Datagram { segment: SegmentId, cast: Cast, from: SocketAddr, ttl: u8, bytes: Rc<[u8]> },
     Accepted(StreamId, SocketAddr),
     Connected(StreamId),
     Bytes(StreamId, Rc<[u8]>),
@@ -96,8 +103,8 @@ impl Host {
 impl Cargo {
     fn input(&self) -> Input<'_> {
         match self {
-            Self::Datagram { segment, cast, from, bytes } => {
-                Input::Datagram { segment: *segment, cast: *cast, from: *from, bytes }
+            Self::Datagram { segment, cast, from, ttl, bytes } => {
+                Input::Datagram { segment: *segment, cast: *cast, from: *from, ttl: Some(*ttl), bytes }
             }
             Self::Accepted(stream, from) => Input::Stream { stream: *stream, what: StreamInput::Accepted(*from) },
             Self::Connected(stream) => Input::Stream { stream: *stream, what: StreamInput::Connected },
@@ -156,17 +163,30 @@ impl World {
             casts: 0,
             unicasts: 0,
             tap: None,
+            homes: HashMap::new(),
+            trusting: false,
             watch: None,
+        }
+    }
+
+    /// As [`World::of`], where signatures are neither made nor checked: nobody forges, and millions are sent.
+    pub(crate) fn trusting(count: usize, seed: u64, faults: Faults) -> Self {
+        let mut world = Self { trusting: true, ..Self::new(seed, faults) };
+        world.populate(count);
+        world
+    }
+
+    fn populate(&mut self, count: usize) {
+        for _ in 0..count {
+            let host = self.add_host(&[0], |_| {});
+            self.start(host);
         }
     }
 
     /// A world with `count` nodes on one network, all started at once.
     pub(crate) fn of(count: usize, seed: u64, faults: Faults) -> Self {
         let mut world = Self::new(seed, faults);
-        for _ in 0..count {
-            let host = world.add_host(&[0], |_| {});
-            world.start(host);
-        }
+        world.populate(count);
         world
     }
 
@@ -197,7 +217,12 @@ impl World {
             boot: 0,
             woke: Time::ZERO,
             armed: None,
+            frozen_until: None,
+            waiting: Vec::new(),
         });
+        for (index, &(net, address)) in self.hosts[host].places.iter().enumerate() {
+            self.homes.insert((net, address), (host, index));
+        }
         host
     }
 
@@ -212,7 +237,13 @@ impl World {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
         let identity = Identity::new(&secret, entry.boot);
-        entry.node = Some(Node::new(identity, entry.config.clone(), seed, Time::ZERO).with_verifier(remembering));
+        let config = entry.config.clone();
+        entry.node = Some(if self.trusting {
+            let identity = identity.with_signer(|_, _, _| [0; 64]);
+            Node::new(identity, config, seed, Time::ZERO).with_verifier(|_, _, _, _| true)
+        } else {
+            Node::new(identity, config, seed, Time::ZERO).with_verifier(remembering)
+        });
         for index in 0..self.hosts[host].places.len() {
             self.segment_up(host, index);
         }
@@ -227,6 +258,7 @@ impl World {
             address,
             prefix_len: 16,
             relays: true,
+            ttls: Ttls::default(),
             broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),
             group: Some("239.192.7.7:5007".parse().expect("an address")),
         };
@@ -298,8 +330,17 @@ impl World {
         if self.trace {
             eprintln!("{} n{host} {cast} to {to}: {}", self.now, dump(bytes));
         }
+        // Each router takes one off and drops what has none left.
+        let left = Ttls::default().of(cast).saturating_sub(self.nets[net].hops);
+        if left == 0 {
+            return;
+        }
         let Some(queued) = self.nets[net].queue(host, bytes.len(), self.now) else { return };
         let bytes: Rc<[u8]> = Rc::from(bytes);
+        if cast == Cast::Unicast && self.tap.is_none() {
+            let Some(&(other, place)) = self.homes.get(&(net, to)).filter(|home| home.0 != host) else { return };
+            return self.carry(host, other, place, (cast, left), queued, from, &bytes);
+        }
         if let Some(tap) = &mut self.tap {
             tap.push(Sent { host, from, cast, bytes: Rc::clone(&bytes) });
         }
@@ -309,11 +350,36 @@ impl World {
                 .iter()
                 .position(|&(there, address)| there == net && (cast != Cast::Unicast || address == to));
             let Some(place) = place else { continue };
-            for delay in self.nets[net].fates(host, other, cast) {
-                let segment = SegmentId(u32::try_from(place).expect("few"));
-                self.later(queued + delay, other, Cargo::Datagram { segment, cast, from, bytes: Rc::clone(&bytes) });
-            }
+            self.carry(host, other, place, (cast, left), queued, from, &bytes);
         }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a datagram is all of that")]
+    fn carry(
+        &mut self,
+        host: usize,
+        other: usize,
+        place: usize,
+        (cast, ttl): (Cast, u8),
+        queued: Duration,
+        from: SocketAddr,
+        bytes: &Rc<[u8]>,
+    ) {
+        let net = self.hosts[other].places[place].0;
+        for delay in self.nets[net].fates(host, other, cast) {
+            let segment = SegmentId(u32::try_from(place).expect("few"));
+            self.later(queued + delay, other, Cargo::Datagram { segment, cast, from, ttl, bytes: Rc::clone(bytes) });
+        }
+    }
+
+    /// Stops a machine for a while, as SIGSTOP does: its clock goes on, what arrives waits.
+    pub(crate) fn freeze(&mut self, host: usize, span: Duration) {
+        let until = self.now + span;
+        self.hosts[host].frozen_until = Some(until);
+        if let Some(at) = self.hosts[host].armed.replace(until) {
+            self.wakes.remove(&(at, host));
+        }
+        self.wakes.insert((until, host));
     }
 
     /// Streams lose nothing: what is written arrives a little later, in order.
@@ -391,6 +457,9 @@ impl World {
     fn land(&mut self) {
         let Some(Reverse((_, order, _))) = self.flights.pop() else { return };
         let Some(flight) = self.cargo.remove(&order) else { return };
+        if self.hosts[flight.to].frozen_until.is_some() {
+            return self.hosts[flight.to].waiting.push(flight.cargo);
+        }
         self.trace_hash = self.trace_hash.rotate_left(5) ^ self.now.as_micros() ^ flight.cargo.len() as u64;
         self.input(flight.to, flight.cargo.input());
     }
@@ -398,11 +467,15 @@ impl World {
     fn wake(&mut self) {
         let Some((_, host)) = self.wakes.pop_first() else { return };
         self.hosts[host].armed = None;
+        self.hosts[host].frozen_until = None;
         let now = self.local(host);
         if let Some(node) = self.hosts[host].node.as_mut() {
             node.handle_timeout(now);
             assert!(node.poll_timeout().is_none_or(|wake| wake > now), "contract 5: time advances");
             self.perform(host);
+        }
+        for cargo in std::mem::take(&mut self.hosts[host].waiting) {
+            self.input(host, cargo.input());
         }
     }
 }

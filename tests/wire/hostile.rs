@@ -2,10 +2,12 @@
 
 use minicbor::Encoder;
 use proptest::prelude::*;
+use udpnode::address::Errand;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
-    self, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Progress, Receipt, Text,
+    self, Alive, Answer, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Place, Probe, Progress,
+    Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
@@ -71,7 +73,7 @@ fn signatures(bytes: &[u8]) -> usize {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..10) {
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..16) {
         believed(&bytes);
         believed(&[&[0xFF, b'u', b'd', b'n', 1, kind][..], &bytes].concat());
         for len in [0, bytes.len() / 2, bytes.len()] {
@@ -81,6 +83,12 @@ proptest! {
             let _ = body::decode::<Text>(&bytes[..len]);
             let _ = body::decode::<Direct>(&bytes[..len]);
             let _ = body::decode::<Receipt>(&bytes[..len]);
+            let _ = body::decode::<Seek>(&bytes[..len]);
+            if let Ok(told) = body::decode::<Whereabouts>(&bytes[..len]) {
+                assert!(told.peers.iter().filter_map(Place::address).count() <= told.peers.len());
+            }
+            let _ = body::decode::<Probe>(&bytes[..len]);
+            let _ = body::decode::<Suspect>(&bytes[..len]);
             let _ = parse_entry(&bytes[..len]);
         }
     }
@@ -93,14 +101,44 @@ proptest! {
         ids in prop::collection::vec(any::<[u8; 16]>(), 0..6),
     ) {
         let [a, b, c, d] = numbers;
-        let heard = ids.iter().map(|&id| Heard { id: id.into(), casts: small.0, base: a }).collect();
-        let hello = Hello { nick: nick.clone(), flags: small.0, every_ms: small.1, head: a, hash: b, heard };
+        let heard = ids.iter().map(|&id| Heard {
+            id: id.into(),
+            casts: small.0,
+            base: a,
+            unicast_ttl: small.2.then_some(small.0),
+            broadcast_ttl: small.3.map(u8::from),
+            multicast_ttl: Some(small.0),
+        }).collect();
+        let hello = Hello {
+            nick: nick.clone(),
+            flags: small.0,
+            every_ms: small.1,
+            head: a,
+            hash: b,
+            heard,
+            interface: small.3.map(|_| nick.clone()),
+            ttl: small.2.then_some(small.0),
+            of: small.3.map(u16::from),
+            round: small.2.then_some(small.1),
+            sends: small.3.map(u8::from),
+            away: small.3.map(|_| nick.clone()),
+        };
+        same(&Probe { token: small.1, flags: small.0 })?;
+        same(&Answer { token: small.1 })?;
+        same(&Alive {})?;
+        let whom = ids.iter().map(|&id| Suspected { id: id.into(), boot: c, for_ms: small.1 }).collect();
+        same(&Suspect { whom })?;
         let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c }).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();
         let to = ids.first().copied().unwrap_or_default().into();
         let (part, parts) = (text_part(small.3), None);
         same(&Direct { to, seq: a, base: b, mid: c, wall_ms: d, text: nick.clone(), part, parts })?;
         same(&Receipt { to, boot: a, next: b, ahead: c })?;
+        let port = u16::from(small.0);
+        let ip = |id: &[u8; 16]| id[..usize::from(small.0 % 17)].to_vec().into();
+        let place = |id: &[u8; 16]| Place { id: (*id).into(), ip: ip(id), port };
+        same(&Whereabouts { peers: ids.iter().map(place).collect() })?;
+        same(&Seek { ids: ids.iter().map(|&id| id.into()).collect(), padding: nick.clone().into_bytes().into() })?;
         let asked = ids.first().filter(|_| small.2).map(|&id| id.into());
         let text = Text { lines: vec![nick, String::new()], part, parts };
         same(&hello)?;
@@ -158,7 +196,7 @@ fn an_entry_of_another_kind_is_shown_as_such() {
     let entry =
         Entry { author, boot: 3, seq: 1, wall_ms: 0, nick: "ann", first: 1, count: 1, kind: ENTRY_TEXT + 1, body };
     let raw = udpnode::wire::encode_entry(&entry, |bytes| ann.sign(ENTRY_DOMAIN, bytes));
-    let shown = dump(&datagram(&Message::Entries(vec![raw]), 0));
+    let shown = dump(&datagram(&Message::Entries(Errand::Said, vec![raw]), 0));
     assert!(shown.ends_with("kind=2 1 bytes"), "{shown}");
     assert_eq!(peer_id(ann.public()), ann.id());
 }

@@ -8,6 +8,7 @@ use super::Logs;
 use super::repair::{answering, weight};
 use super::store::{Ask, Log};
 use super::table::Source;
+use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Post, To, earlier};
@@ -456,14 +457,17 @@ fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     for raw in entries {
         ctx.stats.repairs += 1;
         if len + raw.len() > ENTRY_LEN_MAX {
-            ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(std::mem::take(&mut bundle)) });
+            ctx.posts.push_back(Post {
+                to: to.clone(),
+                message: Message::Entries(Errand::Repair, std::mem::take(&mut bundle)),
+            });
             len = 0;
         }
         len += raw.len();
         bundle.push(raw);
     }
     if !bundle.is_empty() {
-        ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(bundle) });
+        ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(Errand::Repair, bundle) });
     }
 }
 

@@ -168,8 +168,9 @@ impl Logs {
     fn unplaced(&self) -> impl Iterator<Item = PeerId> {
         let placed = |id: LogId| self.logs.get(&id).is_some_and(|log| log.history != History::Unknown);
         let joining = self.is_joining();
-        let online = self.online.iter().map(|(&author, &boot)| LogId { author, boot });
-        online.filter(move |&id| joining && !placed(id)).map(|id| id.author)
+        // Looked at with each turn: who has joined has nobody to go through.
+        let online = joining.then(|| self.online.iter().map(|(&author, &boot)| LogId { author, boot }));
+        online.into_iter().flatten().filter(move |&id| !placed(id)).map(|id| id.author)
     }
 
     pub(super) fn is_joining(&self) -> bool {

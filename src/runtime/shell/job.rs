@@ -1,14 +1,22 @@
 //! A node that was started to answer one question: waits until it knows enough, answers, leaves.
 
+use std::time::Duration;
+
 use super::Shell;
 use crate::command::parse;
 use crate::runtime::jobs::When;
 use crate::time::Time;
 
+/// By then everybody in a small group has said hello at least once, and so whom it hears: the period of hellos, a
+/// quarter more at most.
+const TOLD_AFTER: Duration = Duration::from_millis(2600);
+
 impl Shell {
-    /// When the job is to be done at the latest.
+    /// When to look at the job again; it is done at the latest after the wait.
     pub(super) fn job_by(&self) -> Option<Time> {
-        self.job.as_ref().map(|_| Time::ZERO + self.wait)
+        let waits = |when| if when == When::Told { TOLD_AFTER } else { self.wait };
+        let at = self.job.as_ref().map(|job| Time::ZERO + waits(job.when).min(self.wait))?;
+        Some(if at > self.now() { at } else { Time::ZERO + self.wait })
     }
 
     /// Does the job, once the node knows enough.
@@ -16,6 +24,7 @@ impl Shell {
         let now = self.now();
         let due = |shell: &Self, when| match when {
             When::Settled => shell.machine.wants_line(),
+            When::Told => shell.machine.wants_line() && now >= Time::ZERO + TOLD_AFTER,
         };
         let Some(job) = self.job.take_if(|_| !self.ending.is_decided()) else { return };
         if !due(self, job.when) && now < Time::ZERO + self.wait {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 use nix::unistd::geteuid;
 
-use super::{FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
+use super::{BELL, FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, NETLINK, SIGNALS, STDIN, STDOUT, Shell, WAKE};
+use crate::address::Groups;
 use crate::config::{Config, PlainConfig};
 use crate::crypto::Identity;
 use crate::event::PeerName;
@@ -19,10 +20,14 @@ use crate::runtime::cli::Settings;
 use crate::runtime::console::{Console, Kind};
 use crate::runtime::control::{self, Control};
 use crate::runtime::ending::Ending;
-use crate::runtime::interfaces::Wanted;
+use crate::runtime::interfaces::{Families, Wanted};
 use crate::runtime::jobs::Job;
+use crate::runtime::memory::Memory;
+use crate::runtime::netlink::Watch;
 use crate::runtime::network::{Changes, Network};
 use crate::runtime::output::Output as Stdout;
+use crate::runtime::pauses::Pauses;
+use crate::runtime::peers::Peers;
 use crate::runtime::render::{self, Ready};
 use crate::runtime::signals::Signals;
 use crate::runtime::sockets::{Group, Sockets};
@@ -52,10 +57,13 @@ impl Shell {
         let registry = poll.registry();
         let (form, kind) = if job.is_some() { (Form::Quiet, Kind::Nothing) } else { form(settings.json) };
         let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
-        let group = Group { address: settings.group, ttl: settings.ttl };
+        let group = Group { addresses: Groups::of(settings.group), ttl: settings.ttl };
         let (mut sockets, mut streams) = (Sockets::new(group, FIRST_SOCKET), Streams::new(FIRST_STREAM));
-        let wants_port = settings.address.is_some_and(|(_, port)| port.is_some());
-        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address };
+        let wants_port = settings.address.is_some_and(|address| address.port.is_some());
+        let families = families(&settings, &who);
+        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address, families };
+        // Before the first look, so that nothing is missed.
+        let watch = Watch::open(registry, NETLINK).ok();
         let (network, changes) = Network::start(wanted, registry, &mut sockets).map_err(Failure::Network)?;
         if settings.tcp {
             listen(&mut streams, registry, &changes, wants_port)?;
@@ -64,24 +72,33 @@ impl Shell {
             terminal::enter().map_err(Failure::Terminal)?;
         }
         let is_plain = matches!(who, Who::Plain(_));
-        let Born { machine, warning, dir, lock, stay, wait, plain_name } = who.wake(streams.listens());
+        let peers = Peers::open(&settings.peers, registry, BELL).map_err(Failure::Names)?;
+        let Born { machine, warning, dir, memory, lock, stay, wait, plain_name } = who.wake(streams.listens());
         let name = control::Name::new(geteuid().as_raw(), std::process::id(), dir.as_deref(), "");
         let mut shell = Self {
             console: Console::open(kind, settings.commands, is_plain, registry, STDIN),
             teller: Teller::new(form, Stdout::open(registry, STDOUT)),
             woke: Instant::now(),
             stay,
+            traces: false,
             wait,
             machine,
             sockets,
             streams,
             listens: settings.tcp,
             network,
+            peers,
+            memory,
+            peers_at: Time::ZERO,
+            watch,
+            pauses: Pauses::new(),
             signals,
             ready: BTreeSet::new(),
             datagram: vec![0; DATAGRAM_MAX],
             outgoing: Vec::new(),
             look_at: Time::ZERO + LOOK_EVERY,
+            looked_at: Time::ZERO,
+            deleted: Vec::new(),
             line_waits: false,
             opened: false,
             input_over: false,
@@ -90,11 +107,12 @@ impl Shell {
             asker: None,
             job,
             _lock: lock,
-            group: group.address,
+            group: if is_plain { settings.group } else { group.addresses.room() },
             poll,
         };
         shell.greet(&plain_name);
         shell.listen_for_clients();
+        shell.look_for_peers();
         warning.iter().for_each(|text| shell.teller.warning(text));
         shell.change(changes);
         Ok(shell)
@@ -136,6 +154,7 @@ struct Born {
     machine: Machine,
     warning: Option<String>,
     dir: Option<PathBuf>,
+    memory: Option<Memory>,
     lock: Option<Lock>,
     stay: bool,
     wait: Duration,
@@ -148,19 +167,41 @@ impl Who {
         match self {
             Self::Native(config, state, seed) => {
                 let (stay, wait) = (config.stay, config.wait);
-                let config = Config { listens, ..*config };
+                let memory = state.dir.as_deref().map(|dir| Memory::open(dir, config.woke));
+                let remembered_peers = memory.as_ref().map(Memory::addresses).unwrap_or_default();
+                let config = Config { listens, remembered_peers, ..*config };
                 let identity = Identity::new(&state.secret, state.boot);
                 let machine = Machine::Native(Box::new(Node::new(identity, config, seed, Time::ZERO)));
                 let (warning, dir, lock) = (state.warning, state.dir, state.lock);
-                Born { machine, warning, dir, lock, stay, wait, plain_name: String::new() }
+                Born { machine, warning, dir, memory, lock, stay, wait, plain_name: String::new() }
             }
             Self::Plain(config) => {
                 let stay = config.stay;
                 let plain_name = config.name.as_ref().map_or_else(String::new, ToString::to_string);
                 let machine = Machine::Plain(Box::new(PlainNode::new(config, Time::ZERO)));
-                Born { machine, warning: None, dir: None, lock: None, stay, wait: Duration::ZERO, plain_name }
+                Born {
+                    machine,
+                    warning: None,
+                    dir: None,
+                    memory: None,
+                    lock: None,
+                    stay,
+                    wait: Duration::ZERO,
+                    plain_name,
+                }
             }
         }
+    }
+}
+
+/// Plain text is not known the second time: it goes by one family, that of what was asked for.
+fn families(settings: &Settings, who: &Who) -> Families {
+    let of_v6 =
+        settings.group.is_ipv6() || settings.plain.as_ref().and_then(|plain| plain.dest).is_some_and(|to| to.is_ipv6());
+    match who {
+        Who::Native(..) => Families::Both,
+        Who::Plain(_) if of_v6 => Families::RatherV6,
+        Who::Plain(_) => Families::RatherV4,
     }
 }
 

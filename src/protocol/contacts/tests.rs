@@ -1,0 +1,255 @@
+use std::collections::VecDeque;
+
+use super::*;
+use crate::address::{SegmentId, Ttls};
+use crate::config::Config;
+use crate::protocol::News;
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::text::Nick;
+
+const ANN: PeerId = PeerId([1; 16]);
+const BOB: PeerId = PeerId([2; 16]);
+
+/// A node with contacts and nothing else, in its network.
+struct Bench {
+    now: Time,
+    config: Config,
+    rng: Rng,
+    posts: VecDeque<Post>,
+    news: VecDeque<News>,
+    stats: Stats,
+    contacts: Contacts,
+    /// What was greeted, and when.
+    greeted: Vec<(Time, SocketAddr)>,
+}
+
+macro_rules! ctx {
+    ($bench:expr) => {
+        Context {
+            now: $bench.now,
+            config: &$bench.config,
+            me: ANN,
+            rng: &mut $bench.rng,
+            posts: &mut $bench.posts,
+            news: &mut $bench.news,
+            stats: &mut $bench.stats,
+        }
+    };
+}
+
+fn id(n: u8) -> PeerId {
+    PeerId([n; 16])
+}
+
+fn at(n: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 9, n], 5000 + u16::from(n)))
+}
+
+fn segment() -> Segment {
+    Segment {
+        id: SegmentId(1),
+        name: "eth0".into(),
+        address: "10.0.0.1:5001".parse().expect("an address"),
+        prefix_len: 24,
+        relays: true,
+        ttls: Ttls::default(),
+        broadcast: "10.0.0.255:5255".parse().ok(),
+        group: None,
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(remembered: &[SocketAddr]) -> Self {
+        let group = "239.192.7.7:5007".parse().expect("an address");
+        Self {
+            now: Time::ZERO,
+            config: Config::new(Nick::from_any("ann"), group),
+            rng: Rng::new(1),
+            posts: VecDeque::new(),
+            news: VecDeque::new(),
+            stats: Stats::default(),
+            contacts: Contacts::new(remembered, Time::ZERO),
+            greeted: Vec::new(),
+        }
+    }
+
+    /// Bob's hello names these, of whom only he is known.
+    fn named(&mut self, ids: impl Iterator<Item = u8>) {
+        self.contacts.on_named(BOB, ids.map(id), |id| id == BOB, &mut ctx!(self));
+    }
+
+    /// Time passes; greetings have 300 bytes each.
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(at) = self.contacts.wake_at().filter(|&at| at <= end) {
+            self.now = at.max(self.now);
+            self.contacts.on_timeout(|id| id == BOB, &mut ctx!(self));
+            if let Some(address) = self.contacts.greeting_due(&ctx!(self)) {
+                self.greeted.push((self.now, address));
+                self.contacts.greeted(address, 300, &ctx!(self));
+            }
+            self.contacts.check();
+            assert!(self.contacts.wake_at() > Some(self.now) || self.contacts.wake_at().is_none(), "time goes on");
+        }
+        self.now = end;
+    }
+
+    /// The next question: to whom, and for whom.
+    fn seek(&mut self) -> Option<(To, Seek)> {
+        self.posts.pop_front().map(|post| match post.message {
+            Message::Seek(seek) => (post.to, seek),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    fn told(&mut self, from: PeerId, places: &[(u8, SocketAddr)]) {
+        let peers = places.iter().map(|&(n, address)| Place::new(id(n), address)).collect();
+        let segment = segment();
+        self.contacts.on_whereabouts(from, &Whereabouts { peers }, [&segment].into_iter(), &mut ctx!(self));
+    }
+
+    fn heard(&mut self, from: PeerId, len: usize) {
+        self.contacts.on_heard(from, len, &ctx!(self));
+    }
+}
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn who_is_named_and_stays_unknown_is_asked_for_and_greeted() {
+    let mut ann = Bench::new();
+    ann.heard(BOB, 1000);
+    ann.named([1, 2, 7].into_iter());
+    ann.run(SEEK_AFTER - Duration::from_micros(1));
+    assert_eq!(ann.seek(), None, "it may come by itself");
+    ann.run(Duration::from_micros(1));
+    let (to, seek) = ann.seek().expect("a question");
+    assert_eq!((to, seek.ids), (To::Peer(BOB), vec![body::bytes(id(7))]));
+    ann.told(BOB, &[(7, at(7))]);
+    ann.run(Duration::ZERO);
+    assert_eq!(ann.greeted, [(ann.now, at(7))]);
+    ann.contacts.on_online(id(7), at(7));
+    ann.run(secs(100));
+    assert_eq!((ann.greeted.len(), ann.seek()), (1, None));
+}
+
+#[test]
+fn who_comes_by_itself_is_not_asked_for() {
+    let mut ann = Bench::new();
+    ann.named([7].into_iter());
+    ann.run(SEEK_AFTER / 2);
+    ann.contacts.on_online(id(7), at(7));
+    ann.run(secs(10));
+    assert_eq!((ann.seek(), ann.contacts.wake_at()), (None, None));
+}
+
+#[test]
+fn an_answer_is_never_longer_than_its_question() {
+    let mut ann = Bench::new();
+    ann.named(10..60);
+    ann.run(SEEK_AFTER);
+    let (_, seek) = ann.seek().expect("a question");
+    assert_eq!(seek.ids.len(), SEEK_MAX);
+    let mut answer = |seek: &Seek, address: SocketAddr| {
+        ann.contacts.on_seek(BOB, seek, |_| Some(address), &mut ctx!(ann));
+        let Some(Message::Whereabouts(told)) = ann.posts.pop_front().map(|post| post.message) else { return 0 };
+        assert!(body::encoded_len(&told) <= body::encoded_len(seek));
+        told.peers.len()
+    };
+    let far = "[2001:db8::1234]:65535".parse().expect("an address");
+    assert_eq!((answer(&seek, at(9)), answer(&seek, far)), (SEEK_MAX, SEEK_MAX));
+    let bare = Seek { padding: Vec::new().into(), ..seek };
+    assert!(answer(&bare, far) < SEEK_MAX / 2, "who pads nothing is told less");
+}
+
+#[test]
+fn what_nobody_asked_for_or_nobody_has_is_not_taken() {
+    let mut ann = Bench::new();
+    ann.heard(BOB, 10_000);
+    ann.told(BOB, &[(7, at(7))]);
+    ann.named(7..14);
+    ann.run(secs(3));
+    ann.told(id(9), &[(7, at(7))]);
+    let bad = [
+        "10.0.0.1:5001",
+        "10.0.0.255:5001",
+        "255.255.255.255:9",
+        "224.0.0.1:9",
+        "127.0.0.1:9",
+        "0.0.0.0:9",
+        "10.0.0.9:0",
+    ];
+    for (n, address) in (7..).zip(bad) {
+        ann.told(BOB, &[(n, address.parse().expect("an address"))]);
+    }
+    let mut odd = Place::new(id(7), at(7));
+    odd.ip = vec![1, 2, 3].into();
+    let segment = segment();
+    ann.contacts.on_whereabouts(BOB, &Whereabouts { peers: vec![odd] }, [&segment].into_iter(), &mut ctx!(ann));
+    ann.run(secs(10));
+    assert_eq!((ann.greeted.len(), ann.stats.contacts_refused), (0, 10));
+}
+
+#[test]
+fn a_liar_pays_for_what_its_victim_is_sent() {
+    let mut ann = Bench::new();
+    // Bob names whomever he likes and says that they are all on one machine, on many ports, for ten minutes.
+    let (mut paid, mut port) = (0, 0);
+    for _ in 0..600 {
+        ann.named(10..110);
+        ann.heard(BOB, 250);
+        paid += 250;
+        while let Some((_, seek)) = ann.seek() {
+            let mut lie = |id| {
+                port += 1;
+                Place::new(id, SocketAddr::from(([192, 0, 2, 1], 1000 + port)))
+            };
+            let peers = seek.ids.iter().map(|id| lie(PeerId(**id))).collect();
+            let segment = segment();
+            ann.contacts.on_whereabouts(BOB, &Whereabouts { peers }, [&segment].into_iter(), &mut ctx!(ann));
+        }
+        ann.run(secs(1));
+        assert!(ann.greeted.len() * 300 <= paid, "{} greetings for {paid} bytes", ann.greeted.len());
+    }
+    assert!(ann.greeted.len() > 100, "or nothing was tried");
+    // And he who is heard no more spends nothing.
+    ann.contacts.on_gone(BOB);
+    let before = ann.greeted.len();
+    ann.run(secs(600));
+    assert_eq!(ann.greeted.len(), before);
+}
+
+#[test]
+fn an_address_where_nobody_is_gets_three_greetings_a_minute() {
+    let mut ann = Bench::new();
+    for second in 0..66 {
+        ann.heard(BOB, 1000);
+        ann.named([7].into_iter());
+        ann.told(BOB, &[(7, at(7))]);
+        ann.run(secs(1));
+        assert!(second < 8 || ann.greeted.len() == 3, "{second}: {:?}", ann.greeted);
+    }
+}
+
+#[test]
+fn the_tables_are_bounded_and_greetings_paced() {
+    let mut ann = Bench::new();
+    let many: Vec<_> = (0..=255).map(at).collect();
+    let mut eve = Bench::with(&many);
+    eve.run(secs(6));
+    assert_eq!(eve.contacts.candidates.len(), CONTACTS_MAX);
+    let gaps = eve.greeted.windows(2).map(|pair| pair[1].0.since(pair[0].0));
+    assert!(gaps.into_iter().all(|gap| gap >= GREET_EVERY));
+    for n in 0..4 {
+        let heard = (0..=255).map(|m| PeerId([n, m, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]));
+        ann.contacts.on_named(BOB, heard, |_| false, &mut ctx!(ann));
+    }
+    assert_eq!((ann.contacts.wanted.len(), ann.stats.contacts_refused), (WANTED_MAX, 768));
+}
