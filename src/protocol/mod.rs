@@ -1,10 +1,11 @@
 //! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
 //! [`direct`] what was said to one, [`relay`] what others should hear as well, [`reach`] which cast
-//! gets where, [`session`] when a run has said everything.
+//! gets where, [`session`] when a run has said everything, [`diagnosis`] why somebody is not seen.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
 //! bytes, and tell [`News`]; `node` carries both to where they belong.
 
+pub mod diagnosis;
 pub mod direct;
 pub mod log;
 pub mod membership;
