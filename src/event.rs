@@ -147,7 +147,7 @@ pub enum Event {
     },
     /// In plain mode: we said this.
     PlainSent(Line),
-    /// In plain mode: something was not sent, and why.
+    /// Something that was to be sent is not, and why.
     Refused(String),
     /// How many of those online have confirmed our message.
     Delivered {

@@ -61,15 +61,15 @@ impl Node {
         let named = self.named(to.as_str());
         let id = match named[..] {
             [id] => id,
-            [] => return self.warn(format!("nobody here is called {to}: /who lists the names")),
+            [] => return self.refuse(format!("nobody here is called {to}: /who lists the names")),
             _ => {
                 let labels: Vec<_> = named.iter().map(|&id| self.name_of_peer(id).label()).collect();
-                return self.warn(format!("{to} may be {}: say which", labels.join(" or ")));
+                return self.refuse(format!("{to} may be {}: say which", labels.join(" or ")));
             }
         };
         let online = self.membership.is_online(id);
         if self.directs.tell(id, online, text, wall, &mut context!(self)).is_err() {
-            self.warn(format!("not queued: too much waits for {to} already"));
+            self.refuse(format!("not queued: too much waits for {to} already"));
         }
     }
 
@@ -77,6 +77,11 @@ impl Node {
     #[must_use]
     pub fn knows(&self, name: &Line) -> bool {
         !self.named(name.as_str()).is_empty()
+    }
+
+    /// What was to be sent is not.
+    fn refuse(&mut self, text: String) {
+        self.events.push_back(Event::Refused(text));
     }
 
     fn warn(&mut self, text: String) {
@@ -118,10 +123,10 @@ impl Node {
     /// Sends text as it is.
     pub(super) fn send_plain(&mut self, to: SocketAddr, text: &Line) {
         let Some(segment) = self.membership.segment_towards(to.ip()) else {
-            return self.warn(format!("no interface to reach {to} by"));
+            return self.refuse(format!("no interface to reach {to} by"));
         };
         if text.as_str().len() > PLAIN_MAX {
-            return self.warn(format!("not sent: a datagram holds at most {PLAIN_MAX} bytes"));
+            return self.refuse(format!("not sent: a datagram holds at most {PLAIN_MAX} bytes"));
         }
         self.outbound.plain(segment, to, text.as_str());
     }

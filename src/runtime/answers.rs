@@ -1,4 +1,5 @@
-//! What `/help`, `/who`, `/stats` and `/cast` answer: text of one line or several, for people.
+//! What `/help`, `/who`, `/stats` and `/cast` answer: text for people, and with it, where programs ask
+//! too, the same as fields of an event.
 
 use std::time::Duration;
 
@@ -7,6 +8,34 @@ use unicode_width::UnicodeWidthStr;
 use crate::address::SegmentId;
 use crate::command::{CastChoice, HELP};
 use crate::node::PeerStatus;
+use crate::runtime::render::{self, Object};
+
+/// The exit status of a question that nobody is there to be asked about.
+const NOBODY: u8 = 3;
+
+/// What a question is answered. Whoever asks - a person at the prompt, a script, a subcommand by the
+/// control socket - is given the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// For people: one line or several.
+    pub(crate) text: String,
+    /// For programs: one JSON object, which holds the text as well.
+    pub(crate) json: String,
+    /// The exit status of a subcommand that asks this.
+    pub(crate) status: u8,
+}
+
+impl Answer {
+    /// Text and nothing else.
+    pub(crate) fn remark(text: String) -> Self {
+        Self { json: render::json_remark("notice", &text), text, status: 0 }
+    }
+
+    /// What is in `object` for programs, the text for people.
+    pub(crate) fn new(object: Object, text: String, status: u8) -> Self {
+        Self { json: object.text("text", &text).finish(), text, status }
+    }
+}
 
 /// The answer to `/help`.
 pub(crate) fn help() -> String {
@@ -15,13 +44,24 @@ pub(crate) fn help() -> String {
 }
 
 /// The answer to `/who`; `segment` is what the system calls a segment.
-pub(crate) fn who(mut peers: Vec<PeerStatus>, segment: impl Fn(SegmentId) -> String) -> String {
-    if peers.is_empty() {
-        return "nobody else is here".into();
-    }
+pub(crate) fn who(mut peers: Vec<PeerStatus>, segment: impl Fn(SegmentId) -> String) -> Answer {
     peers.sort_by_cached_key(|peer| peer.name.label());
+    let object = Object::new("who").list("peers", peers.iter().map(|peer| who_json(peer, &segment)));
+    if peers.is_empty() {
+        return Answer::new(object, "nobody else is here".into(), NOBODY);
+    }
     let rows: Vec<Vec<String>> = peers.iter().map(|peer| row(peer, &segment)).collect();
-    table(&rows)
+    Answer::new(object, table(&rows), 0)
+}
+
+fn who_json(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Object {
+    let object = Object::part().text("peer", peer.name.nick.as_str()).text("id", &peer.name.id.to_string());
+    let object = object.flag("online", peer.online);
+    let object = object.number("joined", peer.joined.as_secs()).number("heard", peer.heard.as_secs());
+    match peer.place {
+        Some((on, address)) => object.text("address", &address.to_string()).text("segment", &segment(on)),
+        None => object,
+    }
 }
 
 fn row(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Vec<String> {
@@ -91,8 +131,19 @@ mod tests {
         };
         let peers = vec![peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
         let expected = "bob     10.0.0.4:5004  eth0  online for 1 h\n你好吗                       lost, silent for 8 s";
-        assert_eq!(who(peers, |_| "eth0".into()), expected);
-        assert_eq!(who(Vec::new(), |_| String::new()), "nobody else is here");
+        let answer = who(peers, |_| "eth0".into());
+        assert_eq!((answer.text.as_str(), answer.status), (expected, 0));
+        let json: serde_json::Value = serde_json::from_str(&answer.json).expect("JSON");
+        assert_eq!((&json["event"], &json["text"]), (&"who".into(), &expected.into()));
+        let bob = serde_json::json!({
+            "peer": "bob", "id": PeerId([1; 16]).to_string(), "online": true, "joined": 3700, "heard": 8,
+            "address": "10.0.0.4:5004", "segment": "eth0"
+        });
+        assert_eq!(json["peers"][0], bob);
+        assert_eq!(json["peers"][1]["online"], false);
+        let nobody = who(Vec::new(), |_| String::new());
+        assert_eq!((nobody.text.as_str(), nobody.status), ("nobody else is here", NOBODY));
+        assert_eq!(nobody.json, r#"{"event":"who","peers":[],"text":"nobody else is here"}"#);
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
+use super::ask::Which;
 use super::completions::{self, Completions};
+use super::jobs::{self, Behind, Job, Show};
 use super::values::{Local, group, history, local_address, peer, peer as destination, ttl, wait};
 use crate::command::CastChoice;
 use crate::config::{Config, PlainConfig};
@@ -126,10 +128,11 @@ struct Arguments {
     command: Option<Subcommand>,
 }
 
-/// One job instead of a chat. Options stand before it.
+/// One job instead of a chat. Options stand before it; some may stand behind it as well.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Subcommand {
+    Who(jobs::Who),
     Completions(Completions),
 }
 
@@ -190,6 +193,8 @@ pub(crate) struct Environment {
 pub(crate) enum Asked {
     /// To run.
     Run(Box<Settings>),
+    /// To ask this of the node that is meant, or of one that is started for it.
+    Ask(Box<Settings>, Which, Job),
     /// To print this and exit with 0.
     Print(String),
 }
@@ -232,14 +237,49 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         let version = format!("udpnode {} (protocol {})\n", env!("CARGO_PKG_VERSION"), crate::wire::VERSION);
         return Ok(Asked::Print(version));
     }
-    let command = arguments.command.take();
-    let settings = Settings::check(arguments)?;
-    Ok(match command {
-        None => Asked::Run(Box::new(settings)),
+    let (behind, job) = match arguments.command.take() {
+        None => return Ok(Asked::Run(Box::new(Settings::check(arguments)?))),
         Some(Subcommand::Completions(Completions { shell })) => {
-            Asked::Print(completions::script(shell, &Arguments::get_args_info()))
+            Settings::check(arguments)?;
+            return Ok(Asked::Print(completions::script(shell, &Arguments::get_args_info())));
         }
-    })
+        Some(Subcommand::Who(who)) => who.asked(),
+    };
+    arguments.take_in(behind)?;
+    asked(arguments, job)
+}
+
+/// A job, with the options of both places.
+fn asked(arguments: Arguments, job: Job) -> Result<Asked, UsageError> {
+    let which = Which {
+        name: arguments.name.as_deref().map(|name| named("--name", name)).transpose()?,
+        state_dir: arguments.state_dir.clone(),
+        group: arguments.group,
+        address: arguments.address,
+    };
+    if arguments.plain > 0 {
+        return Err(UsageError::new("--plain has nobody to ask about"));
+    }
+    let settings = Settings::check(arguments)?;
+    let show = if settings.json { Show::Json } else { job.show };
+    Ok(Asked::Ask(Box::new(settings), which, Job { show, ..job }))
+}
+
+impl Arguments {
+    /// The options behind a subcommand, as if they stood before it.
+    fn take_in(&mut self, behind: Behind) -> Result<(), UsageError> {
+        let twice = [
+            ("--wait", self.wait.is_some() && behind.wait.is_some()),
+            ("--state-dir", self.state_dir.is_some() && behind.state_dir.is_some()),
+        ];
+        if let Some((name, _)) = twice.iter().find(|(_, twice)| *twice) {
+            return Err(UsageError::new(format!("option '{name}' is given twice")));
+        }
+        self.json += behind.json;
+        self.wait = self.wait.or(behind.wait);
+        self.state_dir = self.state_dir.take().or(behind.state_dir);
+        Ok(())
+    }
 }
 
 fn help() -> String {

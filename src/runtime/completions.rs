@@ -138,31 +138,38 @@ fn bash(command: &CommandInfoWithArgs) -> String {
 
     put(&mut script, "    case $command in\n    '') ;;");
     for sub in &command.commands {
-        put(
-            &mut script,
-            &format!("    {})\n        {}\n        return ;;", sub.name, bash_value(&operand(&sub.command))),
-        );
+        put(&mut script, &format!("    {})", sub.name));
+        bash_words(&mut script, "        ", &sub.command, &bash_value(&operand(&sub.command)));
+        put(&mut script, "        return ;;");
     }
-    put(&mut script, "    *) return ;;\n    esac\n    case $prev in");
+    put(&mut script, "    *) return ;;\n    esac");
+    let commands: Vec<_> = command.commands.iter().map(|sub| sub.name).collect();
+    bash_words(&mut script, "    ", command, &format!("_udpnode_words -W '{}'", commands.join(" ")));
+    put(&mut script, BASH_FOOT);
+    script
+}
+
+/// What may stand here: the value of the option before it, an option, or else what `other` completes.
+fn bash_words(script: &mut String, indent: &str, command: &CommandInfoWithArgs, other: &str) {
+    let names = |flag: &FlagInfo<'_>| spellings(flag).join("|");
     let mut free = Vec::new();
+    put(script, &format!("{indent}case $prev in"));
     for (flag, name) in valued(command) {
         match value(name) {
             Value::Anything => free.push(names(flag)),
             value => {
-                put(&mut script, &format!("    {})\n        {}\n        return ;;", names(flag), bash_value(&value)));
+                let value = bash_value(&value);
+                put(script, &format!("{indent}{})\n{indent}    {value}\n{indent}    return ;;", names(flag)));
             }
         }
     }
     if !free.is_empty() {
-        put(&mut script, &format!("    {}) return ;;", free.join("|")));
+        put(script, &format!("{indent}{}) return ;;", free.join("|")));
     }
     let options: Vec<_> = command.flags.iter().flat_map(spellings).collect();
-    let commands: Vec<_> = command.commands.iter().map(|sub| sub.name).collect();
-    put(&mut script, "    esac\n    if [[ $cur == -* ]]; then");
-    put(&mut script, &format!("        _udpnode_words -W '{}'", options.join(" ")));
-    put(&mut script, &format!("    else\n        _udpnode_words -W '{}'\n    fi", commands.join(" ")));
-    put(&mut script, BASH_FOOT);
-    script
+    put(script, &format!("{indent}esac\n{indent}if [[ $cur == -* ]]; then"));
+    put(script, &format!("{indent}    _udpnode_words -W '{}'", options.join(" ")));
+    put(script, &format!("{indent}else\n{indent}    {other}\n{indent}fi"));
 }
 
 fn bash_value(value: &Value) -> String {
@@ -202,16 +209,7 @@ fn zsh(command: &CommandInfoWithArgs) -> String {
     let mut script = String::new();
     put(&mut script, ZSH_HEAD);
     for flag in command.flags {
-        let names = spellings(flag);
-        let again = flag.optionality == argh::Optionality::Repeating;
-        let excluded = if again { "'*'".into() } else { format!("'({})'", names.join(" ")) };
-        let braced = if names.len() > 1 { format!("{{{}}}", names.join(",")) } else { names.concat() };
-        let text = zsh_quoted(&flag.description.replace('[', "\\[").replace(']', "\\]"));
-        let behind = match flag.kind {
-            FlagInfoKind::Option { arg_name } => format!(":{}:{}", zsh_label(arg_name), zsh_value(&value(arg_name))),
-            FlagInfoKind::Switch => String::new(),
-        };
-        put(&mut script, &format!("        {excluded}{braced}'[{text}]{behind}' \\"));
+        put(&mut script, &format!("        {} \\", zsh_flag(flag)));
     }
     let describe = |sub: &argh::SubCommandInfo| {
         format!("{}\\:\"{}\"", sub.name, zsh_quoted(&first_clause(sub.command.description)))
@@ -221,12 +219,33 @@ fn zsh(command: &CommandInfoWithArgs) -> String {
     put(&mut script, "        '*::operand:->operand' && return 0");
     put(&mut script, "    [[ $state == operand ]] || return 1\n    case $line[1] in");
     for sub in &command.commands {
-        let label = sub.command.positionals.first().map_or("", |positional| positional.name);
-        let action = zsh_value(&operand(&sub.command));
-        put(&mut script, &format!("    {}) _arguments '1:{}:{action}' ;;", sub.name, zsh_label(label)));
+        put(&mut script, &format!("    {}) _arguments -s -S \\", sub.name));
+        for flag in sub.command.flags {
+            put(&mut script, &format!("        {} \\", zsh_flag(flag)));
+        }
+        let operand = zsh_value(&operand(&sub.command));
+        let label = sub.command.positionals.first().map(|positional| zsh_label(positional.name));
+        put(
+            &mut script,
+            &label.map_or_else(|| "        && return 0 ;;".into(), |label| format!("        '1:{label}:{operand}' ;;")),
+        );
     }
     put(&mut script, ZSH_FOOT);
     script
+}
+
+/// An option, as `_arguments` wants it.
+fn zsh_flag(flag: &FlagInfo<'_>) -> String {
+    let names = spellings(flag);
+    let again = flag.optionality == argh::Optionality::Repeating;
+    let excluded = if again { "'*'".into() } else { format!("'({})'", names.join(" ")) };
+    let braced = if names.len() > 1 { format!("{{{}}}", names.join(",")) } else { names.concat() };
+    let text = zsh_quoted(&flag.description.replace('[', "\\[").replace(']', "\\]"));
+    let behind = match flag.kind {
+        FlagInfoKind::Option { arg_name } => format!(":{}:{}", zsh_label(arg_name), zsh_value(&value(arg_name))),
+        FlagInfoKind::Switch => String::new(),
+    };
+    format!("{excluded}{braced}'[{text}]{behind}'")
 }
 
 fn zsh_value(value: &Value) -> String {
@@ -261,23 +280,32 @@ fn fish(command: &CommandInfoWithArgs) -> String {
     let names: Vec<_> = command.commands.iter().map(|sub| sub.name).collect();
     let before = format!("-n 'not __fish_seen_subcommand_from {}'", names.join(" "));
     for flag in command.flags {
-        let short = letter(flag).map_or_else(String::new, |letter| format!(" -s {letter}"));
-        let behind = match flag.kind {
-            FlagInfoKind::Option { arg_name } => format!(" -x{}", fish_value(&value(arg_name))),
-            FlagInfoKind::Switch => String::new(),
-        };
-        let (long, text) = (flag.long.trim_start_matches('-'), fish_quoted(flag.description));
-        put(&mut script, &format!("complete -c udpnode {before}{short} -l {long}{behind} -d '{text}'"));
+        put(&mut script, &fish_flag(flag, &before));
     }
     for sub in &command.commands {
         let text = fish_quoted(&first_clause(sub.command.description));
         put(&mut script, &format!("complete -c udpnode {before} -a {} -d '{text}'", sub.name));
+        let behind = format!("-n '__fish_seen_subcommand_from {}'", sub.name);
+        for flag in sub.command.flags {
+            put(&mut script, &fish_flag(flag, &behind));
+        }
         let values = fish_value(&operand(&sub.command));
         if !values.is_empty() {
-            put(&mut script, &format!("complete -c udpnode -n '__fish_seen_subcommand_from {}'{values}", sub.name));
+            put(&mut script, &format!("complete -c udpnode {behind}{values}"));
         }
     }
     script
+}
+
+/// An option, where `place` is fulfilled.
+fn fish_flag(flag: &FlagInfo<'_>, place: &str) -> String {
+    let short = letter(flag).map_or_else(String::new, |letter| format!(" -s {letter}"));
+    let behind = match flag.kind {
+        FlagInfoKind::Option { arg_name } => format!(" -x{}", fish_value(&value(arg_name))),
+        FlagInfoKind::Switch => String::new(),
+    };
+    let (long, text) = (flag.long.trim_start_matches('-'), fish_quoted(flag.description));
+    format!("complete -c udpnode {place}{short} -l {long}{behind} -d '{text}'")
 }
 
 fn fish_value(value: &Value) -> String {

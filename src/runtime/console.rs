@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Typed,
     /// Anything else: every line is a message.
     Piped,
+    /// Whatever it is, it is left alone.
+    Nothing,
 }
 
 /// What standard input brings, in its order.
@@ -44,10 +46,10 @@ pub(crate) enum Item {
     Say(Vec<Line>),
     /// A command.
     Typed(Typed),
-    /// What a person should know about a line, such as that it means nothing.
+    /// What a person should know about a line.
     Remark(String),
-    /// Why a line was thrown away.
-    TooLong(String),
+    /// Why a line was thrown away, or a command means nothing.
+    Refused(String),
     /// The screen is to be painted anew.
     Repaint,
     /// The person wants to leave.
@@ -83,14 +85,18 @@ impl Console {
     /// Standard input, with `token` for what epoll tells about it.
     pub(crate) fn open(kind: Kind, commands: bool, plain: bool, registry: &Registry, token: Token) -> Self {
         let fd = io::stdin().as_raw_fd();
-        let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+        let ended = kind == Kind::Nothing;
+        let registered = match ended {
+            true => Ok(()),
+            false => registry.register(&mut SourceFd(&fd), token, Interest::READABLE),
+        };
         Self {
             kind,
             commands,
             plain,
             always: registered.is_err(),
             readable: registered.is_ok(),
-            ended: false,
+            ended,
             lines: Lines::default(),
             editor: Editor::default(),
             chunk: vec![0; READ_MAX],
@@ -224,7 +230,7 @@ impl Console {
     fn on_piece(&mut self, piece: Piece) {
         match piece {
             Piece::TooLong(len) => {
-                self.items.push_back(Item::TooLong(format!("not sent: {}", LineError::TooLong(len))));
+                self.items.push_back(Item::Refused(format!("not sent: {}", LineError::TooLong(len))));
             }
             Piece::Line(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
@@ -261,7 +267,7 @@ fn meaning(typed: Result<Typed, CommandError>) -> Option<Item> {
         Ok(Typed::Nothing) => None,
         Ok(Typed::Say(line)) => Some(Item::Say(vec![line])),
         Ok(typed) => Some(Item::Typed(typed)),
-        Err(why) => Some(Item::Remark(why.to_string())),
+        Err(why) => Some(Item::Refused(why.to_string())),
     }
 }
 
@@ -303,7 +309,7 @@ mod tests {
         match item {
             Item::Say(lines) => format!("say {}", lines.iter().map(Line::as_str).collect::<Vec<_>>().join("|")),
             Item::Typed(typed) => format!("{typed:?}"),
-            Item::Remark(why) | Item::TooLong(why) => format!("remark {why}"),
+            Item::Remark(why) | Item::Refused(why) => format!("remark {why}"),
             other => format!("{other:?}"),
         }
     }

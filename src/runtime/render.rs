@@ -190,27 +190,41 @@ pub(crate) fn greeting(ready: &Ready<'_>) -> String {
 }
 
 /// One JSON object under construction. Its keys keep their order, for people who read along.
-struct Object(String);
+pub(crate) struct Object(String);
 
 impl Object {
-    fn new(event: &str) -> Self {
+    /// An event of this kind.
+    pub(crate) fn new(event: &str) -> Self {
         Self(format!("{{\"event\":\"{event}\""))
     }
 
-    fn raw(mut self, key: &str, value: &str) -> Self {
-        self.0.push_str(&format!(",\"{key}\":{value}"));
+    /// An object inside an event.
+    pub(crate) fn part() -> Self {
+        Self("{".into())
+    }
+
+    /// A value that is JSON already.
+    pub(crate) fn raw(mut self, key: &str, value: &str) -> Self {
+        let comma = if self.0.len() > 1 { "," } else { "" };
+        self.0.push_str(&format!("{comma}\"{key}\":{value}"));
         self
     }
 
-    fn text(self, key: &str, value: &str) -> Self {
+    /// These objects, as an array.
+    pub(crate) fn list(self, key: &str, objects: impl Iterator<Item = Self>) -> Self {
+        let objects: Vec<_> = objects.map(Self::finish).collect();
+        self.raw(key, &format!("[{}]", objects.join(",")))
+    }
+
+    pub(crate) fn text(self, key: &str, value: &str) -> Self {
         self.raw(key, &quoted(value))
     }
 
-    fn number(self, key: &str, value: u64) -> Self {
+    pub(crate) fn number(self, key: &str, value: u64) -> Self {
         self.raw(key, &value.to_string())
     }
 
-    fn flag(self, key: &str, value: bool) -> Self {
+    pub(crate) fn flag(self, key: &str, value: bool) -> Self {
         self.raw(key, if value { "true" } else { "false" })
     }
 
@@ -223,7 +237,7 @@ impl Object {
         object.text("address", &arrival.address.to_string())
     }
 
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.0.push('}');
         self.0
     }

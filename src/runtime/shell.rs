@@ -5,6 +5,8 @@
 //! keyboard. The node's outputs are drained after every input, so nothing queues up inside.
 //! `open` is how it begins, `serve` what sockets and streams bring.
 
+mod clients;
+mod job;
 mod open;
 mod serve;
 
@@ -12,14 +14,17 @@ pub(super) use open::Who;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::{Events, Poll, Token};
 
 use super::Failure;
-use super::answers;
+use super::answers::{self, Answer};
 use super::console::{Console, Item};
+use super::control::{self, Control};
 use super::ending::Ending;
+use super::jobs::Job;
 use super::network::{Changes, Network};
 use super::output::{self, Reader};
 use super::render::View;
@@ -34,12 +39,14 @@ use crate::event::Event;
 use crate::node::{Input, Machine, Output};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
+use clients::Asker;
 
 const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
 const STDIN: Token = Token(2);
 const STDOUT: Token = Token(3);
-const FIRST_STREAM: usize = 8;
+const FIRST_CLIENT: usize = 8;
+const FIRST_STREAM: usize = FIRST_CLIENT + control::TOKENS;
 const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
 
 /// Things taken from standard input per turn.
@@ -73,6 +80,12 @@ pub(super) struct Shell {
     /// Whatever stands in standard input is not read any more.
     input_over: bool,
     ending: Ending,
+    group: SocketAddr,
+    control: Control,
+    /// The client of the control socket that is served just now.
+    asker: Option<Asker>,
+    /// What is to be answered before this ends.
+    job: Option<Job>,
     stay: bool,
     /// Held, and never looked at.
     _lock: Option<Lock>,
@@ -95,6 +108,8 @@ impl Shell {
             self.on_time();
             self.serve();
             self.serve_console();
+            self.serve_job();
+            self.look_after_clients();
             self.look_around();
         }
     }
@@ -122,7 +137,7 @@ impl Shell {
         let wait = if reads || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
-            let times = [Some(self.look_at), self.machine.poll_timeout(), self.ending.by()];
+            let times = [Some(self.look_at), self.machine.poll_timeout(), self.ending.by(), self.job_by()];
             times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
@@ -238,11 +253,9 @@ impl Shell {
             }
             Item::Typed(typed) => self.on_typed(typed),
             Item::Remark(text) => self.teller.warning(&text),
-            Item::TooLong(text) => {
+            Item::Refused(text) => {
                 self.teller.warning(&text);
-                if self.machine.native().is_none() {
-                    self.ending.refuse();
-                }
+                self.refuse();
             }
             Item::Repaint => self.teller.clear(),
             Item::Leave => self.leave(None),
@@ -256,32 +269,45 @@ impl Shell {
     }
 
     fn on_typed(&mut self, typed: Typed) {
-        let answer = match typed {
-            Typed::Nothing => return,
-            Typed::Command(Command::Quit) if self.console.is_piped() => return self.end_of_input(),
-            Typed::Command(Command::Quit) => return self.leave(None),
-            Typed::Command(command) => return self.handle(Input::Command(command)),
-            Typed::Say(line) => return self.on_item(Item::Say(vec![line])),
+        if let Some(answer) = self.answer(&typed) {
+            return self.teller.answer(&answer);
+        }
+        match typed {
+            Typed::Command(Command::Quit) if self.console.is_piped() => self.end_of_input(),
+            Typed::Command(Command::Quit) => self.leave(None),
+            Typed::Command(Command::Nick(nick)) => {
+                self.handle(Input::Command(Command::Nick(nick)));
+                self.listen_for_clients();
+            }
+            Typed::Command(command) => self.handle(Input::Command(command)),
+            Typed::Say(line) => self.on_item(Item::Say(vec![line])),
             Typed::Tell { to, text } => {
                 self.line_waits = false;
-                return self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
+                self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
             }
-            Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => self.answer(&typed),
-        };
-        self.teller.notice(&answer);
+            Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
+        }
     }
 
-    /// What a question is answered; in plain mode nobody asks.
-    fn answer(&self, typed: &Typed) -> String {
-        let Some(node) = self.machine.native() else { return String::new() };
-        match typed {
+    /// What a question is answered, if it is one. In plain mode nobody asks.
+    fn answer(&self, typed: &Typed) -> Option<Answer> {
+        let node = self.machine.native()?;
+        Some(match typed {
             Typed::Who => answers::who(node.peers().collect(), |id| self.sockets.name(id).to_owned()),
             Typed::Stats => {
                 let unsent = ("unsent", self.sockets.unsent());
-                answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
+                Answer::remark(answers::stats(node.stats().iter().chain(std::iter::once(unsent))))
             }
-            Typed::ShowCast => answers::cast(node.cast()),
-            _ => answers::help(),
+            Typed::ShowCast => Answer::remark(answers::cast(node.cast())),
+            Typed::Help => Answer::remark(answers::help()),
+            Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Command(_) => return None,
+        })
+    }
+
+    /// A line was not sent. Who types sees that and tries again; a script sees the exit status.
+    fn refuse(&mut self) {
+        if self.console.is_piped() || self.machine.native().is_none() {
+            self.ending.refuse();
         }
     }
 
@@ -327,6 +353,10 @@ impl Shell {
 
     fn on_told(&mut self, event: &Event) {
         self.ending.on_event(event);
+        let for_client = self.tell_clients(event);
+        if matches!(event, Event::Refused(_)) && !for_client {
+            self.refuse();
+        }
         let own = self.machine.label();
         let segment = |id| self.sockets.name(id).to_owned();
         self.teller.event(event, &own, View { now: wall(), segment: &segment });
@@ -341,7 +371,7 @@ impl Shell {
         }
         self.look_at = now + LOOK_EVERY;
         // Whoever could not be accepted before may be now.
-        self.ready.extend(self.streams.listeners());
+        self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
         self.change(changes);
         // Trouble with a segment that is gone is no news any more.

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) ephemeral: bool,
     /// What the person should know about it.
     pub(crate) warning: Option<String>,
+    /// Where it is kept, if anywhere.
+    pub(crate) dir: Option<PathBuf>,
     /// To be held as long as the node runs; `None` where there is nothing to hold.
     pub(crate) lock: Option<Lock>,
 }
@@ -111,7 +113,7 @@ pub(crate) fn open(dir: &Path) -> Result<State, StateError> {
 /// # Errors
 /// [`StateError::Random`].
 pub(crate) fn nowhere(warning: Option<String>) -> Result<State, StateError> {
-    Ok(State { secret: random()?, boot: 1, ephemeral: true, warning, lock: None })
+    Ok(State { secret: random()?, boot: 1, ephemeral: true, warning, dir: None, lock: None })
 }
 
 /// 32 bytes that nobody can guess.
@@ -133,7 +135,7 @@ fn try_open(dir: &Path) -> Result<State, Unusable> {
     let lock = lock(&dir.join("lock"))?;
     let (secret, fresh) = key(dir)?;
     let (boot, warning) = next_boot(dir, fresh).map_err(at(&dir.join("boot")))?;
-    Ok(State { secret, boot, ephemeral: false, warning, lock: Some(lock) })
+    Ok(State { secret, boot, ephemeral: false, warning, dir: Some(dir.to_owned()), lock: Some(lock) })
 }
 
 fn lock(path: &Path) -> Result<Lock, Unusable> {

@@ -3,6 +3,7 @@
 //! Events, notices and warnings come in; what comes out waits in the queue of standard output,
 //! except that warnings in text form go to standard error.
 
+use super::answers::Answer;
 use super::output::{self, Output};
 use super::render::{self, Ready, View};
 use super::terminal;
@@ -19,6 +20,8 @@ pub(crate) enum Form {
     Json,
     /// Lines above a prompt.
     Prompt,
+    /// Nothing but warnings, on standard error: somebody wants an answer and not the conversation.
+    Quiet,
 }
 
 /// Tells what happens.
@@ -43,7 +46,7 @@ impl Teller {
     /// That everything is open.
     pub(crate) fn ready(&mut self, ready: &Ready<'_>) {
         match self.form {
-            Form::Text => {}
+            Form::Text | Form::Quiet => {}
             Form::Json => self.line(&render::json_ready(ready)),
             Form::Prompt => self.line(&render::greeting(ready)),
         }
@@ -53,6 +56,7 @@ impl Teller {
     pub(crate) fn event(&mut self, event: &Event, own: &str, view: View<'_>) {
         match (event, self.form) {
             (Event::Warning(text) | Event::Refused(text), _) => self.warning(text),
+            (_, Form::Quiet) => {}
             (_, Form::Json) => {
                 if let Some(line) = render::json(event, view) {
                     self.line(&line);
@@ -75,13 +79,21 @@ impl Teller {
     pub(crate) fn warning(&mut self, text: &str) {
         let clean = Line::from_peer(text);
         match self.form {
-            Form::Text => output::complain(clean.as_str()),
+            Form::Text | Form::Quiet => output::complain(clean.as_str()),
             Form::Json => self.line(&render::json_remark("warning", clean.as_str())),
             Form::Prompt => self.line(&format!("udpnode: {clean}")),
         }
     }
 
-    /// An answer, of one line or several.
+    /// What a question was answered.
+    pub(crate) fn answer(&mut self, answer: &Answer) {
+        match self.form {
+            Form::Json => self.line(&answer.json),
+            _ => self.notice(&answer.text),
+        }
+    }
+
+    /// A remark, of one line or several.
     pub(crate) fn notice(&mut self, text: &str) {
         if self.form == Form::Json {
             return self.line(&render::json_remark("notice", text));
@@ -93,6 +105,7 @@ impl Teller {
 
     fn line(&mut self, line: &str) {
         match self.form {
+            Form::Quiet => {}
             Form::Text if self.output.terminal() => self.output.push(&format!("{}\n", expand_tabs(line))),
             Form::Text | Form::Json => self.output.push(&format!("{line}\n")),
             Form::Prompt => {

@@ -52,10 +52,9 @@ fn slashes_are_text() {
 
 #[test]
 fn with_commands_lines_may_be_commands() {
-    let (texts, ann) = heard(b"/who\n//x\n/nonsense\nhelp\n", &["--commands", "--json"]);
+    let (texts, ann) = heard(b"/who\n//x\nhelp\n", &["--commands", "--json"]);
     assert_eq!(texts, ["/x", "help"]);
-    let told = String::from_utf8_lossy(&ann.output()).into_owned() + &ann.errors();
-    assert!(told.contains("/nonsense"), "an unknown command says so{}", ann.story());
+    assert_eq!(ann.events("who").len(), 1, "{}", ann.story());
 }
 
 #[test]
@@ -84,8 +83,7 @@ fn a_longer_message_is_refused_and_the_rest_goes_on() {
     let net = Net::new();
     let mut bob = net.listener("bob", 3);
     let mut ann = net.node("ann", 2).feed(format!("one\n{}\ntwo\n", "x".repeat(65_537)).as_bytes());
-    let code = ann.exit();
-    assert!(matches!(code, 0 | 1), "{code}{}", ann.story());
+    ann.exits(1);
     assert!(ann.errors().contains("65536"), "{}", ann.errors());
     bob.event_where("left", |v| v["peer"] == "ann");
     assert_eq!(bob.texts(), ["one", "two"]);
@@ -148,4 +146,36 @@ fn lines_wait_for_a_peer_that_comes_later() {
     let mut bob = net.listener("bob", 3);
     bob.message("early");
     ann.exits(0);
+}
+
+#[test]
+fn what_was_not_sent_makes_status_1_and_the_rest_goes_on() {
+    let long = "x".repeat(70_000);
+    for (line, why) in [
+        ("/tell nosuch hi", "nobody here is called"),
+        ("/tell bob", "usage"),
+        ("/nonsense", "unknown command"),
+        (long.as_str(), "65536"),
+    ] {
+        let net = Net::new();
+        let mut bob = net.listener("bob", 3);
+        let mut ann = net.node("ann", 2).args(&["--commands"]).feed(format!("one\n{line}\ntwo\n").as_bytes());
+        ann.exits(1);
+        assert!(ann.errors().contains(why), "{why}{}", ann.story());
+        bob.event_where("left", |v| v["peer"] == "ann");
+        assert_eq!(bob.texts(), ["one", "two"]);
+    }
+}
+
+#[test]
+fn a_name_that_two_bear_is_told_to_nobody_and_makes_status_1() {
+    let net = Net::new();
+    let mut bobs: Vec<_> = [3, 4].map(|host| net.listener("bob", host)).into();
+    let mut ann = net.node("ann", 2).args(&["--commands"]).feed(b"one\n/tell bob hi\n");
+    ann.exits(1);
+    assert!(ann.errors().contains("say which"), "{}", ann.story());
+    for bob in &mut bobs {
+        bob.event_where("left", |v| v["peer"] == "ann");
+        assert_eq!(bob.texts(), ["one"]);
+    }
 }

@@ -3,6 +3,7 @@
 //! Runs anywhere; needs no privileges. Each test has its own addresses and its own group.
 
 mod chat;
+mod control;
 mod direct;
 mod driver;
 mod exit;

@@ -24,11 +24,14 @@ is "bash: --cast=b" "$(in_bash --cast = b)" "broadcast"
 is "bash: --cast=" "$(in_bash --cast =)" "$CASTS"
 is "bash: -i l" "$(in_bash -i lo)" "lo"
 is "bash: --name takes anything" "$(in_bash --name '')" ""
-is "bash: the subcommand" "$(in_bash -n completions '')" "completions"
+is "bash: the subcommands" "$(in_bash -n completions '')" "completions who"
 is "bash: its shells" "$(in_bash --name=x completions '')" "bash fish zsh"
 is "bash: no options behind it" "$(in_bash completions --ca)" ""
+is "bash: those of a subcommand" "$(in_bash --json who --)" "--help --json --state-dir --wait"
+is "bash: and nothing else" "$(in_bash who '')" ""
 mkdir -p "$T/here/sub"
 is "bash: directories" "$(cd "$T/here" && in_bash --state-dir s)" "sub"
+is "bash: directories behind a subcommand" "$(cd "$T/here" && in_bash who --state-dir s)" "sub"
 is "bash: every option" "$(in_bash - | tr ' ' '\n' | grep -c '^--')" "$("$UDPNODE" --help | grep -cE '^  (-., )?--')"
 
 COMPLETION=/usr/share/bash-completion/bash_completion
@@ -43,7 +46,8 @@ is "fish: --ca" "$(in_fish 'udpnode --ca')" "--cast"
 is "fish: --cast" "$(in_fish 'udpnode --cast ')" "$CASTS"
 is "fish: --cast=mu" "$(in_fish 'udpnode --cast=mu')" "--cast=multicast"
 check "fish: -i knows lo" grep -qw lo <<<"$(in_fish 'udpnode -i ')"
-is "fish: the subcommand" "$(in_fish 'udpnode -n ann ')" "completions"
+is "fish: the subcommands" "$(in_fish 'udpnode -n ann ')" "completions who"
+is "fish: options of a subcommand" "$(in_fish 'udpnode who --')" "--help --json --state-dir --wait"
 is "fish: its shells" "$(in_fish 'udpnode completions ')" "bash fish zsh"
 is "fish: directories" "$(cd "$T/here" && in_fish 'udpnode --state-dir s')" "sub/"
 
@@ -76,6 +80,7 @@ check "zsh: --cast mu" in_zsh 'udpnode --json --cast mu' 'multicast '
 check "zsh: -i" in_zsh 'udpnode -i l' 'lo'
 check "zsh: the subcommand" in_zsh 'udpnode -n ann comp' 'completions '
 check "zsh: its shells" in_zsh 'udpnode completions z' 'zsh '
+check "zsh: options of a subcommand" in_zsh 'udpnode who --st' '--state-dir '
 check "zsh: directories" in_zsh 'udpnode --state-dir s' 'sub/'
 
 "$UDPNODE" completions tcsh >"$T/out" 2>"$T/err"

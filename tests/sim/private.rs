@@ -70,7 +70,7 @@ fn a_direct_message_waits_for_a_peer_that_is_away() {
 fn a_private_line_to_nobody_is_refused_aloud() {
     let mut world = two(false, Faults::NONE);
     tell(&mut world, 0, "n7", "hello?");
-    assert_eq!(count(&world, 0, |event| matches!(event, Event::Warning(_))), 1);
+    assert_eq!(count(&world, 0, |event| matches!(event, Event::Refused(_))), 1);
     assert_eq!(count(&world, 0, |event| matches!(event, Event::Told { .. })), 0);
 }
 

@@ -3,22 +3,27 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mio::Poll;
+use nix::unistd::geteuid;
 
-use super::{FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
+use super::{FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
 use crate::config::{Config, PlainConfig};
 use crate::crypto::Identity;
+use crate::event::PeerName;
 use crate::node::{Machine, Node, PlainNode, SegmentChange};
 use crate::runtime::Failure;
 use crate::runtime::cli::Settings;
 use crate::runtime::console::{Console, Kind};
+use crate::runtime::control::{self, Control};
 use crate::runtime::ending::Ending;
 use crate::runtime::interfaces::Wanted;
+use crate::runtime::jobs::Job;
 use crate::runtime::network::{Changes, Network};
 use crate::runtime::output::Output as Stdout;
-use crate::runtime::render::Ready;
+use crate::runtime::render::{self, Ready};
 use crate::runtime::signals::Signals;
 use crate::runtime::sockets::{Group, Sockets};
 use crate::runtime::state::{Lock, State};
@@ -40,10 +45,12 @@ const DATAGRAM_MAX: usize = 65_536;
 
 impl Shell {
     /// Opens everything and tells that it is open.
-    pub(in crate::runtime) fn open(settings: Settings, who: Who) -> Result<Self, Failure> {
+    ///
+    /// With a job it reads nothing and tells nothing: it answers that, and ends.
+    pub(in crate::runtime) fn open(settings: Settings, who: Who, job: Option<Job>) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(Failure::Poll)?;
         let registry = poll.registry();
-        let (form, kind) = form(settings.json);
+        let (form, kind) = if job.is_some() { (Form::Quiet, Kind::Nothing) } else { form(settings.json) };
         let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
         let group = Group { address: settings.group, ttl: settings.ttl };
         let (mut sockets, mut streams) = (Sockets::new(group, FIRST_SOCKET), Streams::new(FIRST_STREAM));
@@ -57,7 +64,8 @@ impl Shell {
             terminal::enter().map_err(Failure::Terminal)?;
         }
         let is_plain = matches!(who, Who::Plain(_));
-        let Born { machine, warning, lock, stay, wait, plain_name } = who.wake(streams.listens());
+        let Born { machine, warning, dir, lock, stay, wait, plain_name } = who.wake(streams.listens());
+        let name = control::Name::new(geteuid().as_raw(), std::process::id(), dir.as_deref(), "");
         let mut shell = Self {
             console: Console::open(kind, settings.commands, is_plain, registry, STDIN),
             teller: Teller::new(form, Stdout::open(registry, STDOUT)),
@@ -78,21 +86,37 @@ impl Shell {
             opened: false,
             input_over: false,
             ending: Ending::default(),
+            control: Control::new(FIRST_CLIENT, name),
+            asker: None,
+            job,
             _lock: lock,
+            group: group.address,
             poll,
         };
-        shell.greet(&plain_name, group.address);
+        shell.greet(&plain_name);
+        shell.listen_for_clients();
         warning.iter().for_each(|text| shell.teller.warning(text));
         shell.change(changes);
         Ok(shell)
     }
 
-    fn greet(&mut self, plain_name: &str, group: SocketAddr) {
+    fn greet(&mut self, plain_name: &str) {
+        let (label, name, addresses) = self.standing();
+        let own = name.as_ref().map(|(name, boot)| (name, *boot));
+        self.teller.ready(&Ready { label: &label, own, plain_name, addresses, group: self.group });
+    }
+
+    /// Who we are and where, as a client of the control socket is told it first.
+    pub(super) fn ready_event(&self) -> String {
+        let (label, name, addresses) = self.standing();
+        let own = name.as_ref().map(|(name, boot)| (name, *boot));
+        render::json_ready(&Ready { label: &label, own, plain_name: "", addresses, group: self.group })
+    }
+
+    fn standing(&self) -> (String, Option<(PeerName, u64)>, Vec<SocketAddr>) {
         let addresses = self.network.segments().map(|segment| segment.address).collect();
         let name = self.machine.native().map(|node| (node.name(), node.identity().boot()));
-        let own = name.as_ref().map(|(name, boot)| (name, *boot));
-        let label = self.machine.label();
-        self.teller.ready(&Ready { label: &label, own, plain_name, addresses, group });
+        (self.machine.label(), name, addresses)
     }
 }
 
@@ -100,6 +124,7 @@ impl Shell {
 struct Born {
     machine: Machine,
     warning: Option<String>,
+    dir: Option<PathBuf>,
     lock: Option<Lock>,
     stay: bool,
     wait: Duration,
@@ -115,14 +140,14 @@ impl Who {
                 let config = Config { listens, ..*config };
                 let identity = Identity::new(&state.secret, state.boot);
                 let machine = Machine::Native(Box::new(Node::new(identity, config, seed, Time::ZERO)));
-                let (warning, lock) = (state.warning, state.lock);
-                Born { machine, warning, lock, stay, wait, plain_name: String::new() }
+                let (warning, dir, lock) = (state.warning, state.dir, state.lock);
+                Born { machine, warning, dir, lock, stay, wait, plain_name: String::new() }
             }
             Self::Plain(config) => {
                 let stay = config.stay;
                 let plain_name = config.name.as_ref().map_or_else(String::new, ToString::to_string);
                 let machine = Machine::Plain(Box::new(PlainNode::new(config, Time::ZERO)));
-                Born { machine, warning: None, lock: None, stay, wait: Duration::ZERO, plain_name }
+                Born { machine, warning: None, dir: None, lock: None, stay, wait: Duration::ZERO, plain_name }
             }
         }
     }

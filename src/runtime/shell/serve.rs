@@ -6,6 +6,7 @@ use mio::Token;
 use super::Shell;
 use crate::address::{SegmentId, StreamId};
 use crate::node::{Input, SegmentChange, StreamAct, StreamInput};
+use crate::runtime::control;
 use crate::runtime::streams::{Accepted, Ready, Step};
 
 /// Datagrams served per socket and turn.
@@ -27,10 +28,12 @@ impl Shell {
         }
         let tokens: Vec<Token> = self.ready.iter().copied().collect();
         for token in tokens {
-            let is_done = match self.streams.of(token) {
-                Some(Ready::Listener(id)) => !(0..ACCEPTS_MAX).all(|_| self.accept(id)),
-                Some(Ready::Stream(stream)) => !(0..READS_MAX).all(|_| self.serve_stream(stream)),
-                None => !(0..DATAGRAMS_MAX).all(|_| self.serve_socket(token)),
+            let is_done = match (self.control.of(token), self.streams.of(token)) {
+                (Some(control::Ready::Listener), _) => !(0..ACCEPTS_MAX).all(|_| self.accept_client()),
+                (Some(control::Ready::Client(slot)), _) => !self.serve_client(slot),
+                (None, Some(Ready::Listener(id))) => !(0..ACCEPTS_MAX).all(|_| self.accept(id)),
+                (None, Some(Ready::Stream(stream))) => !(0..READS_MAX).all(|_| self.serve_stream(stream)),
+                (None, None) => !(0..DATAGRAMS_MAX).all(|_| self.serve_socket(token)),
             };
             if is_done {
                 self.ready.remove(&token);
