@@ -109,6 +109,81 @@ impl Cast {
     }
 }
 
+/// How far what leaves a segment may go: TTLs, for IPv6 hop limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttls {
+    /// Of multicasts.
+    pub group: u8,
+    /// Of everything else: what the system gives.
+    pub other: u8,
+}
+
+impl Ttls {
+    /// That of one cast.
+    #[must_use]
+    pub const fn of(self, cast: Cast) -> u8 {
+        match cast {
+            Cast::Multicast => self.group,
+            Cast::Unicast | Cast::Broadcast => self.other,
+        }
+    }
+}
+
+impl Default for Ttls {
+    fn default() -> Self {
+        Self { group: 2, other: 64 }
+    }
+}
+
+/// Why entries were sent, as their sender says. Not signed: fit to be shown, not to be relied on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Errand {
+    /// They were said just now.
+    #[default]
+    Said,
+    /// Said before, and sent again because not everybody has confirmed them.
+    Repeat,
+    /// Somebody asked for them.
+    Repair,
+    /// Somebody else said them, in another network.
+    Relay,
+}
+
+impl Errand {
+    /// As it stands on the wire.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Said => 0,
+            Self::Repeat => 1,
+            Self::Repair => 2,
+            Self::Relay => 3,
+        }
+    }
+
+    /// From the wire; what is not known counts as said.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Repeat,
+            2 => Self::Repair,
+            3 => Self::Relay,
+            _ => Self::Said,
+        }
+    }
+}
+
+impl fmt::Display for Errand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Said => "said",
+            Self::Repeat => "repeat",
+            Self::Repair => "repair",
+            Self::Relay => "relay",
+        })
+    }
+}
+
 impl fmt::Display for Cast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -132,6 +207,8 @@ pub struct Segment {
     pub prefix_len: u8,
     /// Whether entries are passed on to it from other segments. Not over a tunnel, unless asked for.
     pub relays: bool,
+    /// How far what is sent here may go.
+    pub ttls: Ttls,
     /// Where broadcasts go, if the segment has them.
     pub broadcast: Option<SocketAddr>,
     /// Where multicasts go, if the segment carries them.
@@ -193,6 +270,7 @@ mod tests {
             address: "10.0.0.3:5003".parse().expect("an address"),
             prefix_len,
             relays: true,
+            ttls: Ttls::default(),
             broadcast: None,
             group: None,
         };

@@ -76,6 +76,8 @@ pub struct Config {
     pub trickle_min: Duration,
     /// Longest Trickle interval: a healed partition is noticed within it, and it costs the quiet group two casts.
     pub trickle_max: Duration,
+    /// Where frontiers stay different, they are told again after pauses that double from `trickle_min` to this.
+    pub frontier_max: Duration,
     /// Trickle redundancy constant: this many equal hashes heard silence our own.
     pub trickle_k: u32,
     /// Repairs a second and node, in bytes. Chat must not drown in repairs.
@@ -140,6 +142,7 @@ impl Config {
             confirm_burst: 16,
             trickle_min: ms(100),
             trickle_max: ms(800),
+            frontier_max: ms(3200),
             trickle_k: 2,
             repair_rate: 2_000_000,
             repair_burst: 128 * 1024,

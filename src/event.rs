@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use crate::address::{Cast, SegmentId};
+use crate::address::{Cast, Errand, SegmentId};
 use crate::id::PeerId;
 use crate::text::{Line, Nick};
 use crate::time::WallTime;
@@ -38,6 +38,10 @@ pub struct Arrival {
     pub cast: Cast,
     /// From which address.
     pub address: SocketAddr,
+    /// What was left of its TTL, or hop limit, where the system tells.
+    pub ttl: Option<u8>,
+    /// What it came for, as its sender says.
+    pub errand: Errand,
 }
 
 /// A message that somebody else said to the group.

@@ -11,6 +11,8 @@ mod bounds;
 mod check;
 #[path = "sim/figures.rs"]
 mod figures;
+#[path = "sim/liars.rs"]
+mod liars;
 #[path = "sim/long.rs"]
 mod long;
 #[path = "sim/net.rs"]

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Context, Node, Standing, context, standing};
-use crate::address::{Cast, SegmentId};
 use crate::crypto::peer_id;
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
@@ -18,19 +17,19 @@ use crate::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, Signed, Wire
 const VERSIONS_TOLD_MAX: usize = 64;
 
 impl Node {
-    pub(super) fn on_datagram(&mut self, segment: SegmentId, cast: Cast, from: SocketAddr, bytes: &[u8]) {
+    pub(super) fn on_datagram(&mut self, mut arrival: Arrival, bytes: &[u8]) {
         self.stats.heard += 1;
         self.stats.heard_bytes += bytes.len() as u64;
         let datagram = match Datagram::parse(bytes) {
             Ok(datagram) => datagram,
-            Err(WireError::Plain) => return self.on_plain(Arrival { segment, cast, address: from }, bytes),
-            Err(why) => return self.on_unreadable(why, from),
+            Err(WireError::Plain) => return self.on_plain(arrival, bytes),
+            Err(why) => return self.on_unreadable(why, arrival.address),
         };
         if datagram.header.group_tag != self.group_tag {
             self.stats.other_group += 1;
             return;
         }
-        let arrival = Arrival { segment, cast, address: from };
+        arrival.errand = datagram.errand();
         match &datagram.signed {
             Some(signed) => self.on_signed(&datagram, signed, arrival),
             None => self.on_entries(&datagram, arrival),
@@ -73,6 +72,7 @@ impl Node {
             segment: arrival.segment,
             cast: arrival.cast,
             address: arrival.address,
+            ttl: arrival.ttl,
         };
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
@@ -101,7 +101,7 @@ impl Node {
                 self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
             }
             (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_), Admission::Stranger) => {
-                self.ask_stranger(arrival);
+                self.ask_stranger(arrival, signed.bytes.len());
             }
             _ => {}
         }
@@ -112,6 +112,10 @@ impl Node {
         self.settle();
         if !self.membership.is_online(origin.id) {
             return;
+        }
+        if let Some(until) = self.membership.holds_until(origin.id, hello, self.now) {
+            let from = (origin.segment, origin.address);
+            self.matrix.on_hello(origin.id, from, hello, (self.now, until), self.config.peers_max);
         }
         let me = wire_id(self.identity.id());
         let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
@@ -127,8 +131,8 @@ impl Node {
         self.relay.on_news(entry.log, entry.seq, Arc::clone(&entry.raw), heard, &mut context!(self));
     }
 
-    fn ask_stranger(&mut self, arrival: Arrival) {
-        self.membership.on_stranger(arrival.segment, arrival.address, standing!(self), &mut context!(self));
+    fn ask_stranger(&mut self, arrival: Arrival, len: usize) {
+        self.membership.on_stranger(arrival.segment, arrival.address, len, standing!(self), &mut context!(self));
     }
 
     fn on_entries(&mut self, datagram: &Datagram<'_>, arrival: Arrival) {
@@ -172,8 +176,8 @@ impl Node {
         }
         // A peer that passes on what somebody says whom we cannot hear need not be asked who it is.
         let passed_on = || self.membership.online().any(|(_, peer)| peer.last_address() == arrival.address);
-        if author != self.identity.id() && self.membership.peer(author).is_none() && !passed_on() {
-            self.ask_stranger(arrival);
+        if wants == Wants::New && self.membership.peer(author).is_none() && !passed_on() {
+            self.ask_stranger(arrival, raw.len());
         }
     }
 }

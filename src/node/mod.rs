@@ -20,6 +20,7 @@ mod machine;
 mod news;
 mod outbound;
 mod plain;
+mod reach;
 mod streams;
 mod tell;
 #[cfg(test)]
@@ -29,13 +30,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::address::{Cast, Segment, SegmentId, StreamId};
+use crate::address::{Cast, Errand, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, Verifier, open_group_tag, verify};
-use crate::event::{Event, Outcome, PeerName};
+use crate::event::{Arrival, Event, Outcome, PeerName};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
+use crate::protocol::matrix::Matrix;
 use crate::protocol::membership::{Membership, Presence};
 use crate::protocol::relay::Relay;
 use crate::protocol::session::{Session, View};
@@ -53,6 +55,7 @@ use tell::PlainGate;
 
 pub use machine::Machine;
 pub use plain::PlainNode;
+pub use reach::{By, Cell, Grid, Known, Link, Reach, ReachNode, ReachPlace};
 pub use streams::{StreamAct, StreamInput};
 
 /// What can happen to a node.
@@ -66,6 +69,8 @@ pub enum Input<'a> {
         cast: Cast,
         /// From which address.
         from: SocketAddr,
+        /// What was left of its TTL, or hop limit, where the system tells.
+        ttl: Option<u8>,
         /// Its bytes, any number of them.
         bytes: &'a [u8],
     },
@@ -150,6 +155,7 @@ pub struct Node {
     membership: Membership,
     logs: Logs,
     directs: Directs,
+    matrix: Matrix,
     relay: Relay,
     streams: Streams,
     session: Session,
@@ -186,7 +192,8 @@ macro_rules! context {
 macro_rules! standing {
     ($node:expr) => {{
         let hash = $node.logs.told_hash();
-        Standing { head: $node.logs.head(), hash, bases: $node.logs.bases() }
+        let (bases, streams) = ($node.logs.bases(), $node.streams.peers());
+        Standing { head: $node.logs.head(), hash, bases, streams }
     }};
 }
 
@@ -217,6 +224,7 @@ impl Node {
             session: Session::new(now, &config),
             logs,
             directs: Directs::default(),
+            matrix: Matrix::default(),
             relay: Relay::default(),
             streams: Streams::default(),
             rng,
@@ -254,7 +262,9 @@ impl Node {
             return;
         }
         match input {
-            Input::Datagram { segment, cast, from, bytes } => self.on_datagram(segment, cast, from, bytes),
+            Input::Datagram { segment, cast, from, ttl, bytes } => {
+                self.on_datagram(Arrival { segment, cast, address: from, ttl, errand: Errand::Said }, bytes);
+            }
             Input::Segment(change) => self.on_segment(change),
             Input::Stream { stream, what } => self.on_stream(stream, what),
             Input::Reader { ready } => {
@@ -323,7 +333,7 @@ impl Node {
                 online: peer.presence == Presence::Online,
                 joined: self.now.since(peer.joined_at),
                 heard: self.now.since(peer.heard_at),
-                hears: path.and_then(|path| path.hears_us()),
+                hears: path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts),
             }
         })
     }
@@ -365,7 +375,10 @@ impl Node {
     fn on_segment(&mut self, change: SegmentChange) {
         match change {
             SegmentChange::Up(segment) => self.membership.on_segment_up(segment, &context!(self)),
-            SegmentChange::Down(id) => self.membership.on_segment_down(id),
+            SegmentChange::Down(id) => {
+                self.membership.on_segment_down(id);
+                self.matrix.on_segment_down(id);
+            }
         }
         self.logs.set_apart(!self.config.relay && self.membership.segments().count() > 1);
     }

@@ -60,7 +60,7 @@ impl Node {
             self.tell_of_relay();
         }
         self.outbound.targets = targets;
-        if !matches!(post.message, Message::Entries(_)) {
+        if !matches!(post.message, Message::Entries(..)) {
             self.outbound.counter += 1;
         }
         let (key, boot) = (*self.identity.public(), self.identity.boot());
@@ -137,7 +137,8 @@ impl Node {
         for (_, peer) in self.membership.online() {
             nobody_known = false;
             let Some((segment, address)) = peer.best_path() else { continue };
-            let hears = peer.paths.get(&segment).and_then(|path| path.hears_us());
+            let path = peer.paths.get(&segment);
+            let hears = path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts);
             listeners.entry(segment).or_default().push(Listener { address, hears });
         }
         let mut targets = Vec::new();

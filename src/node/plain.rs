@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 
 use super::tell::{PLAIN_MAX, without_line_end};
 use super::{Input, Output, SegmentChange};
-use crate::address::{Cast, Segment, SegmentId, towards};
+use crate::address::{Cast, Errand, Segment, SegmentId, towards};
 use crate::command::{CastChoice, Command};
 use crate::config::PlainConfig;
 use crate::event::{Arrival, Event, Outcome};
@@ -86,8 +86,8 @@ impl PlainNode {
             return;
         }
         match input {
-            Input::Datagram { segment, cast, from, bytes } => {
-                self.on_datagram(Arrival { segment, cast, address: from }, bytes);
+            Input::Datagram { segment, cast, from, ttl, bytes } => {
+                self.on_datagram(Arrival { segment, cast, address: from, ttl, errand: Errand::Said }, bytes);
             }
             Input::Segment(SegmentChange::Up(segment)) => {
                 // Those that are told of together are greeted together.
@@ -306,6 +306,7 @@ mod tests {
             broadcast: Some(at("255:5255")),
             group: Some("224.1.1.1:5007".parse().expect("an address")),
             relays: true,
+            ttls: crate::address::Ttls::default(),
         }
     }
 
@@ -347,7 +348,10 @@ mod tests {
 
     fn hear(node: &mut PlainNode, from: &str, bytes: &[u8]) {
         let from = from.parse().expect("an address");
-        node.handle_input(at(9), Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, bytes });
+        node.handle_input(
+            at(9),
+            Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: None, bytes },
+        );
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! proves nobody alive and its address means nothing. Streams are few, and whoever says nothing,
 //! or nothing of ours, is soon gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Context, Node, Output, context};
-use crate::address::{Cast, StreamId};
+use crate::address::{Cast, Errand, StreamId};
 use crate::crypto::peer_id;
 use crate::event::Arrival;
 use crate::id::PeerId;
@@ -79,6 +79,8 @@ struct Link {
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     links: BTreeMap<StreamId, Link>,
+    /// Those who proved to be at the other end of one.
+    peers: BTreeSet<PeerId>,
     opened: u64,
     avoid: BTreeMap<PeerId, Time>,
     acts: std::collections::VecDeque<(StreamId, StreamAct, Vec<u8>)>,
@@ -111,6 +113,16 @@ impl Link {
 impl Streams {
     pub(super) fn is_empty(&self) -> bool {
         self.acts.is_empty()
+    }
+
+    /// Those to whom a stream is open, as they proved.
+    pub(super) const fn peers(&self) -> &BTreeSet<PeerId> {
+        &self.peers
+    }
+
+    fn recount(&mut self) {
+        let proven = self.links.values().filter(|link| link.heard_at.is_some());
+        self.peers = proven.filter_map(|link| link.peer).collect();
     }
 
     pub(super) const fn wake_at(&self) -> Option<Time> {
@@ -202,6 +214,7 @@ impl Streams {
     /// The other side is gone: a peer whom we could not reach so is avoided for a while.
     fn on_closed(&mut self, stream: StreamId, now: Time) {
         let Some(link) = self.links.remove(&stream) else { return };
+        self.recount();
         if let Some(peer) = link.peer.filter(|_| link.opened_by_us && link.heard_at.is_none()) {
             self.avoid.insert(peer, now + AVOID_FOR);
         }
@@ -210,6 +223,7 @@ impl Streams {
     fn close(&mut self, stream: StreamId, stats: &mut Stats) {
         stats.streams_refused += 1;
         self.links.remove(&stream);
+        self.recount();
         self.acts.push_back((stream, StreamAct::Close, Vec::new()));
     }
 
@@ -221,6 +235,7 @@ impl Streams {
             self.acts.push_back((stream, StreamAct::Close, Vec::new()));
         }
         self.avoid.remove(&peer);
+        self.peers.remove(&peer);
     }
 
     /// Closes what was silent for too long.
@@ -284,10 +299,11 @@ impl Node {
             (link.heard_at, link.used_at, link.peer) = (Some(self.now), self.now, Some(from));
             link.unanswered_since = None;
         }
+        self.streams.peers.insert(from);
         match message {
             Message::Direct(frame) => {
                 let Some(segment) = self.membership.segment_towards(address.ip()) else { return true };
-                let arrival = Arrival { segment, cast: Cast::Unicast, address };
+                let arrival = Arrival { segment, cast: Cast::Unicast, address, ttl: None, errand: Errand::Said };
                 self.directs.on_direct(from, boot, frame, arrival, To::Stream(stream), &mut context!(self));
             }
             Message::Receipt(receipt) => {

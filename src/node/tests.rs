@@ -1,6 +1,7 @@
 //! The contract, a test a sentence, and what a single node does without a network.
 
 use super::*;
+use crate::address::Ttls;
 use crate::text::Nick;
 use crate::wire::dump::dump;
 
@@ -23,6 +24,7 @@ fn segment(last: u8) -> Segment {
         address: SocketAddr::from(([10, 0, 0, last], 5000 + u16::from(last))),
         prefix_len: 24,
         relays: true,
+        ttls: Ttls::default(),
         broadcast: Some("10.0.0.255:5255".parse().expect("an address")),
         group: Some("239.192.7.7:5007".parse().expect("an address")),
     }
@@ -48,7 +50,7 @@ fn up(node: &mut Node, last: u8) {
 
 fn hear(node: &mut Node, now: Time, from: u8, bytes: &[u8]) -> (Vec<Vec<u8>>, Vec<Event>) {
     let from = SocketAddr::from(([10, 0, 0, from], 5000 + u16::from(from)));
-    node.handle_input(now, Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, bytes });
+    node.handle_input(now, Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: Some(2), bytes });
     drain(node)
 }
 
@@ -185,6 +187,9 @@ fn a_stranger_that_is_heard_is_asked_for_its_hello() {
     let (sent, _) = command(&mut bob, at(1000), say("hi"));
     let (asked, told) = hear(&mut late, at(1000), 2, &sent[0]);
     assert_eq!(told, [], "held until it is known whether it is history");
+    assert!(asked.is_empty(), "what came is shorter than the question");
+    let (sent, _) = command(&mut bob, at(1001), say("anybody there?"));
+    let (asked, _) = hear(&mut late, at(1001), 2, &sent[0]);
     assert!(
         asked.iter().any(|bytes| dump(bytes).contains(" asks")),
         "{:?}",

@@ -15,16 +15,20 @@
 //! ```
 
 mod author;
+mod claims;
 mod converge;
 mod exchange;
+mod forgotten;
 mod joining;
 mod repair;
 mod store;
+mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Errand;
 use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
@@ -34,16 +38,20 @@ use crate::text::Line;
 use crate::time::Time;
 use crate::wire::Message;
 use author::Author;
-use converge::{Confirmations, Trickle};
+use converge::{Confirmations, Pace, Trickle};
+use forgotten::Forgotten;
 use joining::Joining;
 use repair::{Budget, RoundTrip};
-use store::{Claim, Held, History, Log};
+use store::{Held, History, Log};
+use table::Source;
+pub use table::Wants;
 
 /// All logs, and the means to make them equal everywhere.
 #[derive(Debug)]
 pub struct Logs {
     own: LogId,
     logs: BTreeMap<LogId, Log>,
+    forgotten: Forgotten,
     author: Author,
     /// Who is online, and in which run.
     online: BTreeMap<PeerId, u64>,
@@ -53,6 +61,7 @@ pub struct Logs {
     budget: Budget,
     /// When to tell our whole frontier, because somebody's differs.
     frontier_at: Option<Time>,
+    pace: Pace,
     /// When something new came last: frontiers differ while entries are under way.
     busy_at: Time,
     repeat: Option<Repeat>,
@@ -87,6 +96,7 @@ impl Logs {
         Self {
             own,
             logs: BTreeMap::from([(own, Log::new(ctx.now, History::Until(0), 1))]),
+            forgotten: Forgotten::default(),
             author: Author::new(ctx.config, ctx.now),
             online: BTreeMap::new(),
             confirmations: Confirmations::default(),
@@ -94,6 +104,7 @@ impl Logs {
             round_trip: RoundTrip::new(ctx.config),
             budget: Budget::new(ctx.config, ctx.now),
             frontier_at: None,
+            pace: Pace::default(),
             busy_at: ctx.now,
             repeat: None,
             ask_at: None,
@@ -154,6 +165,7 @@ impl Logs {
         for id in lacking {
             self.look_for_holes(id, ctx);
         }
+        self.pace.reset();
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
     }
 
@@ -162,7 +174,7 @@ impl Logs {
         self.online.remove(&peer);
         self.author.on_gone(peer, ctx.news);
         for log in self.logs.values_mut() {
-            log.holders.remove(&peer);
+            log.claims.forget(peer);
         }
         if self.online.is_empty() {
             self.trickle.stop();
@@ -173,10 +185,10 @@ impl Logs {
     /// A peer's hello: how far its own log goes, and from which entry on it counts us as a listener.
     pub fn on_hello(&mut self, log: LogId, head: u64, base: Option<u64>, hash: u64, ctx: &mut Context<'_>) {
         let joining = self.is_joining();
-        if self.open_log(log, head, ctx) {
+        if self.open_log(log, head, Source::Author, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
             entry.heard_at = ctx.now;
-            entry.note_claim(log.author, Claim { next: head, floor: 1 });
+            entry.note_author(log.author, head, ctx.now);
             if let (History::Unknown, Some(base)) = (entry.history, base) {
                 entry.history = History::Until(base);
             } else if !joining && entry.history != History::Until(0) && entry.next == 1 {
@@ -191,9 +203,9 @@ impl Logs {
 
     /// A peer's bye: what of its log is not here must now come from others.
     pub fn on_bye(&mut self, log: LogId, head: u64, ctx: &mut Context<'_>) {
-        if self.online.contains_key(&log.author) && self.open_log(log, head, ctx) {
+        if self.online.contains_key(&log.author) && self.open_log(log, head, Source::Author, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
-            entry.note_claim(log.author, Claim { next: head, floor: 1 });
+            entry.note_author(log.author, head, ctx.now);
             entry.said_bye = true;
             self.look_for_holes(log, ctx);
         }
@@ -211,7 +223,10 @@ impl Logs {
     pub fn on_said(&mut self, entries: Vec<Believed>, ctx: &mut Context<'_>) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
         for entry in entries {
-            ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&entry.raw)]) });
+            ctx.posts.push_back(Post {
+                to: To::Group,
+                message: Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]),
+            });
             self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
         }
         let own = self.own;
@@ -236,28 +251,11 @@ impl Logs {
         (ctx.config.confirm_spread * online).min(ctx.config.confirm_max)
     }
 
-    /// Whether an entry is one we could use: checked before its signature is, which costs more.
-    #[must_use]
-    pub fn wants(&self, id: LogId, seq: u64, ctx: &Context<'_>) -> Wants {
-        if id == self.own {
-            return Wants::Own;
-        }
-        let Some(log) = self.logs.get(&id) else {
-            return if seq == 0 || seq > ctx.config.ahead_max { Wants::TooFar } else { Wants::New };
-        };
-        if seq < log.next || log.held.contains_key(&seq) {
-            Wants::Duplicate
-        } else if seq >= log.next + ctx.config.ahead_max {
-            Wants::TooFar
-        } else {
-            Wants::New
-        }
-    }
-
-    /// Whether an entry is further than anybody said this log goes: it was said just now.
+    /// Whether an entry was said just now, as far as we can tell: it is further than any that was proven, and
+    /// nobody is asked for much of its log.
     #[must_use]
     pub fn is_news(&self, id: LogId, seq: u64) -> bool {
-        self.logs.get(&id).is_none_or(|log| seq >= log.known)
+        self.logs.get(&id).is_none_or(|log| seq >= log.proven && !log.ask.far)
     }
 
     /// An entry that was here already: its author may not know that we have it.
@@ -273,16 +271,17 @@ impl Logs {
     /// An entry so far ahead that it is not kept: yet it tells how far the log goes.
     pub fn on_too_far(&mut self, id: LogId, seq: u64, ctx: &mut Context<'_>) {
         ctx.stats.too_far_ahead += 1;
-        if self.open_log(id, seq, ctx) {
+        if self.open_log(id, seq, Source::Author, ctx) {
             let log = self.logs.get_mut(&id).expect("opened");
-            log.known = log.known.max(seq.saturating_add(1));
+            log.proven = log.proven.max(seq.saturating_add(1));
+            log.known = log.known.max(log.proven);
             self.look_for_holes(id, ctx);
         }
     }
 
     /// An entry that [`Logs::wants`] called new, its signature checked.
     pub fn on_entry(&mut self, entry: Believed, arrival: Arrival, ctx: &mut Context<'_>) {
-        if !self.open_log(entry.log, entry.seq, ctx) {
+        if !self.open_log(entry.log, entry.seq, Source::Author, ctx) {
             return;
         }
         ctx.stats.entries += 1;
@@ -291,7 +290,8 @@ impl Logs {
         self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None, recast_at: None });
         let log = self.logs.get_mut(&id).expect("opened");
         log.heard_at = ctx.now;
-        log.known = log.known.max(seq + 1);
+        log.proven = log.proven.max(seq + 1);
+        log.known = log.known.max(log.proven);
         if let Some(sent_at) = log.ask.sent_at.filter(|_| log.ask.round == 1 && seq < log.ask.until) {
             self.round_trip.sample(ctx.now.since(sent_at), ctx.config);
         }
@@ -320,58 +320,6 @@ impl Logs {
     pub fn give_up(&mut self, ctx: &mut Context<'_>) {
         self.author.give_up(ctx.news);
         self.repeat = None;
-    }
-
-    /// The log is there, or is now; false if there is no room for it.
-    ///
-    /// `until` is the first entry that cannot have been said before we joined.
-    fn open_log(&mut self, id: LogId, until: u64, ctx: &mut Context<'_>) -> bool {
-        if self.logs.contains_key(&id) {
-            return true;
-        }
-        if self.logs.len() >= ctx.config.logs_max && !self.forget_a_log() {
-            ctx.stats.logs_refused += 1;
-            return false;
-        }
-        let old = History::Before { woke: ctx.config.woke, until };
-        let history = if self.is_joining() { History::Unknown } else { old };
-        self.logs.insert(id, Log::new(ctx.now, history, until));
-        true
-    }
-
-    /// Drops the log that was silent longest, of an author who is not in that run now.
-    fn forget_a_log(&mut self) -> bool {
-        let idle = |id: &LogId| *id != self.own && self.online.get(&id.author) != Some(&id.boot);
-        let oldest = self.logs.iter().filter(|(id, _)| idle(id)).min_by_key(|(_, log)| log.heard_at);
-        let Some(id) = oldest.map(|(&id, _)| id) else { return false };
-        self.bytes -= self.logs.remove(&id).map_or(0, |log| log.bytes());
-        self.hash = None;
-        true
-    }
-
-    fn keep(&mut self, id: LogId, seq: u64, held: Held) {
-        let Some(log) = self.logs.get_mut(&id) else { return };
-        self.bytes += held.raw.len();
-        if let Some(old) = log.held.insert(seq, held) {
-            self.bytes -= old.raw.len();
-        }
-    }
-
-    /// Drops the oldest entries where there are too many: what is delivered first.
-    fn make_room(&mut self, ctx: &mut Context<'_>) {
-        let unconfirmed = self.author.oldest_awaited();
-        while self.bytes > ctx.config.store_max || self.logs.values().any(|l| l.held.len() > ctx.config.entries_max) {
-            let droppable = |(id, log): &(&LogId, &Log)| {
-                let below = if **id == self.own { unconfirmed } else { log.next };
-                log.held.keys().next().is_some_and(|&first| first < below)
-            };
-            let longest = self.logs.iter().filter(droppable).max_by_key(|(_, log)| log.held.len());
-            let Some(id) = longest.map(|(&id, _)| id) else { return };
-            if let Some((_, held)) = self.logs.get_mut(&id).and_then(|log| log.held.pop_first()) {
-                self.bytes -= held.raw.len();
-                ctx.stats.forgotten += 1;
-            }
-        }
     }
 
     /// Asserts what must always hold.
@@ -434,19 +382,7 @@ impl Logs {
         }
         let Some(held) = self.logs.get(&self.own).and_then(|log| log.held.get(&seq)) else { return };
         ctx.stats.repeats += 1;
-        ctx.posts.push_back(Post { to: To::Group, message: Message::Entries(vec![Arc::clone(&held.raw)]) });
+        ctx.posts
+            .push_back(Post { to: To::Group, message: Message::Entries(Errand::Repeat, vec![Arc::clone(&held.raw)]) });
     }
-}
-
-/// What to do with an entry that was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Check its signature and hand it in.
-    New,
-    /// It is here.
-    Duplicate,
-    /// It is too far ahead to be kept.
-    TooFar,
-    /// We said it ourselves.
-    Own,
 }

@@ -12,9 +12,12 @@
 //! ```
 
 mod greeting;
+mod hearing;
 mod peer;
+mod rounds;
+mod strangers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -24,17 +27,10 @@ use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::Nick;
 use crate::time::Time;
 use crate::wire::Message;
-use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
+use crate::wire::body::{Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
-use greeting::HEARD_MAX;
-pub use peer::{Path, Peer, Presence};
-
-/// Strangers asked for their hello that are remembered, so that none is asked too often. When
-/// full, nobody more is asked until the oldest is forgotten.
-const ASKED_MAX: usize = 64;
-
-/// No address is asked for its hello more often than this.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+pub use peer::{Heard, HearsUs, Path, Peer, Presence};
+use strangers::Strangers;
 
 /// Who sent an authentic datagram, and how it got here.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +47,8 @@ pub struct Origin {
     pub cast: Cast,
     /// From which address.
     pub address: SocketAddr,
+    /// What was left of its TTL, where the system tells.
+    pub ttl: Option<u8>,
 }
 
 /// What our own hellos say about our log; `node` asks the log for it.
@@ -62,6 +60,8 @@ pub struct Standing<'a> {
     pub hash: u64,
     /// For each peer online, our first entry that was said after it joined.
     pub bases: &'a BTreeMap<PeerId, u64>,
+    /// Peers to whom a stream is open.
+    pub streams: &'a BTreeSet<PeerId>,
 }
 
 /// What an authentic datagram turned out to be.
@@ -87,9 +87,15 @@ pub struct Membership {
     hello_at: Option<Time>,
     /// Peers to be greeted by unicast, and when.
     greet: BTreeMap<PeerId, Time>,
-    asked: BTreeMap<SocketAddr, Time>,
-    /// Where the next hello goes on telling whom we hear.
-    told_up_to: Option<PeerId>,
+    strangers: Strangers,
+    /// Whom the last hello on a segment told last, where it did not tell all.
+    told_up_to: BTreeMap<SegmentId, PeerId>,
+    /// Rounds of hellos so far.
+    round: u32,
+    /// When it may have changed how somebody is heard, although nothing came. Early, never late.
+    look_at: Option<Time>,
+    /// Peers to be told that they are heard otherwise than they know, on which segment, and when.
+    tell: BTreeMap<(PeerId, SegmentId), Time>,
     /// When the table must be looked through for the silent. Early, never late.
     sweep_at: Option<Time>,
     last_joined: Option<Time>,
@@ -109,8 +115,11 @@ impl Membership {
             started: now,
             hello_at: Some(now),
             greet: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            told_up_to: None,
+            strangers: Strangers::default(),
+            told_up_to: BTreeMap::new(),
+            round: 0,
+            look_at: None,
+            tell: BTreeMap::new(),
             sweep_at: None,
             last_joined: None,
             silent: false,
@@ -196,6 +205,7 @@ impl Membership {
     /// A segment is gone, and every path over it.
     pub fn on_segment_down(&mut self, segment: SegmentId) {
         self.segments.remove(&segment);
+        self.told_up_to.remove(&segment);
         for peer in self.peers.values_mut() {
             peer.paths.remove(&segment);
         }
@@ -228,29 +238,6 @@ impl Membership {
         Admission::Fresh
     }
 
-    /// Somebody whom we do not know is there: ask for a hello, but not too often.
-    pub fn on_stranger(
-        &mut self,
-        segment: SegmentId,
-        address: SocketAddr,
-        standing: Standing<'_>,
-        ctx: &mut Context<'_>,
-    ) {
-        self.asked.retain(|_, at| ctx.now.since(*at) < ASK_AGAIN_AFTER);
-        if self.asked.contains_key(&address) || self.asked.len() >= ASKED_MAX || self.silent {
-            return;
-        }
-        self.asked.insert(address, ctx.now);
-        self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
-    }
-
-    /// A peer is online but told us too little: ask for its hello.
-    pub fn ask(&mut self, id: PeerId, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        if let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) {
-            self.on_stranger(segment, address, standing, ctx);
-        }
-    }
-
     /// A hello. `known` is what [`Membership::on_authentic`] said of it.
     ///
     /// Returns whether the peer is new here, in this run of its or after an absence.
@@ -274,13 +261,9 @@ impl Membership {
         peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
         peer.listens = hello.flags & FLAG_LISTENS != 0;
         peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
-        let me = body::bytes(ctx.me);
-        let heard = hello.heard.iter().find(|heard| heard.id == me);
-        // It tells everybody it hears, and has had time to hear us: then it does not.
-        let deaf = hello.heard.len() < HEARD_MAX && ctx.now.since(peer.met_at) > DEAF_AFTER;
-        if let Some(casts) = heard.map(|heard| heard.casts).or_else(|| deaf.then_some(0)) {
-            peer.note_hears_us(origin.segment, casts);
-        }
+        peer.note_round(origin, hello, ctx.now);
+        peer.note_hearing(origin.segment, hello, ctx);
+        self.look_again(ctx.now);
         if new || hello.flags & FLAG_ASKS != 0 {
             self.greet_soon(origin.id, ctx);
         }
@@ -376,7 +359,8 @@ impl Membership {
             return None;
         }
         let greet = self.greet.values().min().copied();
-        earlier(earlier(self.hello_at, greet), self.sweep_at)
+        let tell = self.tell.values().min().copied();
+        earlier(earlier(earlier(self.hello_at, greet), self.sweep_at), earlier(self.look_at, tell))
     }
 
     /// Time passed: says hello, greets back, and finds the silent.
@@ -388,6 +372,7 @@ impl Membership {
             self.say_hello(standing, ctx);
         }
         self.greet_due(standing, ctx);
+        self.look(standing, ctx);
         if self.sweep_at.is_some_and(|at| at <= ctx.now) {
             self.sweep(ctx);
         }
@@ -415,8 +400,6 @@ impl Membership {
     }
 }
 
-/// Who has not heard us this long after we met will not.
-const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// Greetings to a newcomer are spread over this time for each peer known, ...
 const GREETING_SPREAD: Duration = Duration::from_millis(2);
 /// ... but no longer than this: all see each other within a second.

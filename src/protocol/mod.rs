@@ -1,6 +1,7 @@
 //! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
 //! [`direct`] what was said to one, [`relay`] what others should hear as well, [`reach`] which cast
-//! gets where, [`session`] when a run has said everything, [`diagnosis`] why somebody is not seen.
+//! gets where, [`matrix`] who says to hear whom, [`diagnosis`] why somebody is not seen, [`session`] when a
+//! run has said everything.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
 //! bytes, and tell [`News`]; `node` carries both to where they belong.
@@ -8,6 +9,7 @@
 pub mod diagnosis;
 pub mod direct;
 pub mod log;
+pub mod matrix;
 pub mod membership;
 pub mod reach;
 pub mod relay;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::SegmentId;
+use crate::address::{Errand, SegmentId};
 use crate::id::LogId;
 use crate::protocol::{Context, Post, To, earlier};
 use crate::time::Time;
@@ -80,7 +80,8 @@ fn pass_on(heard: &BTreeSet<SegmentId>, entries: Vec<Arc<[u8]>>, ctx: &mut Conte
     let (mut bundle, mut len) = (Vec::new(), 0);
     let mut post = |bundle: Vec<Arc<[u8]>>| {
         ctx.stats.relayed += bundle.len() as u64;
-        ctx.posts.push_back(Post { to: To::Elsewhere(heard.clone()), message: Message::Entries(bundle) });
+        ctx.posts
+            .push_back(Post { to: To::Elsewhere(heard.clone()), message: Message::Entries(Errand::Relay, bundle) });
     };
     for raw in entries {
         if len + raw.len() > ENTRY_LEN_MAX {

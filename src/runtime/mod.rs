@@ -24,6 +24,7 @@ mod jobs;
 mod lines;
 mod network;
 mod output;
+mod receive;
 mod render;
 mod shell;
 mod signals;

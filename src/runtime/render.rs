@@ -282,6 +282,7 @@ fn clock(time: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Errand;
     use crate::id::PeerId;
     use crate::text::Nick;
 
@@ -296,7 +297,13 @@ mod tests {
     }
 
     fn message(text: &str, history: bool) -> Event {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Multicast, address: address() };
+        let arrival = Arrival {
+            segment: SegmentId(1),
+            cast: Cast::Multicast,
+            address: address(),
+            ttl: Some(2),
+            errand: Errand::Said,
+        };
         Event::Message(Message {
             from: bob(false),
             boot: 3,
@@ -358,7 +365,8 @@ mod tests {
 
     #[test]
     fn plain_text_shows_its_address() {
-        let arrival = Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address() };
+        let arrival =
+            Arrival { segment: SegmentId(1), cast: Cast::Unicast, address: address(), ttl: None, errand: Errand::Said };
         let event = Event::Plain { arrival, text: Line::from_peer("hi") };
         assert_eq!(as_text(&event), "10.0.0.4:5004 (plain): hi");
         let expected = serde_json::json!({

@@ -13,11 +13,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
 use super::holder::{self, Table};
 use super::interfaces::Place;
-use crate::address::{Cast, Segment, SegmentId, port_of};
+use super::receive::{self, Margin, Received};
+use crate::address::{Cast, Segment, SegmentId, Ttls, port_of};
 
 /// Asked for; the system may give less. The default holds one large datagram.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -96,11 +97,12 @@ pub(crate) struct Sockets {
     /// Datagrams the system had no room for. The protocol repairs.
     unsent: u64,
     troubles: Vec<Trouble>,
+    margin: Margin,
 }
 
 impl Sockets {
     /// No socket yet. Tokens from `first_token` on are theirs.
-    pub(crate) const fn new(group: Group, first_token: usize) -> Self {
+    pub(crate) fn new(group: Group, first_token: usize) -> Self {
         Self {
             group,
             open: BTreeMap::new(),
@@ -109,6 +111,7 @@ impl Sockets {
             first_token,
             unsent: 0,
             troubles: Vec::new(),
+            margin: Margin::new(),
         }
     }
 
@@ -126,6 +129,9 @@ impl Sockets {
         let refused = |why| SocketError::Refused(place.interface.clone(), own_address(place), why);
         let mut unicast = unicast(place, self.group.ttl, warnings)?;
         let address = unicast.local_addr().map_err(refused)?;
+        // What the system gives to what is not multicast.
+        let other = SockRef::from(&unicast).ttl_v4().ok().and_then(|ttl| u8::try_from(ttl).ok());
+        let ttls = Ttls { group: self.group.ttl, other: other.unwrap_or(Ttls::default().other) };
         let token = self.token(id, Cast::Unicast);
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 
@@ -148,6 +154,7 @@ impl Sockets {
             address,
             prefix_len: place.prefix_len,
             relays: place.relays,
+            ttls,
             broadcast: to.filter(|_| broadcast.is_some()),
             group: group.is_some().then_some(self.group.address),
         };
@@ -197,7 +204,7 @@ impl Sockets {
     }
 
     /// The next datagram, if there is one; `None` as well if there is no such socket any more.
-    pub(crate) fn receive(&self, id: SegmentId, cast: Cast, buf: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    pub(crate) fn receive(&mut self, id: SegmentId, cast: Cast, buf: &mut [u8]) -> Option<Received> {
         let wires = self.open.get(&id)?;
         let socket = match cast {
             Cast::Unicast => &wires.unicast,
@@ -205,7 +212,7 @@ impl Sockets {
             Cast::Multicast => wires.group.as_ref()?,
         };
         loop {
-            match socket.recv_from(buf) {
+            match receive::receive(socket, buf, &mut self.margin) {
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
                 // Errors that waited on the socket concern datagrams that are gone; the next
                 // event tells when there is something to read again.
@@ -333,6 +340,7 @@ fn datagram_socket() -> io::Result<Socket> {
     // Wishes: with less, more is lost in bursts and repaired.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    receive::tell_ttl(&socket, true);
     Ok(socket)
 }
 
@@ -402,7 +410,7 @@ mod tests {
             sockets.send(segment.id, own, b"");
             assert_eq!(sockets.take_troubles().len(), told);
         }
-        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|(len, _)| len), Some(0));
+        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|received| received.len), Some(0));
         sockets.close(poll.registry(), segment.id);
         assert!(!sockets.is_open(segment.id));
         assert_eq!(sockets.name(segment.id), "lo");

@@ -317,6 +317,7 @@ mod tests {
             broadcast: None,
             group: None,
             relays: true,
+            ttls: crate::address::Ttls::default(),
         }
     }
 

@@ -22,7 +22,7 @@ pub const FLAG_ASKS: u8 = 2;
 pub const FLAG_LISTENS: u8 = 4;
 
 /// I am here, this is what I hear. Says its casts relative to the segment it is sent on.
-#[derive(Clone, Debug, PartialEq, Encode, Decode, CborLen)]
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode, CborLen)]
 #[cbor(map)]
 pub struct Hello {
     /// What the sender calls itself. A claim.
@@ -43,6 +43,22 @@ pub struct Hello {
     /// Some of the peers it hears on this segment, in turn.
     #[n(5)]
     pub heard: Vec<Heard>,
+    /// What the sender calls the interface this is sent on.
+    #[n(6)]
+    pub interface: Option<String>,
+    /// The TTL, or hop limit, with which this datagram left.
+    #[n(7)]
+    pub ttl: Option<u8>,
+    /// How many peers the sender hears on this segment, if not all of them are told here.
+    #[n(8)]
+    pub of: Option<u16>,
+    /// Which round of hellos this belongs to, counted from 1: what is missing of a round by one cast and came
+    /// by another tells of the cast, not of the sender. None if it is sent to one peer alone.
+    #[n(9)]
+    pub round: Option<u32>,
+    /// By which casts this round goes out on this segment, as bits.
+    #[n(10)]
+    pub sends: Option<u8>,
 }
 
 /// A peer that is heard, and by which casts.
@@ -59,7 +75,19 @@ pub struct Heard {
     /// before is history to it, what follows it is to confirm.
     #[n(2)]
     pub base: u64,
+    /// The TTL that was left of its last unicast, ...
+    #[n(3)]
+    pub unicast_ttl: Option<u8>,
+    /// ... of its last broadcast, ...
+    #[n(4)]
+    pub broadcast_ttl: Option<u8>,
+    /// ... and of its last multicast.
+    #[n(5)]
+    pub multicast_ttl: Option<u8>,
 }
+
+/// In [`Heard::casts`], beside the bits of [`crate::address::Cast::bit`]: a stream to it is open.
+pub const HEARD_BY_STREAM: u8 = 8;
 
 /// I leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use crate::address::Errand;
 use crate::id::PublicKey;
 use crate::text::Line;
 use crate::wire::body::{
-    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Hello, Nack, Receipt, Text, decode,
+    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, HEARD_BY_STREAM, Hello, Nack,
+    Receipt, Text, decode,
 };
 use crate::wire::{Datagram, Message, WireError, parse_entry};
 
@@ -30,7 +32,12 @@ pub fn dump(bytes: &[u8]) -> String {
     match datagram.message() {
         Ok(Message::Hello(hello)) => dump_hello(&mut line, &hello),
         Ok(Message::Bye(bye)) => put(&mut line, format_args!(" bye head={}", bye.head)),
-        Ok(Message::Entries(entries)) => entries.iter().for_each(|raw| dump_entry(&mut line, raw)),
+        Ok(Message::Entries(errand, entries)) => {
+            if errand != Errand::Said {
+                put(&mut line, format_args!(" errand={errand}"));
+            }
+            entries.iter().for_each(|raw| dump_entry(&mut line, raw));
+        }
         Ok(Message::Frontier(frontier)) => dump_frontier(&mut line, &frontier),
         Ok(Message::Nack(nack)) => dump_nack(&mut line, &nack),
         Ok(Message::Direct(direct)) => dump_direct(&mut line, &direct),
@@ -60,8 +67,27 @@ fn dump_hello(line: &mut String, hello: &Hello) {
     if hello.flags & FLAG_LISTENS != 0 {
         line.push_str(" listens");
     }
+    if let Some(interface) = &hello.interface {
+        put(line, format_args!(" on={:?}", clip(interface)));
+    }
+    number(line, "ttl", hello.ttl);
+    number(line, "round", hello.round);
+    if let Some(sends) = hello.sends {
+        put(line, format_args!(" sends={}", casts(sends)));
+    }
+    number(line, "of", hello.of);
     for heard in &hello.heard {
         put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
+        let left = [('U', heard.unicast_ttl), ('B', heard.broadcast_ttl), ('M', heard.multicast_ttl)];
+        for (cast, ttl) in left.into_iter().filter_map(|(cast, ttl)| Some((cast, ttl?))) {
+            put(line, format_args!(":{cast}{ttl}"));
+        }
+    }
+}
+
+fn number(line: &mut String, name: &str, value: Option<impl Into<u32>>) {
+    if let Some(value) = value {
+        put(line, format_args!(" {name}={}", value.into()));
     }
 }
 
@@ -129,8 +155,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Casts by their initials: U B M.
+/// Casts by their initials: U B M, and T for a stream.
 fn casts(bits: u8) -> String {
-    let initials = [(1, 'U'), (2, 'B'), (4, 'M')];
+    let initials = [(1, 'U'), (2, 'B'), (4, 'M'), (HEARD_BY_STREAM, 'T')];
     initials.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, initial)| initial).collect()
 }

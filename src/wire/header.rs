@@ -17,11 +17,13 @@ pub const SENDER_LEN: usize = 48;
 /// Length of a signature.
 pub const SIGNATURE_LEN: usize = 64;
 
-/// The part that every native datagram has. Two bytes behind the kind are zero, for later use.
+/// The part that every native datagram has. The second byte behind the kind is zero, for later use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// What the datagram is, by number.
     pub kind: u8,
+    /// Why entries were sent: [`crate::address::Errand`] by number; zero in other kinds.
+    pub errand: u8,
     /// Which group it is meant for.
     pub group_tag: [u8; 8],
 }
@@ -37,15 +39,15 @@ impl Header {
         if version != VERSION {
             return Err(WireError::Version(version));
         }
-        let (&[kind, _, _], rest) = rest.split_first_chunk().ok_or(WireError::Malformed)?;
+        let (&[kind, errand, _], rest) = rest.split_first_chunk().ok_or(WireError::Malformed)?;
         let (&group_tag, rest) = rest.split_first_chunk().ok_or(WireError::Malformed)?;
-        Ok((Self { kind, group_tag }, rest))
+        Ok((Self { kind, errand, group_tag }, rest))
     }
 
     /// Appends the header.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&[VERSION, self.kind, 0, 0]);
+        out.extend_from_slice(&[VERSION, self.kind, self.errand, 0]);
         out.extend_from_slice(&self.group_tag);
     }
 }
@@ -86,9 +88,9 @@ mod tests {
     #[test]
     fn header_round_trips_and_says_what_is_wrong() {
         let mut bytes = Vec::new();
-        Header { kind: 3, group_tag: *b"12345678" }.write(&mut bytes);
+        Header { kind: 3, errand: 2, group_tag: *b"12345678" }.write(&mut bytes);
         bytes.push(9);
-        assert_eq!(Header::parse(&bytes), Ok((Header { kind: 3, group_tag: *b"12345678" }, &[9][..])));
+        assert_eq!(Header::parse(&bytes), Ok((Header { kind: 3, errand: 2, group_tag: *b"12345678" }, &[9][..])));
         assert_eq!(Header::parse(b"hello"), Err(WireError::Plain));
         assert_eq!(Header::parse(b""), Err(WireError::Plain));
         for len in 4..HEADER_LEN {

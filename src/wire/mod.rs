@@ -21,6 +21,7 @@ pub mod stream;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
 use body::{Bye, Direct, Entry, Frontier, Hello, Nack, Receipt};
@@ -87,8 +88,8 @@ pub enum Message {
     Hello(Hello),
     /// I leave.
     Bye(Bye),
-    /// Signed entries, each as it stands on the wire.
-    Entries(Vec<Arc<[u8]>>),
+    /// Signed entries, each as it stands on the wire, and why they are sent.
+    Entries(Errand, Vec<Arc<[u8]>>),
     /// How far I have each log.
     Frontier(Frontier),
     /// These entries I lack.
@@ -116,7 +117,7 @@ impl Message {
             Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
             Self::Receipt(receipt) => small(receipt.next),
             Self::Bye(bye) => small(bye.head),
-            Self::Entries(_) => true,
+            Self::Entries(..) => true,
         }
     }
 }
@@ -181,11 +182,16 @@ impl<'a> Datagram<'a> {
             kind::NACK => body::decode(self.body).map(Message::Nack),
             kind::DIRECT => body::decode(self.body).map(Message::Direct),
             kind::RECEIPT => body::decode(self.body).map(Message::Receipt),
-            kind::ENTRIES => {
-                body::split_entries(self.body).map(|raw| Message::Entries(raw.into_iter().map(Arc::from).collect()))
-            }
+            kind::ENTRIES => body::split_entries(self.body)
+                .map(|raw| Message::Entries(self.errand(), raw.into_iter().map(Arc::from).collect())),
             _ => Err(WireError::Malformed),
         }
+    }
+
+    /// Why entries were sent, as the header says.
+    #[must_use]
+    pub const fn errand(&self) -> Errand {
+        Errand::from_number(self.header.errand)
     }
 
     /// The signed entries in the body, as they stand there.
@@ -211,14 +217,15 @@ pub fn encode(
     let kind = match message {
         Message::Hello(_) => kind::HELLO,
         Message::Bye(_) => kind::BYE,
-        Message::Entries(_) => kind::ENTRIES,
+        Message::Entries(..) => kind::ENTRIES,
         Message::Frontier(_) => kind::FRONTIER,
         Message::Nack(_) => kind::NACK,
         Message::Direct(_) => kind::DIRECT,
         Message::Receipt(_) => kind::RECEIPT,
     };
-    Header { kind, group_tag }.write(out);
-    if let Message::Entries(entries) = message {
+    let errand = if let Message::Entries(errand, _) = message { errand.number() } else { 0 };
+    Header { kind, errand, group_tag }.write(out);
+    if let Message::Entries(_, entries) = message {
         body::join_entries(out, entries);
         return;
     }
@@ -230,7 +237,7 @@ pub fn encode(
         Message::Direct(direct) => body::encode(out, direct),
         Message::Receipt(receipt) => body::encode(out, receipt),
         Message::Bye(bye) => body::encode(out, bye),
-        Message::Entries(_) => {}
+        Message::Entries(..) => {}
     }
     let signature = sign(out);
     out.extend_from_slice(&signature);

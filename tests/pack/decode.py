@@ -69,6 +69,8 @@ class Reader:
             return dict(pairs)
         if major == 7 and n in (20, 21):
             return n == 21
+        if major == 7 and n == 22:
+            return None
         raise Malformed(f"major type {major}")
 
 
@@ -106,13 +108,15 @@ def many(item):
     return lambda value: [item(one) for one in exactly(list)(value)]
 
 
-def record(**fields):
-    """An array: a name and a type for each place; what stands behind is skipped."""
+def record(*optional, **fields):
+    """An array: a name and a type for each place, the last ones optional; what stands behind is skipped."""
 
     def check(value):
         if len(exactly(list)(value)) < len(fields):
             raise Malformed("an array is too short")
-        return {name: kind(one) for (name, kind), one in zip(fields.items(), value)}
+        found = {name: kind(one) for (name, kind), one in zip(fields.items(), value)}
+        more = zip(optional, value[len(fields) :])
+        return found | {name: kind(one) for (name, kind), one in more if one is not None}
 
     return check
 
@@ -136,10 +140,11 @@ def table(*fields):
 U8, U16, U32, U64 = uint(8), uint(16), uint(32), uint(64)
 ID, KEY, TEXT, FLAG = exactly(bytes, 16), exactly(bytes, 32), exactly(str), exactly(bool)
 
-HEARD = record(id=ID, casts=U8, base=U64)
+HEARD = record(("U", U8), ("B", U8), ("M", U8), id=ID, casts=U8, base=U64)
 HELLO = table(
     (0, "nick", TEXT), (1, "flags", U8), (2, "every_ms", U32), (3, "head", U64), (4, "hash", U64),
-    (5, "heard", many(HEARD)),
+    (5, "heard", many(HEARD)), (6, "interface", TEXT, True), (7, "ttl", U8, True), (8, "of", U16, True),
+    (9, "round", U32, True), (10, "sends", U8, True),
 )
 PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
@@ -271,6 +276,7 @@ def decode(data, check=False):
         return {"kind": "unknown", "number": data[5]}
     found = {"kind": kind, "group": data[8:16]}
     if kind == "entries":
+        found["errand"] = data[6]
         return found | {"entries": [entry(one, check) for one in exactly(list)(cbor(data[16:]))]}
     if len(data) < 128:
         raise Malformed("no sender or no signature")
@@ -303,21 +309,31 @@ def quoted(text):
     return '"' + "".join(escapes.get(c, c) for c in text[:60]) + '"'
 
 
+def casts(bits):
+    return "".join(name for bit, name in ((1, "U"), (2, "B"), (4, "M"), (8, "T")) if bits & bit)
+
+
 def line(found):
     kind = found["kind"]
     if kind == "plain":
         return f"plain {len(found['text'].encode())} bytes {quoted(found['text'])}"
     parts = [f"v1 group={found['group'].hex()}"]
     if kind == "entries":
+        errands = ("said", "repeat", "repair", "relay")
+        parts += [f"errand={errands[found['errand']]}"] if 0 < found["errand"] < len(errands) else []
         return " ".join(parts + [line_of_entry(one) for one in found["entries"]])
     parts.append(f"from={found['key'].hex()[:8]} boot={found['boot']} #{found['counter']} {kind}")
     if kind == "hello":
         parts.append(f"nick={quoted(found['nick'])} every={found['every_ms']}ms")
         parts.append(f"head={found['head']} hash={found['hash']:016x}")
         parts += [name for bit, name in ((1, "ephemeral"), (2, "asks"), (4, "listens")) if found["flags"] & bit]
+        parts += [f"on={quoted(found['interface'])}"] if "interface" in found else []
+        parts += [f"{name}={found[name]}" for name in ("ttl", "round") if name in found]
+        parts += [f"sends={casts(found['sends'])}"] if "sends" in found else []
+        parts += [f"of={found['of']}"] if "of" in found else []
         for heard in found["heard"]:
-            casts = "".join(name for bit, name in ((1, "U"), (2, "B"), (4, "M")) if heard["casts"] & bit)
-            parts.append(f"hears={heard['id'].hex()[:8]}:{casts}")
+            left = "".join(f":{name}{heard[name]}" for name in "UBM" if name in heard)
+            parts.append(f"hears={heard['id'].hex()[:8]}:{casts(heard['casts'])}{left}")
     if kind == "bye":
         parts.append(f"head={found['head']}")
     if kind == "direct":

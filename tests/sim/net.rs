@@ -58,6 +58,8 @@ impl Faults {
 pub(crate) struct Net {
     pub(crate) default: Faults,
     pub(crate) links: BTreeMap<(usize, usize), Faults>,
+    /// Routers between any two of its hosts.
+    pub(crate) hops: u8,
     rng: Rng,
     /// Links that are in a burst of loss.
     bad: BTreeSet<(usize, usize)>,
@@ -67,7 +69,8 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) fn new(default: Faults, seed: u64) -> Self {
-        Self { default, links: BTreeMap::new(), rng: Rng::new(seed), bad: BTreeSet::new(), busy: BTreeMap::new() }
+        let (links, bad, busy) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { default, links, hops: 0, rng: Rng::new(seed), bad, busy }
     }
 
     /// How long a datagram waits for its sender's link; `None` if the queue is full.

@@ -310,7 +310,7 @@ fn garbage_and_mutated_datagrams_change_nothing() {
         }
         let (segment, cast) = (udpnode::address::SegmentId(0), udpnode::address::Cast::Multicast);
         let from = "10.0.9.9:5009".parse().expect("an address");
-        world.input(0, Input::Datagram { segment, cast, from, bytes: &bytes });
+        world.input(0, Input::Datagram { segment, cast, from, ttl: None, bytes: &bytes });
     }
     let told = &world.hosts[0].events[before..];
     let plain = told.iter().filter(|(_, event)| matches!(event, Event::Plain { .. })).count();

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpnode::address::{Cast, Segment, SegmentId, StreamId};
+use udpnode::address::{Cast, Segment, SegmentId, StreamId, Ttls};
 use udpnode::command::Command;
 use udpnode::config::Config;
 use udpnode::crypto::{Identity, verify};
@@ -79,7 +79,7 @@ struct Flight {
 }
 
 enum Cargo {
-    Datagram { segment: SegmentId, cast: Cast, from: SocketAddr, bytes: Rc<[u8]> },
+    Datagram { segment: SegmentId, cast: Cast, from: SocketAddr, ttl: u8, bytes: Rc<[u8]> },
     Accepted(StreamId, SocketAddr),
     Connected(StreamId),
     Bytes(StreamId, Rc<[u8]>),
@@ -96,8 +96,8 @@ impl Host {
 impl Cargo {
     fn input(&self) -> Input<'_> {
         match self {
-            Self::Datagram { segment, cast, from, bytes } => {
-                Input::Datagram { segment: *segment, cast: *cast, from: *from, bytes }
+            Self::Datagram { segment, cast, from, ttl, bytes } => {
+                Input::Datagram { segment: *segment, cast: *cast, from: *from, ttl: Some(*ttl), bytes }
             }
             Self::Accepted(stream, from) => Input::Stream { stream: *stream, what: StreamInput::Accepted(*from) },
             Self::Connected(stream) => Input::Stream { stream: *stream, what: StreamInput::Connected },
@@ -227,6 +227,7 @@ impl World {
             address,
             prefix_len: 16,
             relays: true,
+            ttls: Ttls::default(),
             broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),
             group: Some("239.192.7.7:5007".parse().expect("an address")),
         };
@@ -298,6 +299,11 @@ impl World {
         if self.trace {
             eprintln!("{} n{host} {cast} to {to}: {}", self.now, dump(bytes));
         }
+        // Each router takes one off and drops what has none left.
+        let left = Ttls::default().of(cast).saturating_sub(self.nets[net].hops);
+        if left == 0 {
+            return;
+        }
         let Some(queued) = self.nets[net].queue(host, bytes.len(), self.now) else { return };
         let bytes: Rc<[u8]> = Rc::from(bytes);
         if let Some(tap) = &mut self.tap {
@@ -311,7 +317,8 @@ impl World {
             let Some(place) = place else { continue };
             for delay in self.nets[net].fates(host, other, cast) {
                 let segment = SegmentId(u32::try_from(place).expect("few"));
-                self.later(queued + delay, other, Cargo::Datagram { segment, cast, from, bytes: Rc::clone(&bytes) });
+                let bytes = Rc::clone(&bytes);
+                self.later(queued + delay, other, Cargo::Datagram { segment, cast, from, ttl: left, bytes });
             }
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use udpnode::address::Errand;
 use udpnode::crypto::{Identity, open_group_tag, verify};
 use udpnode::wire::body::{
     self, Bye, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Heard, Hello, Hole, Nack,
@@ -60,22 +61,37 @@ fn part(text: &str, part: u16, parts: u16) -> Text {
 }
 
 fn entries() -> Message {
-    Message::Entries(vec![
-        entry(&ann(), 7, 12, 2, &lines(&["hi", "say \"ü\""])),
-        entry(&bob(), 1, 1, 0, &part("first half, ", 0, 2)),
-        entry(&bob(), 2, 1, 1, &part("second half", 1, 2)),
-    ])
+    Message::Entries(
+        Errand::Repair,
+        vec![
+            entry(&ann(), 7, 12, 2, &lines(&["hi", "say \"ü\""])),
+            entry(&bob(), 1, 1, 0, &part("first half, ", 0, 2)),
+            entry(&bob(), 2, 1, 1, &part("second half", 1, 2)),
+        ],
+    )
 }
 
 fn hello() -> Message {
-    let heard = |id: &Identity, casts, base| Heard { id: body::bytes(id.id()), casts, base };
+    let heard = |id: &Identity, casts, base, unicast_ttl, multicast_ttl| Heard {
+        id: body::bytes(id.id()),
+        casts,
+        base,
+        unicast_ttl,
+        broadcast_ttl: None,
+        multicast_ttl,
+    };
     Message::Hello(Hello {
         nick: "ann".into(),
         flags: FLAG_ASKS | FLAG_EPHEMERAL | FLAG_LISTENS,
         every_ms: 2000,
         head: 300,
         hash: 0x0123_4567_89AB_CDEF,
-        heard: vec![heard(&bob(), 7, 24), heard(&ann(), 1, 70_000)],
+        heard: vec![heard(&bob(), 7, 24, Some(63), Some(1)), heard(&ann(), 9, 70_000, None, None)],
+        interface: Some("eth0".into()),
+        ttl: Some(64),
+        of: Some(300),
+        round: Some(7),
+        sends: Some(6),
     })
 }
 
@@ -90,13 +106,18 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         head: 1,
         hash: u64::MAX,
         heard: Vec::new(),
+        interface: None,
+        ttl: None,
+        of: None,
+        round: None,
+        sends: None,
     });
     vec![
         ("hello", hello()),
         ("hello-alone", alone),
         ("bye", Message::Bye(Bye { head: NUMBER_MAX })),
         ("entries", entries()),
-        ("entries-none", Message::Entries(Vec::new())),
+        ("entries-none", Message::Entries(Errand::Said, Vec::new())),
         ("frontier-hash", Message::Frontier(Frontier { hash: 23, logs: Vec::new(), whole: None })),
         ("frontier-whole", Message::Frontier(Frontier { hash: 1 << 63, logs: logs.clone(), whole: Some(true) })),
         ("frontier-part", Message::Frontier(Frontier { hash: 0, logs, whole: Some(false) })),
@@ -177,7 +198,7 @@ fn what_is_written_is_read_and_verifies() {
             assert!(verify(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature), "{name}");
             assert!(!verify(&signed.sender.key, ENTRY_DOMAIN, signed.bytes, signed.signature), "{name}");
         } else {
-            assert!(matches!(message, Message::Entries(_)), "{name} is signed");
+            assert!(matches!(message, Message::Entries(..)), "{name} is signed");
         }
         for raw in read.entries().unwrap_or_default() {
             let entry = parse_entry(raw).expect(name);

@@ -2,6 +2,7 @@
 
 use minicbor::Encoder;
 use proptest::prelude::*;
+use udpnode::address::Errand;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
@@ -93,8 +94,27 @@ proptest! {
         ids in prop::collection::vec(any::<[u8; 16]>(), 0..6),
     ) {
         let [a, b, c, d] = numbers;
-        let heard = ids.iter().map(|&id| Heard { id: id.into(), casts: small.0, base: a }).collect();
-        let hello = Hello { nick: nick.clone(), flags: small.0, every_ms: small.1, head: a, hash: b, heard };
+        let heard = ids.iter().map(|&id| Heard {
+            id: id.into(),
+            casts: small.0,
+            base: a,
+            unicast_ttl: small.2.then_some(small.0),
+            broadcast_ttl: small.3.map(u8::from),
+            multicast_ttl: Some(small.0),
+        }).collect();
+        let hello = Hello {
+            nick: nick.clone(),
+            flags: small.0,
+            every_ms: small.1,
+            head: a,
+            hash: b,
+            heard,
+            interface: small.3.map(|_| nick.clone()),
+            ttl: small.2.then_some(small.0),
+            of: small.3.map(u16::from),
+            round: small.2.then_some(small.1),
+            sends: small.3.map(u8::from),
+        };
         let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c }).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();
         let to = ids.first().copied().unwrap_or_default().into();
@@ -158,7 +178,7 @@ fn an_entry_of_another_kind_is_shown_as_such() {
     let entry =
         Entry { author, boot: 3, seq: 1, wall_ms: 0, nick: "ann", first: 1, count: 1, kind: ENTRY_TEXT + 1, body };
     let raw = udpnode::wire::encode_entry(&entry, |bytes| ann.sign(ENTRY_DOMAIN, bytes));
-    let shown = dump(&datagram(&Message::Entries(vec![raw]), 0));
+    let shown = dump(&datagram(&Message::Entries(Errand::Said, vec![raw]), 0));
     assert!(shown.ends_with("kind=2 1 bytes"), "{shown}");
     assert_eq!(peer_id(ann.public()), ann.id());
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use udpnode::address::{Segment, SegmentId};
+use udpnode::address::{Segment, SegmentId, Ttls};
 use udpnode::command::Command;
 use udpnode::config::Config;
 use udpnode::crypto::open_group_tag;
@@ -117,7 +117,10 @@ fn the_tables_have_the_lengths_of_the_header() {
     let offsets = table("DATAGRAMS");
     let ends = |offset: usize| offset + offsets[&offset.to_string()].parse::<usize>().expect("a length");
     assert_eq!((0, 4, 5, 6), (0, ends(0), ends(4), ends(5)));
-    assert_eq!((ends(6), ends(8), ends(16), ends(48), ends(56)), (8, HEADER_LEN, 48, 56, HEADER_LEN + SENDER_LEN));
+    assert_eq!(
+        (ends(6), ends(7), ends(8), ends(16), ends(48), ends(56)),
+        (7, 8, HEADER_LEN, 48, 56, HEADER_LEN + SENDER_LEN)
+    );
     assert_eq!(SIGNED_OVERHEAD, 128);
     assert_eq!(NUMBER_MAX, 1 << 48);
     let preamble = PREAMBLE.map(|byte| format!("{byte:02X}")).join(" ");
@@ -143,7 +146,8 @@ fn said(text: &str) -> Vec<Vec<u8>> {
     let mut node = Node::new(crate::golden::ann(), config(), [1; 32], Time::ZERO);
     let address = "10.0.0.3:5003".parse().expect("an address");
     let (id, name, group) = (SegmentId(1), "eth0".into(), Some(group()));
-    let segment = Segment { id, name, address, prefix_len: 24, relays: true, broadcast: None, group };
+    let ttls = Ttls::default();
+    let segment = Segment { id, name, address, prefix_len: 24, relays: true, ttls, broadcast: None, group };
     let say = Command::Say { lines: vec![Line::new(text).expect("short")], wall: WallTime(0) };
     let mut sent = Vec::new();
     for input in [Input::Segment(SegmentChange::Up(segment)), Input::Command(say)] {

@@ -65,6 +65,40 @@ impl Trickle {
     }
 }
 
+/// How often a difference is looked into. Where frontiers stay different though they were told, for
+/// nobody has what is lacking or somebody lies, telling them again helps less and less.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// How often the same was told.
+    times: u32,
+    told_at: Option<Time>,
+    /// The hash of our frontier when it was told.
+    hash: u64,
+}
+
+impl Pace {
+    /// The same is told so often without a pause: datagrams get lost.
+    const PATIENT_TIMES: u32 = 4;
+
+    /// Somebody is new or was lost: it has not heard what was told before.
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether a difference is looked into now, or was a moment ago. What changed since has to be told.
+    pub(super) fn allows(&self, hash: u64, now: Time, config: &Config) -> bool {
+        let doublings = self.times.saturating_sub(Self::PATIENT_TIMES).min(16);
+        let pause = (config.trickle_min * 2u32.pow(doublings)).min(config.frontier_max);
+        hash != self.hash || self.times == 0 || self.told_at.is_none_or(|at| now.since(at) >= pause)
+    }
+
+    /// Our whole frontier is told.
+    pub(super) const fn on_told(&mut self, hash: u64, now: Time) {
+        self.times = if hash == self.hash { self.times.saturating_add(1) } else { 1 };
+        (self.told_at, self.hash) = (Some(now), hash);
+    }
+}
+
 /// What is to be confirmed, and when.
 #[derive(Debug, Default)]
 pub(super) struct Confirmations {

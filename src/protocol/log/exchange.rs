@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::Logs;
 use super::repair::{answering, weight};
-use super::store::{Ask, Claim, Log};
+use super::store::{Ask, Log};
+use super::table::Source;
+use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Post, To, earlier};
@@ -37,9 +39,16 @@ const ROUNDS_PATIENT: u32 = 4;
 /// While entries came this recently, frontiers differ because of them: nothing is wrong.
 const BUSY_FOR: Duration = Duration::from_millis(100);
 
+/// Entries of one log that follow each other and have the same holders in the same order: weighing all
+/// peers for each entry costs more than sending it.
+const BLOCK: u64 = 16;
+/// Entries looked at for one request, in requests of [`Config::ask_max`]: a log has no more holes than that.
+const REQUESTS_SERVED: u64 = 2;
+
 /// Entries that somebody asked for.
 #[derive(Debug, Default)]
 struct Repairs {
+    looked_at: u64,
     to_one: Vec<Arc<[u8]>>,
     to_all: Vec<Arc<[u8]>>,
 }
@@ -55,11 +64,14 @@ impl Logs {
         if let Some(hash) = self.hash {
             return hash;
         }
+        let open = self.logs.iter().filter(|(_, log)| log.next > 1).map(|(&id, log)| (id, log.next));
+        let mut all: Vec<_> = open.chain(self.forgotten.iter()).collect();
+        all.sort_unstable();
         let mut hasher = blake3::Hasher::new();
-        for (id, log) in self.logs.iter().filter(|(_, log)| log.next > 1) {
+        for (id, next) in all {
             hasher.update(&id.author.0);
             hasher.update(&id.boot.to_be_bytes());
-            hasher.update(&log.next.to_be_bytes());
+            hasher.update(&next.to_be_bytes());
         }
         let mut first = [0; 8];
         first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
@@ -84,6 +96,10 @@ impl Logs {
             }
             return;
         }
+        let own = self.hash();
+        if !self.pace.allows(own, ctx.now, ctx.config) {
+            return;
+        }
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
         if !self.is_busy(ctx.now) && self.frontier_at.is_none() {
             self.frontier_at = Some(ctx.now + ctx.rng.within(ctx.config.trickle_min));
@@ -101,7 +117,9 @@ impl Logs {
             let id = progress.log();
             if id == self.own {
                 self.author.on_confirm(from, progress.next, ctx.now, ctx.config, ctx.news);
-            } else if (progress.next > 1 || self.logs.contains_key(&id)) && self.open_log(id, progress.next, ctx) {
+            } else if (progress.next > self.forgotten.next(id) || self.logs.contains_key(&id))
+                && self.open_log(id, progress.next, Source::Hearsay, ctx)
+            {
                 self.on_progress(from, progress, ctx);
             }
         }
@@ -118,10 +136,10 @@ impl Logs {
         let id = progress.log();
         let Some(log) = self.logs.get_mut(&id) else { return };
         let floor = progress.floor.min(progress.next);
-        log.note_claim(from, Claim { next: progress.next, floor });
+        log.note_claim(from, progress.next, floor, ctx.now);
         // The author itself does not have them any more: nobody gives them for certain.
         if from == id.author && floor > log.next {
-            let given = log.holders.values().any(|claim| claim.floor < floor && claim.next > log.next);
+            let given = log.claims.beyond(log.next).any(|(_, claim)| claim.floor < floor);
             if !given {
                 log.skip_to(floor);
                 self.hash = None;
@@ -202,9 +220,14 @@ impl Logs {
             self.ask_at = earlier(self.ask_at, log.ask.at);
             return None;
         }
+        match log.ask.asked {
+            _ if log.first_missing().is_none_or(|first| first > log.ask.first) => log.claims.on_progress(),
+            Some(asked) => log.claims.on_vain(asked, ctx.now),
+            None => {}
+        }
         let ended = log.said_bye || online.get(&id.author).is_some_and(|&boot| boot > id.boot);
         if log.ask.round >= ROUNDS_PATIENT
-            && let Some(to) = unclaimed(log, online, ended || log.ask.round >= ROUNDS_LONG)
+            && let Some(to) = unclaimed(log, ended || log.ask.round >= ROUNDS_LONG)
         {
             log.skip_to(to);
             log.ask = Ask::default();
@@ -234,7 +257,8 @@ impl Logs {
         let pause = self.round_trip.pause(log.ask.round, ctx.config);
         let spread = if asked.is_none() { self.round_trip.backoff(group, ctx.rng, ctx.config) } else { Duration::ZERO };
         let again = ctx.now + pause + spread;
-        log.ask = Ask { at: Some(again), round: log.ask.round + 1, sent_at: Some(ctx.now), until, first, far };
+        let (at, round_next, sent_at) = (Some(again), log.ask.round + 1, Some(ctx.now));
+        log.ask = Ask { at, round: round_next, sent_at, until, first, far, asked, put_off: false };
         self.ask_at = earlier(self.ask_at, Some(again));
         Some((asked, round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
     }
@@ -243,7 +267,9 @@ impl Logs {
     fn give_up_on(&mut self, id: LogId, ctx: &mut Context<'_>) {
         let ended = self.online.get(&id.author).is_some_and(|&boot| boot > id.boot);
         let Some(log) = self.logs.get_mut(&id) else { return };
-        let (lacking, held) = (log.known - log.next, log.held.range(log.next..).next().is_some());
+        // What the author itself told of: others may say what they like.
+        let lacking = log.author_said.saturating_sub(log.next);
+        let held = log.held.range(log.next..).next().is_some();
         log.forget_claims();
         if (ended || log.said_bye) && !held && lacking > 0 {
             ctx.stats.lost = ctx.stats.lost.saturating_add(lacking);
@@ -278,11 +304,14 @@ impl Logs {
     /// Somebody else asks for what we lack as well: the answer will come to us too.
     fn hold_back(&mut self, hole: &Hole, ctx: &mut Context<'_>) {
         let group = self.online.len();
-        let Some(log) = self.logs.get_mut(&hole.log()).filter(|log| log.ask.at.is_some()) else { return };
+        // Once until we ask ourselves: nobody can keep us from asking.
+        let waits = |log: &&mut Log| log.ask.at.is_some() && !log.ask.put_off;
+        let Some(log) = self.logs.get_mut(&hole.log()).filter(waits) else { return };
         if log.first_missing().is_some_and(|seq| (hole.from..hole.to).contains(&seq)) {
             let pause = self.round_trip.pause(log.ask.round, ctx.config);
             let later = ctx.now + pause + self.round_trip.backoff(group, ctx.rng, ctx.config);
             log.ask.at = log.ask.at.max(Some(later));
+            log.ask.put_off = true;
             log.ask.round = log.ask.round.max(1);
         }
     }
@@ -318,15 +347,19 @@ impl Logs {
         let others: Vec<_> = self.online.keys().copied().filter(|&p| p != from && p != id.author).collect();
         let alone = self.online.len() <= 1;
         let room = usize::try_from(ctx.config.ask_max).unwrap_or(usize::MAX);
+        let looks_max = ctx.config.ask_max * REQUESTS_SERVED;
+        let mut ours = (u64::MAX, asked || id == self.own);
         for (&seq, held) in log.held.range_mut(hole.from..hole.to) {
-            if repairs.to_one.len() + repairs.to_all.len() >= room {
+            repairs.looked_at += 1;
+            if repairs.to_one.len() + repairs.to_all.len() >= room || repairs.looked_at > looks_max {
                 return;
             }
-            let ours = asked || id == self.own || {
-                let mine = weight(ctx.me, id, seq);
-                others.iter().filter(|&&p| weight(p, id, seq) < mine).count() < answering
-            };
-            if !ours || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
+            if !asked && id != self.own && ours.0 != seq / BLOCK {
+                let mine = weight(ctx.me, id, seq / BLOCK);
+                let before = others.iter().filter(|&&p| weight(p, id, seq / BLOCK) < mine).count();
+                ours = (seq / BLOCK, before < answering);
+            }
+            if !ours.1 || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
                 continue;
             }
             if !self.budget.take(held.raw.len(), ctx.now, ctx.config) {
@@ -378,8 +411,11 @@ impl Logs {
 
     /// Tells our whole frontier.
     pub(super) fn tell_frontier(&mut self, to: To, ctx: &mut Context<'_>) {
+        let hash = self.hash();
+        self.pace.on_told(hash, ctx.now);
         let told = self.logs.iter().filter(|(_, log)| log.next > 1);
-        let logs = told.map(|(&id, log)| Progress::new(id, log.next, log.floor())).collect();
+        let told = told.map(|(&id, log)| Progress::new(id, log.next, log.floor()));
+        let logs = told.chain(self.forgotten.iter().map(|(id, next)| Progress::new(id, next, next))).collect();
         self.post_frontier(&to, logs, Some(true), ctx);
     }
 
@@ -411,14 +447,17 @@ fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     for raw in entries {
         ctx.stats.repairs += 1;
         if len + raw.len() > ENTRY_LEN_MAX {
-            ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(std::mem::take(&mut bundle)) });
+            ctx.posts.push_back(Post {
+                to: to.clone(),
+                message: Message::Entries(Errand::Repair, std::mem::take(&mut bundle)),
+            });
             len = 0;
         }
         len += raw.len();
         bundle.push(raw);
     }
     if !bundle.is_empty() {
-        ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(bundle) });
+        ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(Errand::Repair, bundle) });
     }
 }
 
@@ -428,16 +467,15 @@ fn holder(id: LogId, log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<PeerId
     if online.get(&id.author) == Some(&id.boot) && log.ask.round < 4 {
         return Some(id.author);
     }
-    let claims = log.holders.iter().filter(|(peer, claim)| online.contains_key(peer) && claim.next > log.next);
-    let mut able: Vec<_> = claims.map(|(&peer, _)| (weight(peer, id, log.next), peer)).collect();
+    let mut able: Vec<_> = log.claims.beyond(log.next).map(|(peer, _)| (weight(peer, id, log.next), peer)).collect();
     able.sort_unstable();
     let turn = log.ask.round as usize;
     able.get(turn.checked_rem(able.len())?).map(|&(_, peer)| peer)
 }
 
 /// The first entry behind our next that somebody online claims to have, if nobody claims our next.
-fn unclaimed(log: &Log, online: &BTreeMap<PeerId, u64>, ended: bool) -> Option<u64> {
-    let claims = || log.holders.iter().filter(|(peer, claim)| online.contains_key(peer) && claim.next > log.next);
+fn unclaimed(log: &Log, ended: bool) -> Option<u64> {
+    let claims = || log.claims.beyond(log.next);
     if claims().any(|(_, claim)| claim.floor <= log.next) {
         return None;
     }

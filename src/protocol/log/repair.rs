@@ -88,14 +88,14 @@ pub(super) const fn answering(round: u8, author_online: bool) -> usize {
     if author_online { doubling - 1 } else { doubling }
 }
 
-/// The weight of a holder for one entry: those with the lowest answer first. Everybody computes
+/// The weight of a holder for some entries of a log: those with the lowest answer first. Everybody computes
 /// the same order without a word (rendezvous hashing).
-pub(super) fn weight(holder: PeerId, log: LogId, seq: u64) -> u64 {
+pub(super) fn weight(holder: PeerId, log: LogId, block: u64) -> u64 {
     let fold = |id: PeerId| {
         let bits = u128::from_be_bytes(id.0);
         (bits >> 64) as u64 ^ bits as u64
     };
-    Rng::new(fold(holder) ^ fold(log.author).rotate_left(17) ^ log.boot ^ seq.wrapping_mul(0x9E37_79B9)).next_u64()
+    Rng::new(fold(holder) ^ fold(log.author).rotate_left(17) ^ log.boot ^ block.wrapping_mul(0x9E37_79B9)).next_u64()
 }
 
 #[cfg(test)]

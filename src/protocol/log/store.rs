@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::claims::Claims;
+use super::forgotten::Mark;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{News, Said};
@@ -14,9 +16,6 @@ use crate::wire::parse_entry;
 
 /// Parts that a long message may have: enough for [`LINE_MAX`] bytes of three-byte pictures.
 const PARTS_MAX: u16 = 512;
-
-/// Peers remembered per log as holding it. When full, no further one is remembered.
-const HOLDERS_MAX: usize = 8;
 
 /// An entry that is kept.
 #[derive(Clone, Debug)]
@@ -46,13 +45,10 @@ pub(super) struct Ask {
     pub(super) first: u64,
     /// So much is lacking that one holder is asked for it, piece by piece.
     pub(super) far: bool,
-}
-
-/// What a peer says it holds of a log.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Claim {
-    pub(super) next: u64,
-    pub(super) floor: u64,
+    /// Who was asked last, if not everybody.
+    pub(super) asked: Option<PeerId>,
+    /// It was put off since it was asked for last, because somebody else asked.
+    pub(super) put_off: bool,
 }
 
 /// A long message that has not all its parts.
@@ -82,11 +78,15 @@ pub(super) struct Log {
     pub(super) next: u64,
     /// One past the last entry known to exist.
     pub(super) known: u64,
+    /// One past the last entry that its author's signature proved.
+    pub(super) proven: u64,
+    /// Its author's own word on its next entry.
+    pub(super) author_said: u64,
     pub(super) history: History,
     /// The first entry that nobody had told of when this log was first heard of.
     told: u64,
     pub(super) ask: Ask,
-    pub(super) holders: BTreeMap<PeerId, Claim>,
+    pub(super) claims: Claims,
     pub(super) heard_at: Time,
     /// Its author left: nothing more will come of it but from others.
     pub(super) said_bye: bool,
@@ -103,10 +103,12 @@ impl Log {
             held: BTreeMap::new(),
             next: 1,
             known: 1,
+            proven: 1,
+            author_said: 1,
             history,
             told,
-            ask: Ask { at: None, round: 0, sent_at: None, until: 0, first: 0, far: false },
-            holders: BTreeMap::new(),
+            ask: Ask { at: None, round: 0, sent_at: None, until: 0, first: 0, far: false, asked: None, put_off: false },
+            claims: Claims::new(),
             heard_at: now,
             said_bye: false,
             confirmed_at: None,
@@ -114,6 +116,17 @@ impl Log {
             nick: None,
             assembly: None,
         }
+    }
+
+    /// A log that was delivered so far before it made room for others.
+    pub(super) const fn resumed(mut self, mark: Mark) -> Self {
+        (self.next, self.known, self.next_message) = (mark.next, mark.next, mark.next_message);
+        self
+    }
+
+    /// The number of the next message.
+    pub(super) const fn next_message(&self) -> u64 {
+        self.next_message
     }
 
     /// The first entry that this node can give.
@@ -183,22 +196,33 @@ impl Log {
     }
 
     /// A peer says how far it has this log.
-    pub(super) fn note_claim(&mut self, peer: PeerId, claim: Claim) {
-        if self.holders.len() < HOLDERS_MAX || self.holders.contains_key(&peer) {
-            let told = self.holders.entry(peer).or_insert(claim);
-            (told.next, told.floor) = (told.next.max(claim.next), told.floor.max(claim.floor));
+    pub(super) fn note_claim(&mut self, peer: PeerId, next: u64, floor: u64, now: Time) {
+        if self.claims.note(peer, next, floor, now) {
+            self.known = self.known.max(next);
         }
-        self.known = self.known.max(claim.next);
+    }
+
+    /// The author itself says how far it is.
+    pub(super) fn note_author(&mut self, author: PeerId, head: u64, now: Time) {
+        self.claims.trust(author);
+        self.note_claim(author, head, 1, now);
+        self.author_said = self.author_said.max(head);
+    }
+
+    /// Entries kept that are not delivered, for something before them is lacking.
+    pub(super) fn ahead(&self) -> usize {
+        let delivered = self.held.keys().next().map_or(0, |&first| self.next.saturating_sub(first));
+        self.held.len().saturating_sub(usize::try_from(delivered).unwrap_or(usize::MAX))
     }
 
     /// Whether somebody who is here claims to have what is lacking.
     pub(super) fn is_claimed(&self) -> bool {
-        self.holders.values().any(|claim| claim.next > self.next)
+        self.claims.beyond(self.next).next().is_some()
     }
 
     /// Nobody gives what was claimed: believe only what is here.
     pub(super) fn forget_claims(&mut self) {
-        self.holders.clear();
+        self.claims.clear();
         let last = self.held.keys().next_back().map_or(0, |&last| last + 1);
         self.known = self.next.max(last);
         self.ask = Ask::default();

@@ -4,26 +4,37 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Membership, Peer, Standing};
-use crate::address::{Cast, SegmentId};
+use crate::address::{Cast, Segment, SegmentId};
+use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
 use crate::protocol::{Context, Post, To};
 use crate::time::Time;
-use crate::wire::Message;
-use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Heard, Hello};
+use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, HEARD_BY_STREAM, Heard, Hello};
+use crate::wire::{Message, SIGNED_OVERHEAD};
 
-/// Peers told in one hello: as many as a datagram takes.
-pub(super) const HEARD_MAX: usize = 28;
+/// Peers told in one hello, if a datagram takes so many.
+const HEARD_MAX: usize = 28;
+/// Characters of the name of an interface that are told; Linux has no longer ones.
+const INTERFACE_MAX: usize = 15;
+/// The number of a round and its key take no more.
+const ROUND_LEN_MAX: usize = 6;
 
 impl Membership {
     pub(super) fn say_hello(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        self.round = self.round.saturating_add(1);
         for segment in self.segments.keys().copied().collect::<Vec<_>>() {
-            let hello = Message::Hello(self.hello(segment, None, 0, standing, ctx));
+            let hello = self.hello(segment, None, 0, standing, ctx);
+            self.note_told(segment, &hello);
+            if hello.of.is_some() {
+                self.told_up_to.extend(hello.heard.last().map(|heard| (segment, PeerId(*heard.id))));
+            }
             for cast in [Cast::Multicast, Cast::Broadcast] {
-                ctx.posts.push_back(Post { to: To::Segment(segment, cast), message: hello.clone() });
+                let ttl = self.ttl(segment, cast);
+                let hello = Hello { ttl, round: Some(self.round), ..hello.clone() };
+                ctx.posts.push_back(Post { to: To::Segment(segment, cast), message: Message::Hello(hello) });
             }
         }
         self.greet_afar(standing, ctx);
-        self.told_up_to = self.next_told();
         self.starting += 1;
         let next = match ctx.config.hello_at.get(self.starting) {
             Some(&after) => self.started + after,
@@ -33,7 +44,7 @@ impl Membership {
     }
 
     /// Hellos by unicast: to static peers that are silent, and to those whom no cast reaches.
-    fn greet_afar(&self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+    fn greet_afar(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for &address in &ctx.config.static_peers {
             let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
             if let Some(segment) = self.segment_towards(address.ip()).filter(|_| !known) {
@@ -41,10 +52,13 @@ impl Membership {
             }
         }
         let now = ctx.now;
+        let mut afar = Vec::new();
         for (id, peer) in self.online() {
-            for (&segment, path) in peer.paths.iter().filter(|(_, path)| path.only_unicast(now, peer.every)) {
-                self.post_hello(segment, path.address, Some(id), 0, standing, ctx);
-            }
+            let unheard = peer.paths.iter().filter(|(_, path)| path.only_unicast(now, peer.every));
+            afar.extend(unheard.map(|(&segment, path)| (id, segment, path.address)));
+        }
+        for (id, segment, address) in afar {
+            self.post_hello(segment, address, Some(id), 0, standing, ctx);
         }
     }
 
@@ -53,13 +67,21 @@ impl Membership {
         for id in due {
             self.greet.remove(&id);
             let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
-            self.post_hello(segment, address, Some(id), 0, standing, ctx);
+            // Whom we have just met may not be who it says, nor where: it is told no more than it told.
+            let hello = telling_only(Some(id), self.hello(segment, Some(id), 0, standing, ctx));
+            self.note_told_alone(segment, id, &hello);
+            ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
         }
+    }
+
+    /// A hello that asks for one and tells of nobody.
+    pub(super) fn asking_hello(&self, segment: SegmentId, standing: Standing<'_>, ctx: &Context<'_>) -> Hello {
+        telling_only(None, self.hello(segment, None, FLAG_ASKS, standing, ctx))
     }
 
     /// Says hello to one address, telling first whether whoever is there is heard.
     pub(super) fn post_hello(
-        &self,
+        &mut self,
         segment: SegmentId,
         address: SocketAddr,
         whom: Option<PeerId>,
@@ -68,6 +90,9 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) {
         let hello = self.hello(segment, whom, flags, standing, ctx);
+        if let Some(whom) = whom {
+            self.note_told_alone(segment, whom, &hello);
+        }
         ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
     }
 
@@ -83,34 +108,69 @@ impl Membership {
         let ephemeral = if ctx.config.ephemeral { FLAG_EPHEMERAL } else { 0 };
         let listens = if ctx.config.listens { FLAG_LISTENS } else { 0 };
         let every = self.period(ctx).as_millis();
-        Hello {
+        let on = self.segments.get(&segment);
+        let mut hello = Hello {
             nick: self.nick.as_str().into(),
             flags: flags | ephemeral | listens,
             every_ms: u32::try_from(every).unwrap_or(u32::MAX),
             head: standing.head,
             hash: standing.hash,
-            heard: self.heard_on(segment, whom, standing, ctx.now),
-        }
+            heard: Vec::new(),
+            interface: on.map(|on| on.name.chars().take(INTERFACE_MAX).collect()),
+            ttl: self.ttl(segment, Cast::Unicast),
+            of: Some(u16::MAX),
+            round: None,
+            sends: on.map(sends),
+        };
+        let room = DATAGRAM_MAX - SIGNED_OVERHEAD - ROUND_LEN_MAX;
+        let room = room.saturating_sub(body::encoded_len(&hello));
+        (hello.heard, hello.of) = self.heard_on(segment, whom, room, standing, ctx.now);
+        hello
     }
 
-    /// Those heard on a segment: first `whom`, then from behind the one told last.
-    fn heard_on(&self, segment: SegmentId, whom: Option<PeerId>, standing: Standing<'_>, now: Time) -> Vec<Heard> {
-        let (behind, before): (Vec<_>, Vec<_>) = self.online().partition(|(id, _)| Some(*id) > self.told_up_to);
+    /// The TTL with which a cast leaves a segment.
+    fn ttl(&self, segment: SegmentId, cast: Cast) -> Option<u8> {
+        self.segments.get(&segment).map(|on| on.ttls.of(cast))
+    }
+
+    /// Those heard on a segment, as many as there is room for: first `whom`, heard or not, then from behind the
+    /// one told last. And how many there are, if that is more.
+    fn heard_on(
+        &self,
+        segment: SegmentId,
+        whom: Option<PeerId>,
+        room: usize,
+        standing: Standing<'_>,
+        now: Time,
+    ) -> (Vec<Heard>, Option<u16>) {
+        let told_up_to = self.told_up_to.get(&segment).copied();
+        let (behind, before): (Vec<_>, Vec<_>) = self.online().partition(|(id, _)| Some(*id) > told_up_to);
         let first = whom.and_then(|id| self.peers.get(&id).map(|peer| (id, peer)));
         let others = behind.into_iter().chain(before).filter(|(id, _)| Some(*id) != whom);
         let heard = first.into_iter().chain(others).filter_map(|(id, peer)| {
-            let casts = peer.paths.get(&segment)?.heard_casts(now, peer.every);
-            let base = standing.bases.get(&id).copied().unwrap_or(standing.head);
-            (casts != 0).then(|| Heard { id: body::bytes(id), casts, base })
+            let path = peer.paths.get(&segment)?;
+            let stream = if standing.streams.contains(&id) { HEARD_BY_STREAM } else { 0 };
+            let casts = path.heard_casts(now, peer.every) | stream;
+            let left = |cast: Cast| path.heard(cast).left.filter(|_| casts & cast.bit() != 0);
+            (casts != 0 || Some(id) == whom).then(|| Heard {
+                id: body::bytes(id),
+                casts,
+                base: standing.bases.get(&id).copied().unwrap_or(standing.head),
+                unicast_ttl: left(Cast::Unicast),
+                broadcast_ttl: left(Cast::Broadcast),
+                multicast_ttl: left(Cast::Multicast),
+            })
         });
-        heard.take(HEARD_MAX).collect()
-    }
-
-    /// The last peer that a full hello tells, from where it begins now.
-    fn next_told(&self) -> Option<PeerId> {
-        let behind = self.online().filter(|(id, _)| Some(*id) > self.told_up_to).map(|(id, _)| id);
-        let told: Vec<_> = behind.take(HEARD_MAX).collect();
-        if told.len() < HEARD_MAX { None } else { told.last().copied() }
+        let (mut told, mut len, mut all) = (Vec::new(), 0, 0);
+        for heard in heard {
+            all += 1;
+            len += body::encoded_len(&heard);
+            if told.len() + 1 == all && all <= HEARD_MAX && len <= room {
+                told.push(heard);
+            }
+        }
+        let of = (told.len() < all).then(|| u16::try_from(all).unwrap_or(u16::MAX));
+        (told, of)
     }
 
     /// Time between our hellos: grows with the group, so that the group as a whole stays quiet.
@@ -118,4 +178,19 @@ impl Membership {
         let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
         ctx.config.hello_every.max(Duration::from_secs(1) * group / ctx.config.hello_rate)
     }
+}
+
+/// The hello without all those heard but one.
+fn telling_only(whom: Option<PeerId>, mut hello: Hello) -> Hello {
+    let all = hello.of.unwrap_or_else(|| u16::try_from(hello.heard.len()).unwrap_or(u16::MAX));
+    let whom = whom.map(body::bytes);
+    hello.heard.retain(|heard| Some(heard.id) == whom);
+    hello.of = Some(all).filter(|&all| usize::from(all) > hello.heard.len());
+    hello
+}
+
+/// The casts by which hellos go out on a segment, as bits.
+fn sends(segment: &Segment) -> u8 {
+    let casts = [(Cast::Broadcast, segment.broadcast), (Cast::Multicast, segment.group)];
+    casts.into_iter().filter(|(_, to)| to.is_some()).map(|(cast, _)| cast.bit()).sum()
 }

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Origin;
+use super::rounds::Rounds;
 use crate::address::{Cast, SegmentId};
 use crate::text::Nick;
 use crate::time::Time;
+use crate::wire::body::Hello;
 
 /// What is heard within this many hello periods is heard now.
 const FRESH_PERIODS: u32 = 3;
@@ -55,9 +57,41 @@ pub struct Peer {
 pub struct Path {
     /// The source of its last datagram there; never something it says.
     pub address: SocketAddr,
-    heard: [Option<Time>; 3],
-    hears_us: Option<u8>,
+    casts: [Heard; 3],
+    rounds: Rounds,
+    hears_us: Option<HearsUs>,
+    /// The casts, other than unicast, that we told it last that we hear; none while it was told nothing.
+    pub(super) told: Option<u8>,
 }
+
+/// How a peer is heard by one cast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// When it was heard first and last.
+    pub span: Option<(Time, Time)>,
+    /// The TTL that was left of the last datagram, where the system told.
+    pub left: Option<u8>,
+    /// The TTL with which it sends by this cast, as it says.
+    pub sent: Option<u8>,
+}
+
+/// What a peer says it hears of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HearsUs {
+    /// The casts, as bits of [`Cast::bit`], and of a stream.
+    pub casts: u8,
+    /// The TTLs that were left, by unicast, broadcast and multicast.
+    pub left: [Option<u8>; 3],
+    /// When it said so last, ...
+    pub at: Time,
+    /// ... since when it has said the same casts, ...
+    pub since: Time,
+    /// ... and until when that holds if it says nothing more.
+    pub until: Time,
+}
+
+/// Casts whose hearing decides what is sent: all but unicast.
+pub(super) const WIDE: u8 = Cast::Broadcast.bit() | Cast::Multicast.bit();
 
 impl Peer {
     pub(super) fn new(nick: Nick, origin: &Origin, now: Time, every: Duration) -> Self {
@@ -85,15 +119,27 @@ impl Peer {
 
     pub(super) fn note_path(&mut self, origin: &Origin, now: Time) {
         (self.heard_at, self.last_address) = (now, origin.address);
-        let fresh = Path { address: origin.address, heard: [None; 3], hears_us: None };
-        let path = self.paths.entry(origin.segment).or_insert(fresh);
+        let path = self.paths.entry(origin.segment).or_insert_with(|| Path::new(origin.address));
         path.address = origin.address;
-        path.heard[slot(origin.cast)] = Some(now);
+        let heard = &mut path.casts[slot(origin.cast)];
+        heard.span = Some((heard.span.map_or(now, |(first, _)| first), now));
+        heard.left = origin.ttl;
+        path.rounds.on_sign(origin.cast, now);
     }
 
-    pub(super) fn note_hears_us(&mut self, segment: SegmentId, casts: u8) {
+    /// A hello came by a path: which round it is of, and with which TTL it was sent.
+    pub(super) fn note_round(&mut self, origin: &Origin, hello: &Hello, now: Time) {
+        let Some(path) = self.paths.get_mut(&origin.segment) else { return };
+        path.casts[slot(origin.cast)].sent = hello.ttl;
+        if let Some(round) = hello.round {
+            path.rounds.on_round(origin.cast, round, now);
+        }
+    }
+
+    pub(super) fn note_hears_us(&mut self, segment: SegmentId, told: HearsUs) {
         if let Some(path) = self.paths.get_mut(&segment) {
-            path.hears_us = Some(casts);
+            let same = path.hears_us.filter(|was| was.casts == told.casts && was.until >= told.at);
+            path.hears_us = Some(HearsUs { since: same.map_or(told.at, |was| was.since), ..told });
         }
     }
 
@@ -102,40 +148,65 @@ impl Peer {
         self.paths.values().all(|path| path.only_unicast(now, self.every))
     }
 
-    /// The segment and address to reach it by: the lowest segment where it is heard now, else the
-    /// one where it was heard last.
+    /// The segment and address to reach it by: the lowest segment where it is heard now by a cast and does not
+    /// say that it hears nothing, or nearly so; else the one where it was heard last.
     #[must_use]
     pub fn best_path(&self) -> Option<(SegmentId, SocketAddr)> {
         let now = self.heard_at;
-        let fresh = self.paths.iter().find(|(_, path)| path.heard_casts(now, self.every) != 0);
-        let best = fresh.or_else(|| self.paths.iter().max_by_key(|(_, path)| path.heard_last()));
+        let rank = |path: &Path| {
+            let heard = path.heard_casts(now, self.every);
+            let deaf = path.hears_us(now).is_some_and(|hears| hears.casts == 0);
+            (deaf, heard & WIDE == 0, heard == 0)
+        };
+        let heard = self.paths.iter().filter(|(_, path)| path.heard_casts(now, self.every) != 0);
+        let best = heard.min_by_key(|(_, path)| rank(path));
+        let best = best.or_else(|| self.paths.iter().max_by_key(|(_, path)| path.heard_last()));
         best.map(|(&segment, path)| (segment, path.address))
     }
 }
 
 impl Path {
+    fn new(address: SocketAddr) -> Self {
+        Self { address, casts: [Heard::default(); 3], rounds: Rounds::default(), hears_us: None, told: None }
+    }
+
+    /// How it is heard by one cast.
+    #[must_use]
+    pub const fn heard(&self, cast: Cast) -> Heard {
+        self.casts[slot(cast)]
+    }
+
     /// The casts by which the peer is heard now, as bits.
     #[must_use]
     pub fn heard_casts(&self, now: Time, every: Duration) -> u8 {
         let casts = [Cast::Unicast, Cast::Broadcast, Cast::Multicast];
-        let fresh = |at: Option<Time>| at.is_some_and(|at| now.since(at) <= every * FRESH_PERIODS);
-        casts.into_iter().filter(|&cast| fresh(self.heard[slot(cast)])).map(Cast::bit).sum()
+        casts.into_iter().filter(|&cast| self.hears(cast, now, every)).map(Cast::bit).sum()
     }
 
-    /// The casts of ours that it says it hears, as bits; `None` while it has not said.
+    /// Whether it is heard now by one cast.
+    fn hears(&self, cast: Cast, now: Time, every: Duration) -> bool {
+        let recent = self.heard(cast).span.is_some_and(|(_, last)| now.since(last) <= every * FRESH_PERIODS);
+        recent && self.rounds.works(cast, now, every).unwrap_or(true)
+    }
+
+    /// When [`Path::heard_casts`] may say otherwise although nothing comes.
+    pub(super) fn look_at(&self, now: Time, every: Duration) -> Option<Time> {
+        self.rounds.look_at(now, every)
+    }
+
+    /// What it says it hears of us; `None` while it has not said, or has not said so for long.
     #[must_use]
-    pub const fn hears_us(&self) -> Option<u8> {
-        self.hears_us
+    pub fn hears_us(&self, now: Time) -> Option<HearsUs> {
+        self.hears_us.filter(|hears| now <= hears.until)
     }
 
     /// Whether it is heard by unicast alone: then our casts may not get there either.
     pub(super) fn only_unicast(&self, now: Time, every: Duration) -> bool {
-        let casts = Cast::Broadcast.bit() | Cast::Multicast.bit();
-        self.heard_casts(now, every) == Cast::Unicast.bit() || self.hears_us.is_some_and(|hears| hears & casts == 0)
+        self.heard_casts(now, every) == Cast::Unicast.bit() || self.hears_us(now).is_some_and(|us| us.casts & WIDE == 0)
     }
 
     fn heard_last(&self) -> Option<Time> {
-        self.heard.iter().copied().max().flatten()
+        self.casts.iter().filter_map(|heard| heard.span).map(|(_, last)| last).max()
     }
 }
 

@@ -7,6 +7,7 @@ use super::Shell;
 use crate::address::{SegmentId, StreamId};
 use crate::node::{Input, SegmentChange, StreamAct, StreamInput};
 use crate::runtime::control;
+use crate::runtime::receive::Received;
 use crate::runtime::streams::{Accepted, Ready, Step};
 
 /// Datagrams served per socket and turn.
@@ -46,12 +47,12 @@ impl Shell {
         let Some((segment, cast)) = self.sockets.socket_of(token) else {
             return false;
         };
-        let Some((len, from)) = self.sockets.receive(segment, cast, &mut self.datagram) else {
+        let Some(Received { len, from, ttl }) = self.sockets.receive(segment, cast, &mut self.datagram) else {
             return false;
         };
         let bytes = &self.datagram[..len];
         let now = self.now();
-        self.machine.handle_input(now, Input::Datagram { segment, cast, from, bytes });
+        self.machine.handle_input(now, Input::Datagram { segment, cast, from, ttl, bytes });
         self.drain();
         true
     }

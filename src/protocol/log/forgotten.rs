@@ -1,0 +1,54 @@
+//! Logs that made room for others: how far they were delivered, so that nothing of them is shown
+//! twice when somebody tells of them again.
+
+use std::collections::BTreeMap;
+
+use super::store::Log;
+use crate::id::LogId;
+use crate::time::Time;
+
+/// Logs remembered so. When full, the one forgotten longest ago is forgotten altogether: what others
+/// still have of it would then be shown again.
+const FORGOTTEN_MAX: usize = 4096;
+
+/// How far a log was delivered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) next: u64,
+    pub(super) next_message: u64,
+    at: Time,
+}
+
+/// The marks of forgotten logs.
+#[derive(Debug, Default)]
+pub(super) struct Forgotten(BTreeMap<LogId, Mark>);
+
+impl Forgotten {
+    /// A log makes room. One of which nothing was delivered leaves no mark.
+    pub(super) fn remember(&mut self, id: LogId, log: &Log, now: Time) {
+        if log.next == 1 {
+            return;
+        }
+        if self.0.len() >= FORGOTTEN_MAX
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, mark)| mark.at).map(|(&id, _)| id)
+        {
+            self.0.remove(&oldest);
+        }
+        self.0.insert(id, Mark { next: log.next, next_message: log.next_message(), at: now });
+    }
+
+    /// The log is opened again.
+    pub(super) fn take(&mut self, id: LogId) -> Option<Mark> {
+        self.0.remove(&id)
+    }
+
+    /// The first entry that was not delivered when the log was forgotten; the first of all if it never was.
+    pub(super) fn next(&self, id: LogId) -> u64 {
+        self.0.get(&id).map_or(1, |mark| mark.next)
+    }
+
+    /// Each log with the first entry that was not delivered.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LogId, u64)> {
+        self.0.iter().map(|(&id, mark)| (id, mark.next))
+    }
+}

@@ -1,0 +1,131 @@
+//! How well we and others hear each other, and that they know it: a cast that dies is noticed within a round of
+//! hellos and told at once to whoever sends by it, so that it can take another.
+//!
+//! ```text
+//!   ann                                 bob
+//!    |-- hello 7 (broadcast) ----------->|
+//!    |-- hello 7 (multicast) -->  x      |  missing, and none ever was
+//!    |<-- hello (unicast): I hear you B -|  at once
+//!    |-- entry (broadcast) ------------->|
+//! ```
+
+use std::time::Duration;
+
+use super::peer::WIDE;
+use super::{HearsUs, Membership, Peer, Standing};
+use crate::address::{Cast, SegmentId};
+use crate::id::PeerId;
+use crate::protocol::{Context, earlier};
+use crate::time::Time;
+use crate::wire::body::{self, FLAG_ASKS, Hello};
+
+/// Who has not heard us this long after we met will not.
+const DEAF_AFTER: Duration = Duration::from_secs(3);
+/// What a peer said last holds for so many of its periods, more than it takes to tell everybody once.
+const HOLDS_PERIODS: u32 = 3;
+/// It is not believed to take more periods than this to tell everybody.
+const PERIODS_MAX: u32 = 64;
+/// What is told to many at once is spread over this time for each peer known, ...
+const TELL_SPREAD: Duration = Duration::from_millis(2);
+/// ... but over no more than this.
+const TELL_MAX: Duration = Duration::from_millis(300);
+
+/// For how long what a hello says holds if nothing more is said.
+#[must_use]
+fn holds_for(hello: &Hello, every: Duration) -> Duration {
+    let told = u32::try_from(hello.heard.len()).unwrap_or(u32::MAX).max(1);
+    let hellos = hello.of.map_or(1, |of| u32::from(of).div_ceil(told));
+    every * (hellos.min(PERIODS_MAX) + HOLDS_PERIODS - 1)
+}
+
+/// The cast that whoever was told this sends by. That another is lost or won can wait for the next hello.
+const fn relied_on(told: u8) -> u8 {
+    let multicast = Cast::Multicast.bit();
+    if told & multicast != 0 { multicast } else { told }
+}
+
+impl Peer {
+    /// What its hello says it hears of us on the segment where it sent it.
+    pub(super) fn note_hearing(&mut self, segment: SegmentId, hello: &Hello, ctx: &Context<'_>) {
+        let me = body::bytes(ctx.me);
+        let (at, until) = (ctx.now, ctx.now + holds_for(hello, self.every));
+        let deaf = HearsUs { casts: 0, left: [None; 3], at, since: at, until };
+        if let Some(heard) = hello.heard.iter().find(|heard| heard.id == me) {
+            let left = [heard.unicast_ttl, heard.broadcast_ttl, heard.multicast_ttl];
+            return self.note_hears_us(segment, HearsUs { casts: heard.casts, left, ..deaf });
+        }
+        // It tells everybody it hears, and has had time to hear us: then it does not.
+        let whole = hello.of.is_none() && hello.flags & FLAG_ASKS == 0;
+        if whole && ctx.now.since(self.met_at) > DEAF_AFTER {
+            self.note_hears_us(segment, deaf);
+        }
+    }
+}
+
+impl Membership {
+    /// Until when what a hello of a peer says holds if nothing more is said.
+    #[must_use]
+    pub fn holds_until(&self, id: PeerId, hello: &Hello, now: Time) -> Option<Time> {
+        self.peers.get(&id).map(|peer| now + holds_for(hello, peer.every))
+    }
+
+    /// A hello says to all on a segment how each of these is heard.
+    pub(super) fn note_told(&mut self, segment: SegmentId, hello: &Hello) {
+        for (id, peer) in &mut self.peers {
+            let Some(path) = peer.paths.get_mut(&segment) else { continue };
+            let wire = body::bytes(*id);
+            match hello.heard.iter().find(|heard| heard.id == wire) {
+                Some(heard) => path.told = Some(heard.casts & WIDE),
+                // Whoever is not among all of them is not heard.
+                None if hello.of.is_none() => path.told = path.told.and(Some(0)),
+                None => {}
+            }
+            if hello.of.is_none() {
+                self.tell.remove(&(*id, segment));
+            }
+        }
+    }
+
+    /// A hello says to one peer how it is heard.
+    pub(super) fn note_told_alone(&mut self, segment: SegmentId, whom: PeerId, hello: &Hello) {
+        let wire = body::bytes(whom);
+        let told = hello.heard.iter().find(|heard| heard.id == wire);
+        if let (Some(told), Some(path)) = (told, self.peers.get_mut(&whom).and_then(|p| p.paths.get_mut(&segment))) {
+            path.told = Some(told.casts & WIDE);
+            self.tell.remove(&(whom, segment));
+        }
+    }
+
+    /// Something came that may change how somebody is heard.
+    pub(super) fn look_again(&mut self, now: Time) {
+        self.look_at = earlier(self.look_at, Some(now));
+    }
+
+    /// Looks who is heard otherwise than it was told, and tells those whose time has come.
+    pub(super) fn look(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        if self.look_at.is_some_and(|at| at <= ctx.now) {
+            self.look_at = None;
+            let spread = TELL_SPREAD * u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+            for (&id, peer) in self.peers.iter().filter(|(_, peer)| peer.presence == super::Presence::Online) {
+                for (&segment, path) in &peer.paths {
+                    let heard = path.heard_casts(ctx.now, peer.every) & WIDE;
+                    if path.told.is_some_and(|told| relied_on(told) & !heard != 0) {
+                        let at = ctx.now + ctx.rng.within(spread.min(TELL_MAX));
+                        self.tell.entry((id, segment)).or_insert(at);
+                    } else {
+                        self.tell.remove(&(id, segment));
+                    }
+                    self.look_at = earlier(self.look_at, path.look_at(ctx.now, peer.every));
+                }
+            }
+        }
+        let due: Vec<_> = self.tell.iter().filter(|(_, at)| **at <= ctx.now).map(|(&key, _)| key).collect();
+        for (id, segment) in due {
+            self.tell.remove(&(id, segment));
+            let path = self.peers.get(&id).and_then(|peer| peer.paths.get(&segment));
+            if let Some(address) = path.map(|path| path.address) {
+                self.post_hello(segment, address, Some(id), 0, standing, ctx);
+            }
+        }
+    }
+}
