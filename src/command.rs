@@ -80,6 +80,8 @@ pub enum Command {
     Nick(Nick),
     /// Carry group messages by this cast from now on.
     Cast(CastChoice),
+    /// Find out what is wrong with the network: ask all others what they hear.
+    Examine,
     /// Nothing more will be said: wait for the confirmations, then leave.
     EndOfInput,
     /// Say bye and leave.
@@ -99,6 +101,8 @@ pub enum Typed {
     Who,
     /// `/stats`.
     Stats,
+    /// `/doctor`, or `/doctor NAME`.
+    Doctor(Option<Line>),
     /// `/tell NAME TEXT`; who says it adds the time.
     Tell {
         /// A nick, or `nick~suffix`.
@@ -151,6 +155,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/plain ADDR[:PORT] TEXT", "send text as it is, to nc -u, socat or a script"),
     ("/nick NAME", "take another name"),
     ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
+    ("/doctor [NAME]", "what is wrong with the network, or with one, and what to do about it"),
     ("/stats", "counters: what was sent, heard, repaired, dropped"),
     ("/help", "this list"),
     ("/quit", "say bye and leave (also Ctrl-D)"),
@@ -186,6 +191,7 @@ fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
         "help" => Ok(Typed::Help),
         "who" => Ok(Typed::Who),
         "stats" => Ok(Typed::Stats),
+        "doctor" => Ok(Typed::Doctor((!rest.is_empty()).then(|| Line::from_peer(rest)))),
         "quit" => Ok(Typed::Command(Command::Quit)),
         "tell" => match rest.split_once(char::is_whitespace) {
             Some((to, text)) if !text.trim().is_empty() => {

@@ -27,7 +27,7 @@ impl Node {
         };
         if datagram.header.group_tag != self.group_tag {
             self.stats.other_group += 1;
-            return;
+            return self.on_foreign(&datagram, arrival);
         }
         arrival.errand = datagram.errand();
         match &datagram.signed {
@@ -55,7 +55,7 @@ impl Node {
         let sender = &signed.sender;
         if sender.key == *self.identity.public() {
             self.stats.echoes += 1;
-            return;
+            return self.on_own_key(datagram, signed, arrival);
         }
         let Ok(message) = datagram.message() else {
             self.stats.malformed += 1;
@@ -76,6 +76,9 @@ impl Node {
         };
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
+        if matches!(message, Message::Hello(_)) {
+            self.note_mark(&origin, known, signed.signature);
+        }
         if known == Admission::Stale {
             self.stats.replayed += 1;
             return;
@@ -117,6 +120,7 @@ impl Node {
             let from = (origin.segment, origin.address);
             self.matrix.on_hello(origin.id, from, hello, (self.now, until), self.config.peers_max);
         }
+        self.note_hello(origin, hello);
         let me = wire_id(self.identity.id());
         let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
         let log = LogId { author: origin.id, boot: origin.boot };

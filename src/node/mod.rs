@@ -14,6 +14,7 @@
 //! 6. Every table and queue has a maximum, a stated policy when full, and a counter.
 
 mod check;
+mod doctor;
 mod inbound;
 mod leaving;
 mod machine;
@@ -35,6 +36,7 @@ use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, Verifier, open_group_tag, verify};
 use crate::event::{Arrival, Event, Outcome, PeerName};
+use crate::protocol::diagnosis::{Records, Survey};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::matrix::Matrix;
@@ -89,6 +91,8 @@ pub enum Input<'a> {
         /// Whether events are taken.
         ready: bool,
     },
+    /// The machine was looked at.
+    Survey(Survey),
     /// A person asked for something.
     Command(Command),
 }
@@ -120,6 +124,11 @@ pub enum Output {
         stream: StreamId,
         /// What.
         act: StreamAct,
+    },
+    /// Leave the group on a segment and join it again: the network may have forgotten us.
+    Rejoin {
+        /// On which segment.
+        segment: SegmentId,
     },
     /// Tell the person.
     Event(Event),
@@ -165,6 +174,9 @@ pub struct Node {
     news: VecDeque<News>,
     outbound: Outbound,
     events: VecDeque<Event>,
+    /// What is to be done besides.
+    acts: VecDeque<Output>,
+    records: Records,
     stats: Stats,
     /// Addresses whose unknown version was told.
     versions_told: BTreeSet<IpAddr>,
@@ -236,6 +248,8 @@ impl Node {
             news,
             outbound: Outbound::default(),
             events: VecDeque::new(),
+            acts: VecDeque::new(),
+            records: Records::default(),
             stats,
             versions_told: BTreeSet::new(),
             verifier: verify,
@@ -271,6 +285,7 @@ impl Node {
                 self.logs.on_reader(ready, &mut context!(self));
                 self.directs.on_reader(ready, &mut context!(self));
             }
+            Input::Survey(survey) => self.records.on_survey(survey, self.now),
             Input::Command(command) => self.on_command(command),
         }
         self.settle();
@@ -312,7 +327,7 @@ impl Node {
             let Some(post) = self.posts.pop_front() else { break };
             self.dispatch(post);
         }
-        self.events.pop_front().map(Output::Event)
+        self.acts.pop_front().or_else(|| self.events.pop_front().map(Output::Event))
     }
 
     /// While false, leave the next line in the pipe.
@@ -369,7 +384,11 @@ impl Node {
     }
 
     fn is_drained(&self) -> bool {
-        self.posts.is_empty() && self.events.is_empty() && self.outbound.is_empty() && self.streams.is_empty()
+        self.posts.is_empty()
+            && self.events.is_empty()
+            && self.acts.is_empty()
+            && self.outbound.is_empty()
+            && self.streams.is_empty()
     }
 
     fn on_segment(&mut self, change: SegmentChange) {
@@ -378,6 +397,7 @@ impl Node {
             SegmentChange::Down(id) => {
                 self.membership.on_segment_down(id);
                 self.matrix.on_segment_down(id);
+                self.records.on_segment_down(id);
             }
         }
         self.logs.set_apart(!self.config.relay && self.membership.segments().count() > 1);
@@ -391,6 +411,7 @@ impl Node {
             Command::LineWaiting => self.session.on_line_waiting(self.now),
             Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
             Command::Cast(cast) => self.config.cast = cast,
+            Command::Examine => self.records.examination.begin(self.now),
             Command::EndOfInput => self.session.on_end(self.now),
             Command::Quit => self.leave(Outcome::Complete),
         }
@@ -428,6 +449,7 @@ impl Node {
 
     /// One look at everything that time can move.
     fn turn(&mut self) {
+        self.examine_on_time();
         self.membership.on_timeout(standing!(self), &mut context!(self));
         self.settle();
         self.logs.on_timeout(&mut context!(self));
@@ -482,7 +504,7 @@ impl Node {
         }
         let parts = earlier(self.membership.wake_at(), self.logs.wake_at(&self.config));
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
-        let parts = earlier(parts, self.relay.wake_at());
+        let parts = earlier(parts, earlier(self.relay.wake_at(), self.records.examination.wake_at()));
         let session = match &self.leaving {
             Some(leaving) => leaving.bye_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),

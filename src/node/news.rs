@@ -70,6 +70,7 @@ impl Node {
         self.logs.on_gone(id, &mut context!(self));
         self.directs.on_gone(id);
         self.streams.on_gone(id);
+        self.records.on_gone(id);
         self.matrix.on_gone(id);
     }
 

@@ -50,7 +50,7 @@ impl Outbound {
 
 impl Node {
     /// Signs and encodes a message, for all whom it concerns.
-    pub(super) fn dispatch(&mut self, post: Post) {
+    pub(super) fn dispatch(&mut self, mut post: Post) {
         debug_assert!(self.outbound.is_empty(), "one datagram at a time");
         let targets = self.targets(&post.to);
         if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
@@ -59,6 +59,7 @@ impl Node {
         if matches!(post.to, To::Elsewhere(_)) {
             self.tell_of_relay();
         }
+        self.describe(&post.to, &mut post.message);
         self.outbound.targets = targets;
         if !matches!(post.message, Message::Entries(..)) {
             self.outbound.counter += 1;

@@ -12,8 +12,10 @@
 //! ```
 
 mod casts;
+mod examine;
 mod hearing;
 mod local;
+mod records;
 mod snoop;
 mod strays;
 mod survey;
@@ -26,7 +28,9 @@ use std::fmt;
 
 use crate::address::Cast;
 
+pub use examine::Examination;
 pub use hearing::{Hearing, Statement};
+pub use records::{Came, Due, Records, Told, group_of};
 pub use snoop::Snoop;
 pub use strays::{Double, Foreign, Heard, Strays};
 pub use survey::{Bridge, Facts, Survey};

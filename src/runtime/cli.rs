@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,11 +17,8 @@ use super::completions::{self, Completions};
 use super::jobs::{self, Behind, Job, Show};
 use super::values::{Local, group, history, local_address, peer, peer as destination, ttl, wait};
 use crate::command::CastChoice;
-use crate::config::{Config, PlainConfig};
+use crate::config::{Config, GROUP_DEFAULT, PlainConfig};
 use crate::text::{Line, Nick};
-
-/// The group that everybody is in who names no other.
-const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 192, 7, 7)), 5007);
 
 /// Routers that a multicast may pass, less one.
 const TTL_DEFAULT: u8 = 2;
@@ -133,6 +130,7 @@ struct Arguments {
 #[argh(subcommand)]
 enum Subcommand {
     Who(jobs::Who),
+    Doctor(jobs::Doctor),
     Completions(Completions),
 }
 
@@ -244,6 +242,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
             return Ok(Asked::Print(completions::script(shell, &Arguments::get_args_info())));
         }
         Some(Subcommand::Who(who)) => who.asked(),
+        Some(Subcommand::Doctor(doctor)) => doctor.asked(),
     };
     arguments.take_in(behind)?;
     asked(arguments, job)
@@ -261,7 +260,11 @@ fn asked(arguments: Arguments, job: Job) -> Result<Asked, UsageError> {
         return Err(UsageError::new("--plain has nobody to ask about"));
     }
     let settings = Settings::check(arguments)?;
-    let show = if settings.json { Show::Json } else { job.show };
+    let show = match (settings.json, job.show) {
+        (true, Show::Dot) => return Err(UsageError::new("--json and --dot exclude each other")),
+        (true, _) => Show::Json,
+        (false, show) => show,
+    };
     Ok(Asked::Ask(Box::new(settings), which, Job { show, ..job }))
 }
 

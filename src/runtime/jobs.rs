@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
+use super::report;
 use super::values::wait;
 use crate::text::Line;
 
@@ -27,6 +28,8 @@ pub(crate) enum Show {
     Text,
     /// As one line of JSON.
     Json,
+    /// As a drawing for Graphviz.
+    Dot,
 }
 
 /// When a node that has just started knows enough to answer.
@@ -34,6 +37,8 @@ pub(crate) enum Show {
 pub(crate) enum When {
     /// When a peer is there and nobody else has joined for a while; at the latest after the wait.
     Settled,
+    /// When it has examined the network and somebody is there; at the latest after the wait.
+    Examined,
 }
 
 /// show who is here, as /who does
@@ -53,6 +58,41 @@ pub(super) struct Who {
     state_dir: Option<PathBuf>,
 }
 
+/// say what is wrong with the network, and what to do about it
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "doctor", help_triggers("-h", "--help"))]
+pub(super) struct Doctor {
+    /// print one JSON object
+    #[argh(switch, short = 'j')]
+    json: u8,
+
+    /// print a drawing of the network, for dot -Tsvg
+    #[argh(switch)]
+    dot: u8,
+
+    /// wait SECONDS for peers
+    #[argh(option, short = 'w', from_str_fn(wait))]
+    wait: Option<Duration>,
+
+    /// ask the node whose state is in DIR
+    #[argh(option, arg_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// the peer that it is about
+    #[argh(positional, arg_name = "NAME")]
+    name: Option<String>,
+}
+
+impl Doctor {
+    /// As [`Who::asked`].
+    pub(super) fn asked(self) -> (Behind, Job) {
+        let Self { json, dot, wait, state_dir, name } = self;
+        let line = name.map_or_else(|| "/doctor".to_owned(), |name| format!("/doctor {name}"));
+        let show = if dot > 0 { Show::Dot } else { Show::Text };
+        (Behind { json, wait, state_dir }, Job { line, show, when: When::Examined })
+    }
+}
+
 /// The options that may stand behind a subcommand as well as before it.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
@@ -70,11 +110,22 @@ impl Who {
     }
 }
 
+impl Job {
+    /// How long a node may take to answer, at least.
+    pub(crate) const fn takes(&self) -> Duration {
+        match self.when {
+            When::Settled => Duration::from_secs(2),
+            When::Examined => Duration::from_secs(8),
+        }
+    }
+}
+
 impl Show {
     /// The answer in this form, to be printed: `json` is the event that holds it.
     pub(crate) fn shown(self, json: &str) -> String {
         match self {
             Self::Json => format!("{json}\n"),
+            Self::Dot => report::dot(&serde_json::from_str(json).unwrap_or_default()),
             Self::Text => {
                 let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
                 let text = event["text"].as_str().unwrap_or_default();

@@ -6,6 +6,7 @@
 //! `open` is how it begins, `serve` what sockets and streams bring.
 
 mod clients;
+mod doctor;
 mod job;
 mod open;
 mod serve;
@@ -32,6 +33,7 @@ use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
 use super::state::Lock;
 use super::streams::{self, Streams};
+use super::survey::Surveyor;
 use super::teller::Teller;
 use super::terminal;
 use crate::command::{Command, Typed};
@@ -40,6 +42,7 @@ use crate::node::{Input, Machine, Output};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 use clients::Asker;
+use doctor::Practice;
 
 const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -86,6 +89,8 @@ pub(super) struct Shell {
     asker: Option<Asker>,
     /// What is to be answered before this ends.
     job: Option<Job>,
+    surveyor: Surveyor,
+    practice: Practice,
     stay: bool,
     /// Held, and never looked at.
     _lock: Option<Lock>,
@@ -109,6 +114,7 @@ impl Shell {
             self.serve();
             self.serve_console();
             self.serve_job();
+            self.serve_doctor();
             self.look_after_clients();
             self.look_around();
         }
@@ -269,6 +275,9 @@ impl Shell {
     }
 
     fn on_typed(&mut self, typed: Typed) {
+        if matches!(typed, Typed::Doctor(_)) && self.machine.native().is_some() {
+            return self.ask_doctor(typed);
+        }
         if let Some(answer) = self.answer(&typed) {
             return self.teller.answer(&answer);
         }
@@ -285,7 +294,7 @@ impl Shell {
                 self.line_waits = false;
                 self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
             }
-            Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
+            Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast | Typed::Doctor(_) => {}
         }
     }
 
@@ -298,6 +307,7 @@ impl Shell {
                 let unsent = ("unsent", self.sockets.unsent());
                 Answer::remark(answers::stats(node.stats().iter().chain(std::iter::once(unsent))))
             }
+            Typed::Doctor(name) => return self.diagnosis(name.as_ref()),
             Typed::ShowCast => Answer::remark(answers::cast(node.cast())),
             Typed::Help => Answer::remark(answers::help()),
             Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Command(_) => return None,
@@ -345,6 +355,7 @@ impl Shell {
         while let Some(output) = self.machine.poll_output(&mut self.outgoing) {
             match output {
                 Output::Send { segment, to, .. } => self.sockets.send(segment, to, &self.outgoing),
+                Output::Rejoin { segment } => self.sockets.rejoin(segment),
                 Output::Stream { stream, act } => self.carry_out(stream, act),
                 Output::Event(event) => self.on_told(&event),
             }
@@ -370,6 +381,7 @@ impl Shell {
             return;
         }
         self.look_at = now + LOOK_EVERY;
+        self.survey_on_time();
         // Whoever could not be accepted before may be now.
         self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
@@ -382,9 +394,13 @@ impl Shell {
 
     fn change(&mut self, changes: Changes) {
         changes.warnings.iter().for_each(|text| self.teller.warning(text));
+        let news = !changes.segments.is_empty();
         for change in changes.segments {
             self.listen(&change);
             self.handle(Input::Segment(change));
+        }
+        if news {
+            self.survey();
         }
     }
 

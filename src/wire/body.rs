@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use minicbor::bytes::{ByteArray, ByteSlice};
+use minicbor::bytes::{ByteArray, ByteSlice, ByteVec};
 use minicbor::{CborLen, Decode, Decoder, Encode, Encoder};
 
 use crate::id::{LogId, PeerId};
@@ -59,7 +59,50 @@ pub struct Hello {
     /// By which casts this round goes out on this segment, as bits.
     #[n(10)]
     pub sends: Option<u8>,
+    /// What the sender says of itself, for whoever asks why somebody is not seen.
+    #[n(11)]
+    pub condition: Option<Condition>,
 }
+
+/// What a node says of itself on one segment, and what it asks when it examines the network. Nothing
+/// else depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Condition {
+    /// Its clock: milliseconds since 1970.
+    #[n(0)]
+    pub clock_ms: Option<u64>,
+    /// What is amiss on its side: `FLAW_*`.
+    #[n(1)]
+    pub flaws: Option<u16>,
+    /// The MTU of its interface, if our largest datagrams do not fit.
+    #[n(2)]
+    pub mtu: Option<u32>,
+    /// The TTL of its multicasts.
+    #[n(3)]
+    pub ttl: Option<u8>,
+    /// Its group, address and port, if that is not the default.
+    #[n(4)]
+    pub group: Option<ByteVec>,
+    /// `PROBE_*`.
+    #[n(5)]
+    pub probe: Option<u8>,
+    /// Fills the datagram: does it get through?
+    #[n(6)]
+    pub pad: Option<ByteVec>,
+}
+
+/// In [`Condition::flaws`]: what comes from other networks is dropped by the reverse path.
+pub const FLAW_REVERSE_PATH: u16 = 1;
+/// The interface says that it does no multicast.
+pub const FLAW_NO_MULTICAST: u16 = 2;
+/// The group must be joined anew to be heard.
+pub const FLAW_REVIVED: u16 = 4;
+
+/// In [`Condition::probe`]: say hello to all, soon.
+pub const PROBE_PROMPTS: u8 = 1;
+/// A datagram filled up came from whom this is for.
+pub const PROBE_LARGE_CAME: u8 = 2;
 
 /// A peer that is heard, and by which casts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]

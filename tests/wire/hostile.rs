@@ -6,7 +6,7 @@ use udpnode::address::Errand;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
-    self, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Progress, Receipt, Text,
+    self, Condition, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Progress, Receipt, Text,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
@@ -114,6 +114,7 @@ proptest! {
             of: small.3.map(u16::from),
             round: small.2.then_some(small.1),
             sends: small.3.map(u8::from),
+            condition: small.3.map(|_| Condition { clock_ms: Some(a), pad: Some(nick.clone().into_bytes().into()), ..Condition::default() }),
         };
         let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c }).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();

@@ -42,8 +42,8 @@ const LASTING: Duration = Duration::from_secs(12);
 struct Listened {
     since: Time,
     at: Time,
-    /// By broadcast, by multicast: whether ever, and hellos missed since.
-    casts: [(bool, u8); 2],
+    /// By broadcast, by multicast: when last, and hellos missed since.
+    casts: [(Option<Time>, u8); 2],
     unicast_at: Option<Time>,
 }
 
@@ -93,14 +93,14 @@ impl Hearing {
         if self.heard.len() >= HEARD_MAX && !self.heard.contains_key(&key) {
             return;
         }
-        let fresh = Listened { since: now, at: now, casts: [(false, 0); 2], unicast_at: None };
+        let fresh = Listened { since: now, at: now, casts: [(None, 0); 2], unicast_at: None };
         let heard = self.heard.entry(key).or_insert(fresh);
         heard.at = now;
         let Some(slot) = slot(cast) else {
             heard.unicast_at = Some(now);
             return;
         };
-        heard.casts[slot] = (true, 0);
+        heard.casts[slot] = (Some(now), 0);
         let other = &mut heard.casts[1 - slot].1;
         *other = other.saturating_add(1);
     }
@@ -153,11 +153,11 @@ impl Hearing {
     pub fn ours(&self, segment: SegmentId, id: PeerId, now: Time, every: Duration) -> Cell {
         let Some(heard) = self.heard.get(&(segment, id)) else { return Cell::default() };
         // Heard by unicast alone for so long that casts should have come.
-        let never = heard.casts.iter().all(|(ever, _)| !ever) && now.since(heard.since) > every * 3;
+        let never = heard.casts.iter().all(|(at, _)| at.is_none()) && now.since(heard.since) > every * 3;
         let by = |slot: usize| match heard.casts[slot] {
             (_, missed) if missed >= MISSES_MIN || never => Some(false),
-            (true, _) => Some(true),
-            (false, _) => None,
+            (Some(_), _) => Some(true),
+            (None, _) => None,
         };
         Cell { unicast: heard.unicast_at.map(|_| true), broadcast: by(0), multicast: by(1) }
     }
@@ -174,11 +174,24 @@ impl Hearing {
         Cell { unicast: claim.unicast.then_some(true), broadcast: by(0), multicast: by(1) }
     }
 
-    /// Whether it is known how we hear a peer and how it hears us, by both casts.
+    /// Those of whom something is known on a segment: peers that we hear.
+    pub fn speakers(&self, segment: SegmentId) -> impl Iterator<Item = PeerId> {
+        self.heard.keys().filter(move |(on, _)| *on == segment).map(|&(_, id)| id)
+    }
+
+    /// Whether it is known from what came since then how we hear a peer, by both casts.
     #[must_use]
-    pub fn is_settled(&self, segment: SegmentId, id: PeerId, me: PeerId, now: Time, every: Duration) -> bool {
-        let known = |cell: Cell| cell.broadcast.is_some() && cell.multicast.is_some();
-        known(self.ours(segment, id, now, every)) && known(self.claimed(segment, id, me))
+    pub fn is_heard(&self, segment: SegmentId, id: PeerId, since: Time) -> bool {
+        let known = |(at, missed): &(Option<Time>, u8)| *missed >= MISSES_MIN || at.is_some_and(|at| at >= since);
+        self.heard.get(&(segment, id)).is_some_and(|heard| heard.at >= since && heard.casts.iter().all(known))
+    }
+
+    /// Whether a peer said since then how it hears another one, or us, and is believed.
+    #[must_use]
+    pub fn is_said(&self, segment: SegmentId, listener: PeerId, speaker: PeerId, since: Time) -> bool {
+        let known = |(says, denied): &(bool, u8)| *says || *denied >= DENIALS_MIN;
+        let claim = self.claims.get(&(segment, listener, speaker));
+        claim.is_some_and(|claim| claim.at >= since && claim.casts.iter().all(known))
     }
 
     /// Those whom others hear by a cast on a segment: by whom, whom, and whether for long.

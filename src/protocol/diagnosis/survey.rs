@@ -81,6 +81,6 @@ impl Facts {
 
 /// The least MTU that carries our largest datagrams whole.
 #[must_use]
-pub fn mtu_needed() -> u32 {
+pub(super) fn mtu_needed() -> u32 {
     u32::try_from(DATAGRAM_MAX).unwrap_or(u32::MAX).saturating_add(IP_UDP_LEN)
 }

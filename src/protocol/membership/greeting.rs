@@ -18,6 +18,8 @@ const HEARD_MAX: usize = 28;
 const INTERFACE_MAX: usize = 15;
 /// The number of a round and its key take no more.
 const ROUND_LEN_MAX: usize = 6;
+/// What a node says of itself takes no more.
+const CONDITION_LEN_MAX: usize = 48;
 
 impl Membership {
     pub(super) fn say_hello(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
@@ -121,8 +123,9 @@ impl Membership {
             of: Some(u16::MAX),
             round: None,
             sends: on.map(sends),
+            condition: None,
         };
-        let room = DATAGRAM_MAX - SIGNED_OVERHEAD - ROUND_LEN_MAX;
+        let room = DATAGRAM_MAX - SIGNED_OVERHEAD - ROUND_LEN_MAX - CONDITION_LEN_MAX;
         let room = room.saturating_sub(body::encoded_len(&hello));
         (hello.heard, hello.of) = self.heard_on(segment, whom, room, standing, ctx.now);
         hello
