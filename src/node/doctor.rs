@@ -141,7 +141,10 @@ impl Node {
     fn knows_enough(&self, since: Time) -> bool {
         let joined = self.membership.last_joined().unwrap_or_default();
         let early = self.now.since(Time::ZERO) < AWAKE_MIN || self.now.since(joined.max(since)) < FRESH_AFTER;
-        !early && self.membership.online_count() > 0 && self.is_settled(since + FRESH_AFTER)
+        !early
+            && self.membership.online_count() > 0
+            && self.is_settled(since + FRESH_AFTER)
+            && !self.records.snoop.is_open(since, self.now)
     }
 
     /// Whether everything about those online has been said or heard since then.

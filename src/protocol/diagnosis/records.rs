@@ -126,7 +126,9 @@ impl Records {
         let sends = hello.sends.is_none_or(|sends| sends & Cast::Multicast.bit() != 0);
         Due {
             hello: self.examination.on_condition(came.address, told, (alone, asks), now),
-            rejoin: came.near && sends && self.snoop.on_hello(segment, came.cast, now),
+            rejoin: came.near
+                && sends
+                && self.snoop.on_hello(segment, came.cast, self.examination.since().is_some(), now),
         }
     }
 
