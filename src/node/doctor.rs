@@ -149,19 +149,21 @@ impl Node {
 
     /// Whether everything about those online has been said or heard since then.
     fn is_settled(&self, since: Time) -> bool {
-        let hearing = &self.records.hearing;
-        let me = self.identity.id();
+        let (hearing, me) = (&self.records.hearing, self.identity.id());
         self.membership.segments().all(|segment| {
-            let here = |(_, peer): &(PeerId, &Peer)| {
-                peer.paths.get(&segment.id).is_some_and(|path| segment.contains(path.address.ip()))
-            };
-            let near: Vec<_> = self.membership.online().filter(here).take(MEMBERS_MAX).collect();
-            near.iter().all(|(id, peer)| {
-                let tried =
-                    peer.best_path().is_none_or(|(_, at)| self.records.examination.padded(at) != Padded::Unknown);
-                let others = near.iter().map(|(other, _)| *other).filter(|other| other != id).chain([me]);
-                let said = others.into_iter().all(|other| hearing.is_said(segment.id, *id, other, since));
-                tried && said && hearing.is_heard(segment.id, *id, since)
+            let place = |peer: &Peer| peer.paths.get(&segment.id).map(|path| path.address);
+            let here: Vec<_> =
+                self.membership.online().filter_map(|(id, peer)| Some((id, place(peer)?))).take(MEMBERS_MAX).collect();
+            let near = |address: &SocketAddr| segment.contains(address.ip());
+            here.iter().all(|(id, address)| {
+                let tried = self.records.examination.padded(*address) != Padded::Unknown;
+                let mut known = tried && hearing.is_said(segment.id, *id, me, since);
+                if near(address) {
+                    let others = here.iter().filter(|(other, at)| other != id && near(at)).map(|(other, _)| *other);
+                    let said = others.into_iter().all(|other| hearing.is_said(segment.id, *id, other, since));
+                    known = known && said && hearing.is_heard(segment.id, *id, since);
+                }
+                known
             })
         })
     }

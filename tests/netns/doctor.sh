@@ -40,3 +40,12 @@ drop() {
     on "$host" nft "table inet doctor { chain c { type filter hook $hook priority 0; $* drop; }; }"
 }
 pass() { on "$1" nft delete table inet doctor; }
+
+# eventually finds|healthy ...: asks again until it is so, WITHIN seconds (10): what is told with hellos takes its time.
+eventually() {
+    local until=$((SECONDS + ${WITHIN:-10}))
+    while [ "$SECONDS" -lt "$until" ]; do
+        (PASSED=0 FAILED=0; "$@" >/dev/null; [ "$FAILED" = 0 ]) && break
+    done
+    "$@"
+}

@@ -255,22 +255,21 @@ fn reverse_path(view: &View, segment: &SegmentView) -> (Vec<Finding>, BTreeSet<(
     let filters = |member: &Member| member.flaws.contains(&Flaw::ReversePath);
     for (listener, member) in segment.members.iter().enumerate().filter(|(_, member)| filters(member)) {
         let own = member.address.ip();
+        let mut whom = Vec::new();
         for (speaker, other) in segment.members.iter().enumerate() {
             let ip = other.address.ip();
             let silent = segment.cells.get(&(listener, speaker)).is_some_and(super::Cell::is_silent);
-            if listener == speaker || segment.same_network(own, ip) || !silent {
-                continue;
+            if listener != speaker && !segment.same_network(own, ip) && silent {
+                filtered.insert((listener, speaker));
+                whom.push(format!("{} ({ip})", other.label));
             }
-            filtered.insert((listener, speaker));
-            findings.push(filter_found(segment, listener, &format!("what {} says from {ip}", other.label)));
         }
+        findings.extend((!whom.is_empty()).then(|| filter_found(segment, listener, &whom)));
     }
     // We do not hear whom others hear, and the kernel says that it drops by the reverse path.
     if segment.members.first().is_some_and(filters) && view.reverse_path_drops.is_some_and(|drops| drops > 0) {
-        for other in &segment.unheard {
-            let what = format!("what {} says, whom {} hear(s)", other.label, other.by.join(", "));
-            findings.push(filter_found(segment, 0, &what));
-        }
+        let whom: Vec<_> = segment.unheard.iter().map(|other| heard_by(other)).collect();
+        findings.extend((!whom.is_empty()).then(|| filter_found(segment, 0, &whom)));
     } else {
         findings.extend(segment.unheard.iter().filter(|other| other.lasting).map(|other| {
             let (by, on) = (other.by.join(", "), &segment.name);
@@ -284,12 +283,18 @@ fn reverse_path(view: &View, segment: &SegmentView) -> (Vec<Finding>, BTreeSet<(
     (findings, filtered)
 }
 
-fn filter_found(segment: &SegmentView, listener: usize, what: &str) -> Finding {
+/// Somebody whom we never met, as it is shown.
+fn heard_by(other: &super::Unheard) -> String {
+    format!("{} (heard by {})", other.label, other.by.join(", "))
+}
+
+fn filter_found(segment: &SegmentView, listener: usize, whom: &[String]) -> Finding {
     let (at, interface) = match listener {
         0 => ("this machine".to_owned(), segment.name.clone()),
         x => (format!("{}'s machine", label(segment, x)), "INTERFACE".into()),
     };
-    let cause = format!("{at} drops {what}: its address is of another network, and rp_filter is on");
+    let whom = whom.iter().take(PAIRS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let cause = format!("{at} drops what comes from another network than its own, by rp_filter: {whom} is not heard");
     let remedy = format!(
         "give both addresses of one network; or on {at}: sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{interface}.rp_filter=0"
     );

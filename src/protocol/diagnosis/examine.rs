@@ -37,7 +37,7 @@ const DENIALS_MIN: u8 = 2;
 const LARGE_FROM_MAX: usize = 64;
 
 /// How long it is said that a large datagram came.
-const LARGE_FOR: Duration = Duration::from_secs(15);
+const LARGE_FOR: Duration = Duration::from_millis(4500);
 
 /// Nobody is prompted more often than this.
 const PROMPT_AGAIN_AFTER: Duration = Duration::from_millis(300);

@@ -11,7 +11,7 @@ use crate::text::Line;
 use crate::time::Time;
 
 /// How often the machine is looked at besides: what hellos say of it is to stay true.
-const SURVEY_EVERY: Duration = Duration::from_secs(10);
+const SURVEY_EVERY: Duration = Duration::from_secs(5);
 
 /// What goes on for those who ask the doctor.
 #[derive(Debug, Default)]
