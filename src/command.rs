@@ -103,6 +103,15 @@ pub enum Typed {
     Stats,
     /// `/doctor`, or `/doctor NAME`.
     Doctor(Option<Line>),
+    /// `/paths`, or `/paths --dot`.
+    Paths {
+        /// As a drawing for Graphviz.
+        dot: bool,
+    },
+    /// `/why NAME`.
+    Why(Line),
+    /// `/trace`.
+    Trace,
     /// `/tell NAME TEXT`; who says it adds the time.
     Tell {
         /// A nick, or `nick~suffix`.
@@ -156,6 +165,9 @@ pub const HELP: &[(&str, &str)] = &[
     ("/nick NAME", "take another name"),
     ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
     ("/doctor [NAME]", "what is wrong with the network, or with one, and what to do about it"),
+    ("/paths [--dot]", "who hears whom, by which cast; or the same as a drawing for Graphviz"),
+    ("/why NAME", "one peer explained: what I hear of it, what it hears of me, what carries my messages to it"),
+    ("/trace", "show each message with the way it came, or no longer"),
     ("/stats", "counters: what was sent, heard, repaired, dropped"),
     ("/help", "this list"),
     ("/quit", "say bye and leave (also Ctrl-D)"),
@@ -192,6 +204,12 @@ fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
         "who" => Ok(Typed::Who),
         "stats" => Ok(Typed::Stats),
         "doctor" => Ok(Typed::Doctor((!rest.is_empty()).then(|| Line::from_peer(rest)))),
+        "paths" if rest.is_empty() => Ok(Typed::Paths { dot: false }),
+        "paths" if rest == "--dot" => Ok(Typed::Paths { dot: true }),
+        "paths" => Err(CommandError::Usage("/paths [--dot]")),
+        "why" if rest.is_empty() => Err(CommandError::Usage("/why NAME")),
+        "why" => Ok(Typed::Why(Line::from_peer(rest))),
+        "trace" => Ok(Typed::Trace),
         "quit" => Ok(Typed::Command(Command::Quit)),
         "tell" => match rest.split_once(char::is_whitespace) {
             Some((to, text)) if !text.trim().is_empty() => {
@@ -245,6 +263,12 @@ mod tests {
         assert_eq!(read("!exit"), Ok(Typed::Command(Command::Quit)));
         assert_eq!(read("/cast broadcast"), Ok(Typed::Command(Command::Cast(CastChoice::Broadcast))));
         assert_eq!(read("/cast"), Ok(Typed::ShowCast));
+        assert_eq!(read("/paths"), Ok(Typed::Paths { dot: false }));
+        assert_eq!(read("/paths --dot"), Ok(Typed::Paths { dot: true }));
+        assert_eq!(read("/paths bob"), Err(CommandError::Usage("/paths [--dot]")));
+        assert_eq!(read("/why bob~k7f2q"), Ok(Typed::Why(Line::from_peer("bob~k7f2q"))));
+        assert_eq!(read("/why"), Err(CommandError::Usage("/why NAME")));
+        assert_eq!(read("/trace"), Ok(Typed::Trace));
         assert!(matches!(read("/nick ann"), Ok(Typed::Command(Command::Nick(_)))));
         assert_eq!(read("/nick"), Err(CommandError::Usage("/nick NAME")));
         assert!(matches!(read("/nick a b"), Err(CommandError::Nick(_))));

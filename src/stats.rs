@@ -54,6 +54,8 @@ counters! {
     delivered,
     /// Entries of ours cast again before anybody asked.
     repeats,
+    /// Entries of ours handed by unicast to one who confirmed nothing while others did.
+    detours,
     /// Requests for repair sent.
     nacks,
     /// Requests for repair heard.

@@ -17,6 +17,8 @@ mod liars;
 mod long;
 #[path = "sim/net.rs"]
 mod net;
+#[path = "sim/paths.rs"]
+mod paths;
 #[path = "sim/private.rs"]
 mod private;
 #[path = "sim/rooms.rs"]

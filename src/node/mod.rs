@@ -22,10 +22,12 @@ mod news;
 mod outbound;
 mod plain;
 mod reach;
+mod say;
 mod streams;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -43,13 +45,10 @@ use crate::protocol::matrix::Matrix;
 use crate::protocol::membership::{Membership, Presence};
 use crate::protocol::relay::Relay;
 use crate::protocol::session::{Session, View};
-use crate::protocol::{Believed, Context, News, Post, Tally, earlier};
+use crate::protocol::{Context, News, Post, Tally, earlier};
 use crate::rng::Rng;
 use crate::stats::Stats;
-use crate::text::Line;
-use crate::time::{Time, WallTime};
-use crate::wire::body::{ENTRY_TEXT, Entry};
-use crate::wire::{ENTRY_DOMAIN, encode_entry};
+use crate::time::Time;
 use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
@@ -57,8 +56,9 @@ use tell::PlainGate;
 
 pub use machine::Machine;
 pub use plain::PlainNode;
-pub use reach::{By, Cell, Grid, Known, Link, Reach, ReachNode, ReachPlace};
+pub use reach::{By, Carried, Cell, Grid, Known, Link, Reach, ReachNode, ReachPlace};
 pub use streams::{StreamAct, StreamInput};
+pub use why::{Reason, Route, Way, Why, WhyHeard, WhyHears, WhyPath, WhyState};
 
 /// What can happen to a node.
 #[derive(Debug)]
@@ -414,36 +414,6 @@ impl Node {
             Command::Examine => self.records.examination.begin(self.now),
             Command::EndOfInput => self.session.on_end(self.now),
             Command::Quit => self.leave(Outcome::Complete),
-        }
-    }
-
-    fn say(&mut self, lines: &[Line], wall: WallTime) {
-        if self.leaving.is_some() || lines.is_empty() {
-            return;
-        }
-        self.session.on_said();
-        let drafts = self.logs.draft(lines, &mut context!(self));
-        let entries = drafts.into_iter().map(|draft| {
-            let entry = Entry {
-                author: (*self.identity.public()).into(),
-                boot: self.identity.boot(),
-                seq: draft.seq,
-                wall_ms: wall.0,
-                nick: self.membership.nick().as_str(),
-                first: draft.first,
-                count: draft.count,
-                kind: ENTRY_TEXT,
-                body: draft.body.as_slice().into(),
-            };
-            let raw = encode_entry(&entry, |bytes| self.identity.sign(ENTRY_DOMAIN, bytes));
-            Believed { log: self.identity.log(), seq: draft.seq, raw }
-        });
-        let entries = entries.collect();
-        self.logs.on_said(entries, &mut context!(self));
-        if !self.config.piped && !self.alone_told && self.membership.online().next().is_none() {
-            self.alone_told = true;
-            self.events
-                .push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
         }
     }
 

@@ -7,8 +7,9 @@ use super::{Node, Output};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::event::Event;
+use crate::id::PeerId;
 use crate::protocol::membership::Peer;
-use crate::protocol::reach::{Listener, plan};
+use crate::protocol::reach::{Listener, Plan, plan};
 use crate::protocol::{Post, To};
 use crate::stats::Stats;
 use crate::wire::header::Sender;
@@ -46,6 +47,14 @@ impl Outbound {
         stats.casts += u64::from(cast != Cast::Unicast);
         Some(Output::Send { segment, cast, to })
     }
+}
+
+/// What one message for the group takes on one segment.
+pub(super) struct GroupPlan {
+    pub(super) segment: SegmentId,
+    pub(super) plan: Plan,
+    /// Whom the copies are for.
+    pub(super) copies: Vec<PeerId>,
 }
 
 impl Node {
@@ -127,29 +136,38 @@ impl Node {
         address.map(|address| (id, cast, address))
     }
 
-    /// Everybody who is `meant`, each on the one segment where it is reached best; and on a segment
-    /// where nobody is known whoever may be there, if `None` is meant.
     fn group_targets(
         &self,
         meant: impl Fn(&Segment, Option<SocketAddr>) -> bool,
     ) -> Vec<(SegmentId, Cast, SocketAddr)> {
-        let mut listeners: BTreeMap<SegmentId, Vec<Listener>> = BTreeMap::new();
+        let mut targets = Vec::new();
+        for GroupPlan { segment, plan, .. } in self.group_plans(meant) {
+            targets.extend(plan.copies.iter().map(|&address| (segment, Cast::Unicast, address)));
+            targets.extend(plan.cast.and_then(|cast| self.cast_target(segment, cast)));
+        }
+        targets
+    }
+
+    /// For everybody who is `meant`, each on the one segment where it is reached best; and on a segment
+    /// where nobody is known whoever may be there, if `None` is meant.
+    pub(super) fn group_plans(&self, meant: impl Fn(&Segment, Option<SocketAddr>) -> bool) -> Vec<GroupPlan> {
+        let mut listeners: BTreeMap<SegmentId, Vec<(PeerId, Listener)>> = BTreeMap::new();
         let mut nobody_known = true;
-        for (_, peer) in self.membership.online() {
+        for (id, peer) in self.membership.online() {
             nobody_known = false;
             let Some((segment, address)) = peer.best_path() else { continue };
             let path = peer.paths.get(&segment);
             let hears = path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts);
-            listeners.entry(segment).or_default().push(Listener { address, hears });
+            listeners.entry(segment).or_default().push((id, Listener { address, hears }));
         }
-        let mut targets = Vec::new();
-        for segment in self.membership.segments() {
+        let plans = self.membership.segments().map(|segment| {
             let mut here = listeners.remove(&segment.id).unwrap_or_default();
-            here.retain(|listener| meant(segment, Some(listener.address)));
-            let plan = plan(self.config.cast, segment, &here, nobody_known && meant(segment, None));
-            targets.extend(plan.copies.iter().map(|&address| (segment.id, Cast::Unicast, address)));
-            targets.extend(plan.cast.and_then(|cast| self.cast_target(segment.id, cast)));
-        }
-        targets
+            here.retain(|(_, listener)| meant(segment, Some(listener.address)));
+            let all: Vec<_> = here.iter().map(|&(_, listener)| listener).collect();
+            let plan = plan(self.config.cast, segment, &all, nobody_known && meant(segment, None));
+            let copied = here.iter().filter(|(_, listener)| plan.copies.contains(&listener.address));
+            GroupPlan { segment: segment.id, copies: copied.map(|&(id, _)| id).collect(), plan }
+        });
+        plans.collect()
     }
 }

@@ -94,6 +94,19 @@ pub struct Reach {
     pub segments: Vec<Segment>,
     /// Who is heard by whom, how and where; by segment, speaker and listener.
     pub links: Vec<Link>,
+    /// How what we say to the group leaves now, for each segment where it does.
+    pub carried: Vec<Carried>,
+}
+
+/// How what we say to the group leaves on a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The cast, if one reaches anybody.
+    pub cast: Option<Cast>,
+    /// Those who get copies by unicast.
+    pub copies: Vec<PeerId>,
 }
 
 /// Somebody in the picture.
@@ -263,7 +276,10 @@ impl Node {
             nodes.entry(id).or_insert_with(|| hearsay(id));
         }
         links.sort_by_key(|link| (link.segment, link.from, link.to, link.by));
-        Reach { me, nodes: nodes.into_values().collect(), segments, links }
+        let plans = self.group_plans(|_, _| true).into_iter();
+        let carried = plans.map(|plan| Carried { segment: plan.segment, cast: plan.plan.cast, copies: plan.copies });
+        let carried = carried.filter(|carried| carried.cast.is_some() || !carried.copies.is_empty()).collect();
+        Reach { me, nodes: nodes.into_values().collect(), segments, links, carried }
     }
 
     fn ourselves(&self, segments: &[Segment]) -> ReachNode {

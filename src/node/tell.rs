@@ -90,7 +90,7 @@ impl Node {
 
     /// Peers that a name may mean: those of that nick, or the one with that suffix. Where several
     /// bear the nick, those who are here are meant.
-    fn named(&self, name: &str) -> Vec<PeerId> {
+    pub(super) fn named(&self, name: &str) -> Vec<PeerId> {
         let (nick, suffix) = name.split_once('~').unwrap_or((name, ""));
         let means = |id: PeerId, own: &str| own == nick && id.to_string().starts_with(suffix);
         let known: Vec<_> = self.membership.peers().filter(|(id, peer)| means(*id, peer.nick.as_str())).collect();

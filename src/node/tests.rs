@@ -1,6 +1,8 @@
 //! The contract, a test a sentence, and what a single node does without a network.
 
 use super::*;
+use crate::text::Line;
+use crate::time::WallTime;
 use crate::address::Ttls;
 use crate::text::Nick;
 use crate::wire::dump::dump;
@@ -37,7 +39,7 @@ fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Vec<Event>) {
         match output {
             Output::Send { .. } => sent.push(buf.clone()),
             Output::Event(event) => told.push(event),
-            Output::Stream { .. } => {}
+            Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
     }
     (sent, told)

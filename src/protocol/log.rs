@@ -17,6 +17,7 @@
 mod author;
 mod claims;
 mod converge;
+mod detour;
 mod exchange;
 mod forgotten;
 mod joining;
@@ -34,7 +35,7 @@ use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
 use crate::protocol::Tally;
 use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
-use crate::text::Line;
+use crate::text::{Line, Nick};
 use crate::time::Time;
 use crate::wire::Message;
 use author::Author;
@@ -65,6 +66,8 @@ pub struct Logs {
     /// When something new came last: frontiers differ while entries are under way.
     busy_at: Time,
     repeat: Option<Repeat>,
+    /// When somebody may have been behind for too long. Early, never late.
+    detour_at: Option<Time>,
     /// When some log asks for what it lacks. Early, never late.
     ask_at: Option<Time>,
     joining: Joining,
@@ -107,6 +110,7 @@ impl Logs {
             pace: Pace::default(),
             busy_at: ctx.now,
             repeat: None,
+            detour_at: None,
             ask_at: None,
             joining: Joining::Alone,
             history_left: ctx.config.history,
@@ -146,6 +150,18 @@ impl Logs {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.author.has_room()
+    }
+
+    /// Those who said something, with what they called themselves last and how their last entry came here.
+    pub fn authors(&self) -> impl Iterator<Item = (PeerId, &Nick, Option<Arrival>)> {
+        let last = |log: &Log| log.held.values().next_back().and_then(|held| held.arrival);
+        self.logs.iter().rev().filter_map(move |(id, log)| Some((id.author, log.nick()?, last(log))))
+    }
+
+    /// How long the group takes to answer, as far as it was measured.
+    #[must_use]
+    pub const fn round_trip(&self) -> Duration {
+        self.round_trip.get()
     }
 
     /// Bytes kept, and entries.
@@ -234,6 +250,7 @@ impl Logs {
         (log.known, log.heard_at) = (last + 1, ctx.now);
         self.deliver(own, ctx);
         self.repeat_from(last, ctx);
+        self.plan_detour(ctx);
         self.make_room(ctx);
     }
 
@@ -341,7 +358,7 @@ impl Logs {
         let mut wake = earlier(self.confirmations.wake_at(), self.trickle.wake_at());
         wake = earlier(wake, earlier(self.frontier_at, self.ask_at));
         wake = earlier(wake, earlier(self.deliver_at, self.author.wake_at(config)));
-        earlier(wake, earlier(repeat_at, look_at))
+        earlier(earlier(wake, self.detour_at), earlier(repeat_at, look_at))
     }
 
     /// Time passed: confirms, compares, repeats and asks.
@@ -353,6 +370,7 @@ impl Logs {
         self.author.on_timeout(ctx.now, ctx.config, ctx.news);
         self.confirm_due(ctx);
         self.repeat_due(ctx);
+        self.hand_due(ctx);
         if self.ask_at.is_some_and(|at| at <= ctx.now) {
             self.ask_due(ctx);
         }

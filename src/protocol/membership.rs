@@ -267,7 +267,13 @@ impl Membership {
         peer.listens = hello.flags & FLAG_LISTENS != 0;
         peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
         peer.note_round(origin, hello, ctx.now);
+        let was = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
         peer.note_hearing(origin.segment, hello, ctx);
+        let is = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
+        if is && !was && !new {
+            // No cast reaches it any more: it is to hear by unicast that we are here.
+            self.tell.insert((origin.id, origin.segment), ctx.now);
+        }
         self.look_again(ctx.now);
         if new || hello.flags & FLAG_ASKS != 0 {
             self.greet_soon(origin.id, ctx);

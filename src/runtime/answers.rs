@@ -9,6 +9,7 @@ use crate::address::SegmentId;
 use crate::command::{CastChoice, HELP};
 use crate::node::PeerStatus;
 use crate::runtime::render::{self, Object};
+use crate::term::Painted;
 
 /// The exit status of a question that nobody is there to be asked about.
 const NOBODY: u8 = 3;
@@ -21,6 +22,8 @@ pub(crate) struct Answer {
     pub(crate) text: String,
     /// For programs: one JSON object, which holds the text as well.
     pub(crate) json: String,
+    /// The text in colours, for a terminal, where there is more to it than the text.
+    pub(crate) colours: Option<Vec<Painted>>,
     /// The exit status of a subcommand that asks this.
     pub(crate) status: u8,
 }
@@ -28,12 +31,18 @@ pub(crate) struct Answer {
 impl Answer {
     /// Text and nothing else.
     pub(crate) fn remark(text: String) -> Self {
-        Self { json: render::json_remark("notice", &text), text, status: 0 }
+        Self { json: render::json_remark("notice", &text), text, colours: None, status: 0 }
     }
 
     /// What is in `object` for programs, the text for people.
     pub(crate) fn new(object: Object, text: String, status: u8) -> Self {
-        Self { json: object.text("text", &text).finish(), text, status }
+        Self { json: object.text("text", &text).finish(), text, colours: None, status }
+    }
+
+    /// The same, with colours where there are any.
+    pub(crate) fn painted(object: Object, lines: Vec<Painted>, status: u8) -> Self {
+        let text = lines.iter().map(Painted::text).collect::<Vec<_>>().join("\n");
+        Self { colours: Some(lines), ..Self::new(object, text, status) }
     }
 }
 
@@ -74,11 +83,23 @@ fn row(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Vec<String> 
     vec![peer.name.label(), address, on, state]
 }
 
-/// The answer to `/stats`: every counter that is not zero.
-pub(crate) fn stats(counters: impl Iterator<Item = (&'static str, u64)>) -> String {
-    let counted = counters.filter(|&(_, count)| count > 0);
+/// The answer to `/stats`: for people every counter that is not zero, for programs all of them.
+pub(crate) fn stats(counters: impl Iterator<Item = (&'static str, u64)>) -> Answer {
+    let all: Vec<_> = counters.collect();
+    let object = all.iter().fold(Object::new("stats"), |object, &(name, count)| object.number(name, count));
+    let counted = all.iter().filter(|(_, count)| *count > 0);
     let rows: Vec<Vec<String>> = counted.map(|(name, count)| vec![name.replace('_', " "), count.to_string()]).collect();
-    if rows.is_empty() { "nothing was counted yet".into() } else { table(&rows) }
+    let text = if rows.is_empty() { "nothing was counted yet".into() } else { table(&rows) };
+    Answer::new(object, text, 0)
+}
+
+/// The answer to `/trace`.
+pub(crate) fn trace(on: bool) -> Answer {
+    Answer::remark(if on {
+        "from now on each message is shown with the way it came; /trace ends that".into()
+    } else {
+        "messages are shown without the way they came".into()
+    })
 }
 
 /// The answer to `/cast`.
@@ -87,7 +108,7 @@ pub(crate) fn cast(choice: CastChoice) -> String {
 }
 
 /// A time span in its largest unit.
-fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     match span.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..3600 => format!("{} min", seconds / 60),
@@ -149,8 +170,11 @@ mod tests {
     #[test]
     fn only_what_was_counted() {
         let counters = [("heard", 12), ("other_group", 3), ("lost", 0)];
-        assert_eq!(stats(counters.into_iter()), "heard        12\nother group  3");
-        assert_eq!(stats(std::iter::empty()), "nothing was counted yet");
+        let answer = stats(counters.into_iter());
+        assert_eq!(answer.text, "heard        12\nother group  3");
+        let json: serde_json::Value = serde_json::from_str(&answer.json).expect("JSON");
+        assert_eq!((&json["event"], &json["other_group"], &json["lost"]), (&"stats".into(), &3.into(), &0.into()));
+        assert_eq!(stats(std::iter::empty()).text, "nothing was counted yet");
     }
 
     #[test]

@@ -260,11 +260,7 @@ fn asked(arguments: Arguments, job: Job) -> Result<Asked, UsageError> {
         return Err(UsageError::new("--plain has nobody to ask about"));
     }
     let settings = Settings::check(arguments)?;
-    let show = match (settings.json, job.show) {
-        (true, Show::Dot) => return Err(UsageError::new("--json and --dot exclude each other")),
-        (true, _) => Show::Json,
-        (false, show) => show,
-    };
+    let show = if settings.json { Show::Json } else { job.show };
     Ok(Asked::Ask(Box::new(settings), which, Job { show, ..job }))
 }
 
@@ -478,6 +474,8 @@ fn named(source: &str, name: &str) -> Result<Nick, UsageError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn read(args: &[&str]) -> Result<Asked, UsageError> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::report;
 use super::values::wait;
 use crate::text::Line;
 
@@ -28,8 +27,6 @@ pub(crate) enum Show {
     Text,
     /// As one line of JSON.
     Json,
-    /// As a drawing for Graphviz.
-    Dot,
 }
 
 /// When a node that has just started knows enough to answer.
@@ -66,7 +63,7 @@ pub(super) struct Doctor {
     #[argh(switch, short = 'j')]
     json: u8,
 
-    /// print a drawing of the network, for dot -Tsvg
+    /// print a drawing of the network instead, for dot -Tsvg
     #[argh(switch)]
     dot: u8,
 
@@ -87,9 +84,12 @@ impl Doctor {
     /// As [`Who::asked`].
     pub(super) fn asked(self) -> (Behind, Job) {
         let Self { json, dot, wait, state_dir, name } = self;
-        let line = name.map_or_else(|| "/doctor".to_owned(), |name| format!("/doctor {name}"));
-        let show = if dot > 0 { Show::Dot } else { Show::Text };
-        (Behind { json, wait, state_dir }, Job { line, show, when: When::Examined })
+        let line = match (dot > 0, name) {
+            (true, _) => "/paths --dot".to_owned(),
+            (false, Some(name)) => format!("/doctor {name}"),
+            (false, None) => "/doctor".to_owned(),
+        };
+        (Behind { json, wait, state_dir }, Job { line, show: Show::Text, when: When::Examined })
     }
 }
 
@@ -125,7 +125,6 @@ impl Show {
     pub(crate) fn shown(self, json: &str) -> String {
         match self {
             Self::Json => format!("{json}\n"),
-            Self::Dot => report::dot(&serde_json::from_str(json).unwrap_or_default()),
             Self::Text => {
                 let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
                 let text = event["text"].as_str().unwrap_or_default();

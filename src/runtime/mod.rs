@@ -26,6 +26,8 @@ mod network;
 mod output;
 mod receive;
 mod render;
+mod render_paths;
+mod render_why;
 mod report;
 mod shell;
 mod signals;

@@ -29,7 +29,8 @@ const WRITE_MAX: usize = 4096;
 /// The same for a terminal.
 const WRITE_TERMINAL_MAX: usize = 512;
 
-/// How long a reader may take nothing before the rest is given up, at the end.
+/// How long a reader may take nothing before the rest is given up, at the end; longer where the
+/// person waits longer for other things.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What became of the reader.
@@ -137,17 +138,22 @@ impl Output {
         }
     }
 
-    /// Writes the rest, as long as the reader takes something and `go_on` allows.
-    pub(crate) fn flush(&mut self, mut go_on: impl FnMut() -> bool) -> Reader {
+    /// Writes the rest, as long as the reader takes something now and then, at least each `wait`, and
+    /// `go_on` allows; says how many lines nobody took.
+    pub(crate) fn flush(&mut self, wait: Duration, mut go_on: impl FnMut() -> bool) -> u64 {
         let mut progress = Instant::now();
         let mut left = self.queue.len();
         loop {
             let reader = self.write();
+            if !matches!(reader, Reader::There) {
+                return 0;
+            }
             if self.queue.len() < left {
                 (left, progress) = (self.queue.len(), Instant::now());
             }
-            if self.queue.is_empty() || progress.elapsed() > PATIENCE || !go_on() {
-                return reader;
+            if self.queue.is_empty() || progress.elapsed() > wait.max(PATIENCE) || !go_on() {
+                let lines = self.queue.iter().filter(|&&byte| byte == b'\n').count();
+                return self.left_out + lines as u64;
             }
             self.state(PollTimeout::from(50_u8));
         }

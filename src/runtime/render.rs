@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 
+use super::render_why;
 use crate::address::{Cast, SegmentId};
 use crate::event::{Arrival, Event, Message, PeerName, Whisper};
+use crate::node::Route;
 use crate::text::Line;
 use crate::time::WallTime;
 
@@ -22,6 +24,16 @@ pub(crate) struct View<'a> {
     pub(crate) now: WallTime,
     /// What the system calls a segment.
     pub(crate) segment: &'a dyn Fn(SegmentId) -> String,
+    /// By what way a message came, where that is to be shown.
+    pub(crate) route: Option<&'a Route>,
+}
+
+impl View<'_> {
+    /// The line with the way the message came behind it, where that is to be shown.
+    pub(crate) fn traced(&self, line: String, event: &Event) -> String {
+        let Some(route) = self.route else { return line };
+        line + &render_why::trace(event, route, &(self.segment)(route.arrival.segment), self.now)
+    }
 }
 
 /// Who we are, as a script is told when everything is open.
@@ -119,6 +131,10 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
         Event::Notice(text) => return Some(json_remark("notice", text)),
         Event::Warning(text) | Event::Refused(text) => return Some(json_remark("warning", text)),
         Event::Done(_) => return None,
+    };
+    let object = match view.route {
+        Some(route) => render_why::trace_json(object, event, route, view.now),
+        None => object,
     };
     Some(object.finish())
 }
@@ -224,6 +240,14 @@ impl Object {
         self.raw(key, &value.to_string())
     }
 
+    /// A small number, if there is one.
+    pub(crate) fn maybe(self, key: &str, value: Option<u8>) -> Self {
+        match value {
+            Some(value) => self.number(key, value.into()),
+            None => self,
+        }
+    }
+
     pub(crate) fn flag(self, key: &str, value: bool) -> Self {
         self.raw(key, if value { "true" } else { "false" })
     }
@@ -317,7 +341,7 @@ mod tests {
 
     fn as_json(event: &Event) -> serde_json::Value {
         let segment = |_| "eth0".to_owned();
-        let line = json(event, View { now: NOW, segment: &segment }).expect("told");
+        let line = json(event, View { now: NOW, segment: &segment, route: None }).expect("told");
         serde_json::from_str(&line).expect("JSON")
     }
 

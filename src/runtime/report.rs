@@ -1,10 +1,7 @@
 //! How a diagnosis is told: one line if all is well, what is wrong and what to do about it if not; the
-//! same as one JSON object; and from that a drawing of the network.
+//! same as one JSON object.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-
-use serde_json::Value;
 
 use super::answers::Answer;
 use super::render::Object;
@@ -123,42 +120,10 @@ fn finding(finding: &Finding) -> Object {
     object.text("cause", &finding.cause).text("remedy", &finding.remedy)
 }
 
-/// A drawing of the network for Graphviz, from the event that holds the answer.
-pub(crate) fn dot(event: &Value) -> String {
-    let mut dot = String::from("digraph udpnode {\n    node [shape=box];\n");
-    let mut put = |line: String| {
-        let done = writeln!(dot, "    {line}");
-        debug_assert!(done.is_ok(), "memory takes everything");
-    };
-    let list = |key: &str| event[key].as_array().cloned().unwrap_or_default();
-    for hears in list("hears") {
-        let [from, to, segment, by, not_by] =
-            ["from", "to", "segment", "by", "not_by"].map(|key| hears[key].as_str().unwrap_or_default());
-        let dropped: String = not_by.chars().filter(|letter| *letter != 'U').collect();
-        if by.is_empty() && dropped.is_empty() {
-            continue;
-        }
-        let colour = if dropped.is_empty() { "black" } else { "red" };
-        let label = if dropped.is_empty() { by.to_owned() } else { format!("{by} not {dropped}") };
-        let label = quoted(&format!("{segment} {label}"));
-        put(format!("{} -> {} [label={label}, color={colour}];", quoted(from), quoted(to)));
-    }
-    for segment in list("segments").iter().filter(|segment| segment["others"] == 0) {
-        let name = segment["segment"].as_str().unwrap_or_default();
-        put(format!("{} -> {} [style=dotted];", quoted("us"), quoted(&format!("nobody on {name}"))));
-    }
-    dot.push_str("}\n");
-    dot
-}
-
-/// A string of Graphviz: names are anybody's choice.
-fn quoted(text: &str) -> String {
-    let clean = Line::from_peer(text);
-    format!("\"{}\"", clean.as_str().replace('\\', "\\\\").replace('"', "\\\""))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::protocol::diagnosis::{Facts, Member, Padded, US};
 
@@ -238,14 +203,5 @@ mod tests {
         let answer = answer(&view(&[]), None);
         assert!(answer.text.starts_with("nobody is heard on eth0 (10.0.0.1/24): "), "{}", answer.text);
         assert_eq!((answer.status, parsed(&answer)["healthy"].as_bool()), (3, Some(false)));
-    }
-
-    #[test]
-    fn a_drawing_cannot_be_escaped_from() {
-        let mut view = view(&["b\"; evil \\"]);
-        view.segments[0].cells.values_mut().for_each(|cell| cell.multicast = Some(false));
-        let drawn = dot(&parsed(&answer(&view, None)));
-        assert!(drawn.contains(r#""b\"; evil \\" -> "us" [label="eth0 UB not M", color=red];"#), "{drawn}");
-        assert!(dot(&Value::Null).starts_with("digraph udpnode {"));
     }
 }

@@ -36,9 +36,10 @@ use super::streams::{self, Streams};
 use super::survey::Surveyor;
 use super::teller::Teller;
 use super::terminal;
+use super::{render_paths, render_why};
 use crate::command::{Command, Typed};
 use crate::event::Event;
-use crate::node::{Input, Machine, Output};
+use crate::node::{Input, Machine, Output, Route};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 use clients::Asker;
@@ -92,6 +93,8 @@ pub(super) struct Shell {
     surveyor: Surveyor,
     practice: Practice,
     stay: bool,
+    /// Messages are shown with the way they came.
+    traces: bool,
     /// Held, and never looked at.
     _lock: Option<Lock>,
     wait: Duration,
@@ -124,8 +127,13 @@ impl Shell {
     pub(super) fn close(mut self, status: u8) -> u8 {
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
-        self.teller.output.flush(|| patient && signals.next().is_none());
+        let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
         terminal::leave();
+        if lost > 0 {
+            output::complain(&format!(
+                "{lost} lines are lost: whoever reads standard output did not take them in time"
+            ));
+        }
         if let Some(remark) = self.ending.remark(status, self.wait) {
             output::complain(&remark);
         }
@@ -294,7 +302,12 @@ impl Shell {
                 self.line_waits = false;
                 self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
             }
-            Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast | Typed::Doctor(_) => {}
+            Typed::Trace => {
+                self.traces = !self.traces;
+                self.teller.answer(&answers::trace(self.traces));
+            }
+            Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
+            Typed::Paths { .. } | Typed::Why(_) | Typed::Doctor(_) => {}
         }
     }
 
@@ -305,13 +318,24 @@ impl Shell {
             Typed::Who => answers::who(node.peers().collect(), |id| self.sockets.name(id).to_owned()),
             Typed::Stats => {
                 let unsent = ("unsent", self.sockets.unsent());
-                Answer::remark(answers::stats(node.stats().iter().chain(std::iter::once(unsent))))
+                answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
             }
             Typed::Doctor(name) => return self.diagnosis(name.as_ref()),
             Typed::ShowCast => Answer::remark(answers::cast(node.cast())),
+            Typed::Paths { dot: true } => render_paths::drawing(&node.reach()),
+            Typed::Paths { dot: false } => render_paths::paths(&node.reach(), self.teller.columns()),
+            Typed::Why(name) => match node.why(name.as_str()) {
+                Ok(why) => render_why::why(&why, |id| self.sockets.name(id).to_owned()),
+                Err(text) => Answer { status: 1, ..Answer::remark(text) },
+            },
             Typed::Help => Answer::remark(answers::help()),
-            Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Command(_) => return None,
+            Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Trace | Typed::Command(_) => return None,
         })
+    }
+
+    /// By what way a message came, if that is to be shown.
+    fn route(&self, event: &Event) -> Option<Route> {
+        self.machine.native().filter(|_| self.traces).and_then(|node| node.route(event))
     }
 
     /// A line was not sent. Who types sees that and tries again; a script sees the exit status.
@@ -370,7 +394,8 @@ impl Shell {
         }
         let own = self.machine.label();
         let segment = |id| self.sockets.name(id).to_owned();
-        self.teller.event(event, &own, View { now: wall(), segment: &segment });
+        let route = self.route(event);
+        self.teller.event(event, &own, View { now: wall(), segment: &segment, route: route.as_ref() });
     }
 
     /// Looks at the interfaces: once a second, and at once when sending fails.

@@ -32,7 +32,7 @@ impl Surveyor {
     /// One look.
     pub(crate) fn look<'a>(&mut self, segments: impl Iterator<Item = &'a Segment>, sockets: &Sockets) -> Survey {
         let counted = fs::read_to_string("/proc/net/netstat").ok().and_then(|text| reverse_path_drops(&text));
-        let before = *self.reverse_path_before.get_or_insert(counted.unwrap_or(0));
+        let before = *self.reverse_path_before.get_or_insert_with(|| counted.unwrap_or(0));
         Survey {
             wall: wall(),
             segments: segments.map(|segment| (segment.id, facts(segment, sockets))).collect(),

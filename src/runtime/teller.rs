@@ -11,6 +11,9 @@ use crate::event::Event;
 use crate::term::{Screen, expand_tabs};
 use crate::text::Line;
 
+/// Columns of an answer that goes to no terminal.
+const COLUMNS_MAX: usize = 120;
+
 /// How things are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -27,6 +30,8 @@ pub(crate) enum Form {
 /// Tells what happens.
 pub(crate) struct Teller {
     form: Form,
+    /// Whether a terminal is to show colours.
+    colours: bool,
     screen: Screen,
     pub(crate) output: Output,
     /// What is typed behind the prompt, and where the cursor stands.
@@ -35,7 +40,14 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(form: Form, output: Output) -> Self {
-        Self { form, screen: Screen::new(terminal::columns()), output, typed: (String::new(), 0) }
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { form, colours, screen: Screen::new(terminal::columns()), output, typed: (String::new(), 0) }
+    }
+
+    /// How wide what is answered may be.
+    pub(crate) fn columns(&self) -> usize {
+        let window = if self.form == Form::Prompt { terminal::columns() } else { None };
+        window.unwrap_or(COLUMNS_MAX)
     }
 
     /// Whether there is a prompt to take care of.
@@ -64,12 +76,12 @@ impl Teller {
             }
             (_, Form::Text) => {
                 if let Some(line) = render::text(event, view.now) {
-                    self.line(&line);
+                    self.line(&view.traced(line, event));
                 }
             }
             (_, Form::Prompt) => {
                 if let Some(line) = render::terminal(event, view.now, own) {
-                    self.line(&line);
+                    self.line(&view.traced(line, event));
                 }
             }
         }
@@ -89,6 +101,11 @@ impl Teller {
     pub(crate) fn answer(&mut self, answer: &Answer) {
         match self.form {
             Form::Json => self.line(&answer.json),
+            Form::Prompt if self.colours && answer.colours.is_some() => {
+                for line in answer.colours.iter().flatten() {
+                    self.line(&line.coloured());
+                }
+            }
             _ => self.notice(&answer.text),
         }
     }

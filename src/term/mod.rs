@@ -6,8 +6,10 @@
 
 mod keys;
 mod line;
+mod paint;
 mod screen;
 
 pub use keys::{Key, Keys};
 pub use line::{Act, Editor};
+pub use paint::{Paint, Painted};
 pub use screen::{Screen, expand_tabs};

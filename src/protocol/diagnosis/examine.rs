@@ -206,9 +206,10 @@ mod tests {
         ann.begin(at(0));
         for ms in 0..10_000 {
             let Some(round) = ann.on_timeout(at(ms), [(BOB, place(2))].into_iter()) else { continue };
-            let mut pass = |from: &mut Examination, to: &mut Examination, n: (u8, u8), asks, fits: bool| {
+            let pass = |from: &mut Examination, to: &mut Examination, n: (u8, u8), asks, fits: bool| {
                 let (probe, filled) = from.probe(Some(place(n.1)), at(ms));
-                let told = Condition { probe: Some(probe), pad: filled.then(Default::default), ..Condition::default() };
+                let told =
+                    Condition { probe: Some(probe), pad: filled.then(|| vec![0].into()), ..Condition::default() };
                 if fits || !filled {
                     to.on_condition(place(n.0), Some(&told), (true, asks), at(ms));
                     return true;
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_large_answers_only_large() {
         let mut bob = Examination::default();
-        let large = Condition { pad: Some(Default::default()), ..Condition::default() };
+        let large = Condition { pad: Some(vec![0].into()), ..Condition::default() };
         for n in 0..=255 {
             bob.on_condition(place(n), Some(&large), (true, true), at(0));
             bob.on_condition(place(n), None, (true, true), at(0));

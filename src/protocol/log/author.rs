@@ -1,6 +1,7 @@
 //! Our own log: what we say, who has confirmed it, and how much may be under way.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::config::{Config, DATAGRAM_MAX};
 use crate::id::PeerId;
@@ -35,12 +36,20 @@ struct Listener {
     progress_at: Time,
     /// It was behind for too long: it is not waited for until it has caught up.
     stalled: bool,
+    /// When it was last handed our latest entry, because it was behind, and how often since it confirmed something.
+    handed: (Time, u32),
 }
 
 impl Listener {
     /// Whether an entry waits for it.
     const fn owes(&self, seq: u64) -> bool {
         !self.stalled && self.base <= seq && self.next <= seq
+    }
+
+    /// When it is to be handed our latest entry, if it is behind until then.
+    fn hand_at(&self, after: Duration) -> Option<Time> {
+        let (at, times) = self.handed;
+        (times < HANDED_MAX).then(|| self.progress_at.max(at) + after * 2u32.pow(times))
     }
 
     /// Whether it has confirmed an entry that was meant for it.
@@ -125,7 +134,7 @@ impl Author {
     }
 
     pub(super) fn on_online(&mut self, peer: PeerId, now: Time) {
-        let listener = Listener { base: self.next, next: 0, progress_at: now, stalled: false };
+        let listener = Listener { base: self.next, next: 0, progress_at: now, stalled: false, handed: (now, 0) };
         self.listeners.insert(peer, listener);
         self.bases.insert(peer, self.next);
     }
@@ -216,7 +225,7 @@ impl Author {
         if next <= listener.next {
             return;
         }
-        (listener.next, listener.progress_at) = (next, now);
+        (listener.next, listener.progress_at, listener.handed.1) = (next, now, 0);
         listener.stalled &= next < self.next;
         self.progress_at = now;
         let before = self.awaited.len();
@@ -234,7 +243,7 @@ impl Author {
     }
 
     /// Somebody lacks what we said a moment ago: half the window, but once a round trip.
-    pub(super) fn on_asked(&mut self, now: Time, round_trip: std::time::Duration) {
+    pub(super) fn on_asked(&mut self, now: Time, round_trip: Duration) {
         if self.halved_at.is_none_or(|at| now.since(at) > round_trip * 2) {
             self.halved_at = Some(now);
             self.window = (self.window / 2).max(WINDOW_MIN);
@@ -276,6 +285,26 @@ impl Author {
         self.settle(news);
     }
 
+    /// When somebody is to be handed our latest entry who has been behind for `after`.
+    pub(super) fn hand_at(&self, after: Duration) -> Option<Time> {
+        let oldest = self.awaited.front()?.seq;
+        let behind = self.listeners.values().filter(|listener| listener.owes(oldest));
+        behind.filter_map(|listener| listener.hand_at(after)).min()
+    }
+
+    /// Those whose time has come.
+    pub(super) fn take_behind(&mut self, now: Time, after: Duration) -> Vec<PeerId> {
+        let Some(oldest) = self.awaited.front().map(|awaited| awaited.seq) else { return Vec::new() };
+        let mut behind = Vec::new();
+        for (&peer, listener) in self.listeners.iter_mut().filter(|(_, listener)| listener.owes(oldest)) {
+            if listener.hand_at(after).is_some_and(|at| at <= now) {
+                listener.handed = (now, listener.handed.1 + 1);
+                behind.push(peer);
+            }
+        }
+        behind
+    }
+
     /// Gives up waiting: tells what was confirmed so far.
     pub(super) fn give_up(&mut self, news: &mut VecDeque<News>) {
         for awaited in std::mem::take(&mut self.awaited) {
@@ -294,5 +323,7 @@ impl Author {
     }
 }
 
+/// Who is behind is handed our latest entry so often, unless it confirms something.
+const HANDED_MAX: u32 = 5;
 /// The window never closes further than this: one lost datagram must not stop the talk.
 const WINDOW_MIN: u32 = 8;

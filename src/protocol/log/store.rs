@@ -134,6 +134,11 @@ impl Log {
         self.held.keys().next().map_or(self.next, |&first| first.min(self.next))
     }
 
+    /// What its author called itself last, if anything of it was delivered.
+    pub(super) const fn nick(&self) -> Option<&Nick> {
+        self.nick.as_ref()
+    }
+
     /// Bytes of all entries kept.
     pub(super) fn bytes(&self) -> usize {
         self.held.values().map(|held| held.raw.len()).sum()

@@ -120,7 +120,8 @@ impl Shell {
         let asker = self.asker.as_ref().map(|asker| asker.slot);
         if asker.is_some() || self.control.has_followers() {
             let segment = |id| self.sockets.name(id).to_owned();
-            if let Some(line) = render::json(event, View { now: wall(), segment: &segment }) {
+            let route = self.route(event);
+            if let Some(line) = render::json(event, View { now: wall(), segment: &segment, route: route.as_ref() }) {
                 self.control.tell_all(&line, asker);
             }
         }

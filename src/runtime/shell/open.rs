@@ -73,6 +73,7 @@ impl Shell {
             teller: Teller::new(form, Stdout::open(registry, STDOUT)),
             woke: Instant::now(),
             stay,
+            traces: false,
             wait,
             machine,
             sockets,
