@@ -54,6 +54,8 @@ pub struct Config {
     pub lost_after: u32,
     /// Byes, this long after the decision to leave. The node is gone after the last.
     pub bye_at: [Duration; 3],
+    /// How long who is told to leave waits for the confirmations of what it said.
+    pub linger: Duration,
     /// How long piped lines wait after somebody joined for somebody else to join.
     pub settle: Duration,
 
@@ -133,6 +135,7 @@ impl Config {
             hello_rate: 2,
             lost_after: 4,
             bye_at: [ms(0), ms(40), ms(160)],
+            linger: ms(1000),
             settle: ms(300),
             repeat_at: [ms(30), ms(90), ms(210), ms(450), ms(930)],
             reorder_grace: ms(4),

@@ -13,7 +13,8 @@ impl Node {
         self.logs.check(&self.config);
         assert!(!self.gone || self.wake.is_none(), "who is gone does not wake");
         if let Some(leaving) = &self.leaving {
-            assert!(leaving.byes > 0 && leaving.byes <= self.config.bye_at.len(), "byes are said at once and bounded");
+            let byes = if leaving.lingers() { 0..=0 } else { 1..=self.config.bye_at.len() };
+            assert!(byes.contains(&leaving.byes), "byes are said at once and bounded");
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::address::{Cast, Errand, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
 use crate::crypto::{Identity, Verifier, open_group_tag, verify};
-use crate::event::{Arrival, Event, Outcome, PeerName};
+use crate::event::{Arrival, Event, PeerName};
 use crate::protocol::diagnosis::{Records, Survey};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
@@ -289,6 +289,7 @@ impl Node {
             Input::Command(command) => self.on_command(command),
         }
         self.settle();
+        self.stop_lingering();
         self.arm();
         self.check();
     }
@@ -413,7 +414,7 @@ impl Node {
             Command::Cast(cast) => self.config.cast = cast,
             Command::Examine => self.records.examination.begin(self.now),
             Command::EndOfInput => self.session.on_end(self.now),
-            Command::Quit => self.leave(Outcome::Complete),
+            Command::Quit => self.quit(),
         }
     }
 
@@ -428,6 +429,7 @@ impl Node {
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
         self.settle();
+        self.stop_lingering();
         self.leave_on_time();
     }
 
@@ -476,7 +478,7 @@ impl Node {
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
         let parts = earlier(parts, earlier(self.relay.wake_at(), self.records.examination.wake_at()));
         let session = match &self.leaving {
-            Some(leaving) => leaving.bye_at(&self.config),
+            Some(leaving) => leaving.wake_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),
         };
         self.wake = earlier(parts, session);

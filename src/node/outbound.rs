@@ -65,7 +65,8 @@ impl Node {
         if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
             return;
         }
-        if matches!(post.to, To::Elsewhere(_)) {
+        if let (To::Elsewhere(_), Message::Entries(_, entries)) = (&post.to, &post.message) {
+            self.stats.relayed += entries.len() as u64;
             self.tell_of_relay();
         }
         self.describe(&post.to, &mut post.message);

@@ -1,10 +1,11 @@
 //! The contract, a test a sentence, and what a single node does without a network.
 
 use super::*;
-use crate::text::Line;
-use crate::time::WallTime;
 use crate::address::Ttls;
+use crate::event::Outcome;
+use crate::text::Line;
 use crate::text::Nick;
+use crate::time::WallTime;
 use crate::wire::dump::dump;
 
 fn at(ms: u64) -> Time {
@@ -234,4 +235,41 @@ fn who_quits_in_company_says_bye_three_times() {
     }
     let byes = sent.iter().filter(|bytes| dump(bytes).contains(" bye head=")).count();
     assert_eq!((byes, told), (6, vec![Event::Done(Outcome::Complete)]));
+}
+
+#[test]
+fn who_quits_right_after_the_last_word_waits_for_it_to_arrive() {
+    let (mut ann, mut bob) = pair();
+    let (said, _) = command(&mut ann, at(1000), say("last word"));
+    let (sent, told) = command(&mut ann, at(1001), Command::Quit);
+    assert!(sent.is_empty() && told.is_empty(), "no bye before anybody has it: {told:?}");
+    let (confirmed, _) = {
+        hear(&mut bob, at(1002), 1, &said[0]);
+        bob.handle_timeout(at(1100));
+        drain(&mut bob)
+    };
+    let (sent, told) = hear(&mut ann, at(1101), 2, &confirmed[0]);
+    assert!(told.iter().any(|event| matches!(event, Event::Delivered { confirmed: 1, .. })), "{told:?}");
+    assert!(sent.iter().any(|bytes| dump(bytes).contains(" bye head=2")));
+}
+
+#[test]
+fn who_quits_waits_no_longer_than_a_moment_nor_when_told_twice() {
+    for twice in [false, true] {
+        let (mut ann, _) = pair();
+        command(&mut ann, at(1000), say("nobody confirms this"));
+        command(&mut ann, at(1001), Command::Quit);
+        let (mut now, mut told) = (at(1001), Vec::new());
+        if twice {
+            told = command(&mut ann, at(1002), Command::Quit).1;
+        }
+        while let Some(wake) = ann.poll_timeout() {
+            now = wake;
+            ann.handle_timeout(now);
+            told.extend(drain(&mut ann).1);
+        }
+        assert_eq!(told.last(), Some(&Event::Done(Outcome::Complete)));
+        let took = now.since(at(1001));
+        assert!(took <= Duration::from_millis(if twice { 170 } else { 1170 }), "{took:?}, twice: {twice}");
+    }
 }

@@ -239,10 +239,8 @@ impl Logs {
     pub fn on_said(&mut self, entries: Vec<Believed>, ctx: &mut Context<'_>) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
         for entry in entries {
-            ctx.posts.push_back(Post {
-                to: To::Group,
-                message: Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]),
-            });
+            let message = Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]);
+            ctx.posts.push_back(Post { to: To::Group, message });
             self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
         }
         let own = self.own;
@@ -400,7 +398,7 @@ impl Logs {
         }
         let Some(held) = self.logs.get(&self.own).and_then(|log| log.held.get(&seq)) else { return };
         ctx.stats.repeats += 1;
-        ctx.posts
-            .push_back(Post { to: To::Group, message: Message::Entries(Errand::Repeat, vec![Arc::clone(&held.raw)]) });
+        let message = Message::Entries(Errand::Repeat, vec![Arc::clone(&held.raw)]);
+        ctx.posts.push_back(Post { to: To::Group, message });
     }
 }

@@ -79,9 +79,8 @@ impl Relay {
 fn pass_on(heard: &BTreeSet<SegmentId>, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     let (mut bundle, mut len) = (Vec::new(), 0);
     let mut post = |bundle: Vec<Arc<[u8]>>| {
-        ctx.stats.relayed += bundle.len() as u64;
-        ctx.posts
-            .push_back(Post { to: To::Elsewhere(heard.clone()), message: Message::Entries(Errand::Relay, bundle) });
+        let message = Message::Entries(Errand::Relay, bundle);
+        ctx.posts.push_back(Post { to: To::Elsewhere(heard.clone()), message });
     };
     for raw in entries {
         if len + raw.len() > ENTRY_LEN_MAX {

@@ -137,7 +137,7 @@ impl Sockets {
         let address = unicast.local_addr().map_err(refused)?;
         // What the system gives to what is not multicast.
         let other = SockRef::from(&unicast).ttl_v4().ok().and_then(|ttl| u8::try_from(ttl).ok());
-        let ttls = Ttls { group: self.group.ttl, other: other.unwrap_or(Ttls::default().other) };
+        let ttls = Ttls { group: self.group.ttl, other: other.unwrap_or_else(|| Ttls::default().other) };
         let token = self.token(id, Cast::Unicast);
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 

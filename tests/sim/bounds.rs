@@ -354,6 +354,8 @@ fn others_answer_at_once_for_an_author_who_left() {
     world.nets[0].links.insert((0, 1), Faults { blocked: 7, ..Faults::NONE });
     world.say(0, "my last word");
     world.run_for(millis(20));
+    // The second time ends the wait for confirmations.
+    world.input(0, Input::Command(Command::Quit));
     world.input(0, Input::Command(Command::Quit));
     let nacks = stats(&world, 1).nacks;
     let asked = world.run_until(secs(8), |world| stats(world, 1).nacks > nacks);

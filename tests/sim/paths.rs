@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use udpnode::address::{Cast, SegmentId};
+use udpnode::address::{Cast, Errand, SegmentId};
 use udpnode::event::Event;
-use udpnode::node::{By, Cell};
+use udpnode::node::{By, Cell, Known, Node, Way, WhyState};
 use udpnode::time::Time;
 
-use crate::check::{all_hold_the_same, all_met, owed};
+use crate::check::{all_hold_the_same, all_met, count, owed};
 use crate::net::Faults;
 use crate::scenarios::{millis, secs};
 use crate::world::{World, seed_or};
@@ -23,10 +23,9 @@ fn block(world: &mut World, from: usize, to: usize, casts: u8) {
 
 /// What `of` says there is between two, as far as it knows.
 fn cell(world: &World, of: usize, from: usize, to: usize) -> Cell {
-    let id = |host: usize| world.hosts[host].node.as_ref().expect("runs").identity().id();
     let grid = world.hosts[of].node.as_ref().expect("runs").reach().grid(SegmentId(0));
-    let at = |id| grid.nodes.iter().position(|node| node.id == id);
-    match (at(id(from)), at(id(to))) {
+    let at = |host| grid.nodes.iter().position(|node| node.name.nick.as_str() == format!("n{host}"));
+    match (at(from), at(to)) {
         (Some(row), Some(column)) => grid.cells[row][column],
         _ => Cell::Unknown,
     }
@@ -102,4 +101,92 @@ fn multicast_that_dies_while_all_talk_is_left_for_broadcast_and_broadcast_for_a_
     world.run_for(secs(5));
     assert_eq!(cost_of_a_line(&mut world, 0), [Cast::Multicast], "and back when it is mended");
     all_hold_the_same(&world, &[0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn in_a_large_group_everybody_learns_in_turn_how_it_is_heard() {
+    let mut world = World::of(40, seed_or(92), Faults::NONE);
+    assert!(world.run_until(secs(5), all_met).is_some());
+    // Two hellos of 20 s tell all; none may be taken for the whole truth.
+    for _ in 0..12 {
+        world.run_for(secs(10));
+        let copies = cost_of_a_line(&mut world, 3);
+        assert_eq!(copies, [Cast::Multicast], "nobody is thought to be deaf");
+    }
+    let node = world.hosts[7].node.as_ref().expect("runs");
+    let grid = node.reach().grid(SegmentId(0));
+    assert_eq!((grid.nodes.len(), grid.nodes[0].known), (40, Known::Ourselves));
+    let heard =
+        grid.cells.iter().flatten().filter(|cell| matches!(cell, Cell::Heard(casts) if casts & (B | M) == B | M));
+    assert_eq!(heard.count(), 40 * 39, "all hear all");
+    assert!(node.peers().all(|peer| peer.hears.is_some_and(|hears| hears & (B | M) == B | M)));
+}
+
+#[test]
+fn what_a_silent_peer_said_is_not_believed_for_ever() {
+    let mut world = World::of(3, seed_or(93), Faults::NONE);
+    assert!(world.run_until(secs(5), all_met).is_some());
+    world.run_for(secs(5));
+    let hears = |world: &World| {
+        let node: &Node = world.hosts[0].node.as_ref().expect("runs");
+        node.peers().map(|peer| peer.hears).collect::<Vec<_>>()
+    };
+    assert!(hears(&world).iter().all(Option::is_some));
+    assert!(matches!(cell(&world, 0, 1, 2), Cell::Heard(_)));
+    world.crash(1);
+    world.crash(2);
+    world.run_for(Duration::from_millis(7_000));
+    assert_eq!(hears(&world), [None, None]);
+    assert_eq!(cell(&world, 0, 1, 2), Cell::Unknown, "nor what it said of others");
+}
+
+#[test]
+fn hops_are_counted_and_who_is_beyond_a_relay_is_explained() {
+    let mut world = World::new(seed_or(94), Faults::NONE);
+    world.nets[0].hops = 1;
+    world.add_net(Faults::NONE);
+    for nets in [&[0][..], &[0, 1], &[1]] {
+        let host = world.add_host(nets, |_| {});
+        world.start(host);
+    }
+    world.run_for(secs(5));
+    let node = |world: &World, host: usize| world.hosts[host].node.as_ref().map(Node::reach).expect("runs");
+    for host in [0, 1] {
+        let reach = node(&world, host);
+        let over = |cast, segment| reach.links.iter().find(move |link| link.by == cast && link.segment == segment);
+        let multicast = over(By::Multicast, SegmentId(0)).expect("heard");
+        assert_eq!((multicast.ttl_sent, multicast.ttl_left, multicast.hops()), (Some(2), Some(1), Some(1)), "{host}");
+        assert_eq!(over(By::Broadcast, SegmentId(0)).and_then(|link| link.hops()), Some(1));
+    }
+    let near = node(&world, 2).links.iter().find(|link| link.by == By::Multicast).and_then(|link| link.hops());
+    assert_eq!(near, Some(0), "on the other side there is no router");
+
+    world.say(2, "from beyond");
+    world.run_for(secs(1));
+    let ours = world.hosts[0].node.as_ref().expect("runs");
+    let said = world.hosts[0].events.iter().find(|(_, event)| matches!(event, Event::Message(_))).expect("heard");
+    let route = ours.route(&said.1).expect("a message");
+    assert_eq!(route.via.map(|name| name.nick.to_string()).as_deref(), Some("n1"));
+    assert_eq!((route.arrival.errand, route.hops, route.arrival.ttl), (Errand::Relay, Some(1), Some(1)));
+    let why = ours.why("n2").expect("known by its words");
+    assert_eq!(why.state, WhyState::Beyond);
+    assert!(matches!(&why.way, Way::Relay(Some(by)) if by.nick.as_str() == "n1"), "{:?}", why.way);
+    let why = ours.why("n1").expect("here");
+    assert!(matches!(why.way, Way::Cast(_, Cast::Multicast, _)) && why.paths[0].best, "{why:?}");
+    assert!(ours.why("nobody").is_err());
+    assert_eq!(count(&world, 0, |event| matches!(event, Event::Message(_))), 1);
+}
+
+#[test]
+fn multicast_that_does_not_reach_far_enough_is_not_taken() {
+    let mut world = World::new(seed_or(95), Faults::NONE);
+    world.nets[0].hops = 2;
+    for _ in 0..3 {
+        let host = world.add_host(&[0], |_| {});
+        world.start(host);
+    }
+    assert!(world.run_until(secs(5), all_met).is_some(), "by broadcast, which goes further here");
+    world.run_for(secs(5));
+    assert_eq!(hears(&world, 0, 1, 0) & (B | M), B);
+    assert_eq!(cost_of_a_line(&mut world, 0), [Cast::Broadcast]);
 }

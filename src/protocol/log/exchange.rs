@@ -31,9 +31,11 @@ const RECAST_AFTER: Duration = Duration::from_secs(1);
 const FAR_BEHIND: u64 = 32;
 /// Rounds without an answer after which claims of others are not believed any more.
 const ROUNDS_MAX: u32 = 24;
-/// Rounds after which what no holder claims to have is given up although its author may come back
-/// with it: ten minutes.
-const ROUNDS_LONG: u32 = 200;
+/// After this time what no holder claims to have is given up although its author may come back with it.
+const GONE_AFTER: Duration = Duration::from_secs(600);
+/// Rounds after which what nobody here claims to have is not asked for any more, but looked at this often.
+const ROUNDS_UNCLAIMED: u32 = 9;
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Rounds after which what no holder claims to have is given up.
 const ROUNDS_PATIENT: u32 = 4;
 /// While entries came this recently, frontiers differ because of them: nothing is wrong.
@@ -147,7 +149,7 @@ impl Logs {
             }
         }
         let Some(log) = self.logs.get_mut(&id) else { return };
-        if log.ask.round > ROUNDS_PATIENT && progress.next > log.next && floor <= log.next {
+        if log.ask.round >= ROUNDS_PATIENT && progress.next > log.next && floor <= log.next {
             // Somebody has it after all: asking had slowed down for nothing.
             log.ask.round = ROUNDS_PATIENT;
             log.ask.at = earlier(log.ask.at, Some(ctx.now + self.round_trip.pause(0, ctx.config)));
@@ -181,8 +183,9 @@ impl Logs {
         // is not sent again so soon.
         let little = if log.ask.far { ctx.config.ask_max / 4 } else { 0 };
         if log.ask.sent_at.is_some() && log.known > log.ask.until && log.outstanding() <= little {
-            log.ask = Ask { at: Some(ctx.now), ..Ask::default() };
+            log.ask = Ask { at: Some(ctx.now), since: ctx.now, ..Ask::default() };
         } else if log.ask.at.is_none() {
+            log.ask.since = ctx.now;
             let wait = ctx.config.reorder_grace + self.round_trip.backoff(group, ctx.rng, ctx.config);
             log.ask.at = Some(ctx.now + wait);
         }
@@ -227,7 +230,7 @@ impl Logs {
         }
         let ended = log.said_bye || online.get(&id.author).is_some_and(|&boot| boot > id.boot);
         if log.ask.round >= ROUNDS_PATIENT
-            && let Some(to) = unclaimed(log, ended || log.ask.round >= ROUNDS_LONG)
+            && let Some(to) = unclaimed(log, ended || ctx.now.since(log.ask.since) >= GONE_AFTER)
         {
             log.skip_to(to);
             log.ask = Ask::default();
@@ -239,6 +242,12 @@ impl Logs {
         let proven = log.held.range(log.next..).next().is_some();
         if log.ask.round >= ROUNDS_PATIENT && !proven && (!log.is_claimed() || log.ask.round >= ROUNDS_MAX) {
             self.give_up_on(id, ctx);
+            return None;
+        }
+        let author_here = online.get(&id.author) == Some(&id.boot);
+        if log.ask.round >= ROUNDS_UNCLAIMED && !author_here && !log.is_claimed() {
+            log.ask.at = Some(ctx.now + LOOK_EVERY);
+            self.ask_at = earlier(self.ask_at, log.ask.at);
             return None;
         }
         let holes = log.missing(ctx.config.ask_max, HOLES_MAX);
@@ -258,7 +267,8 @@ impl Logs {
         let spread = if asked.is_none() { self.round_trip.backoff(group, ctx.rng, ctx.config) } else { Duration::ZERO };
         let again = ctx.now + pause + spread;
         let (at, round_next, sent_at) = (Some(again), log.ask.round + 1, Some(ctx.now));
-        log.ask = Ask { at, round: round_next, sent_at, until, first, far, asked, put_off: false };
+        let since = if first > log.ask.first { ctx.now } else { log.ask.since };
+        log.ask = Ask { at, since, round: round_next, sent_at, until, first, far, asked, put_off: false };
         self.ask_at = earlier(self.ask_at, Some(again));
         Some((asked, round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
     }

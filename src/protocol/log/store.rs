@@ -35,6 +35,8 @@ pub(super) struct Held {
 pub(super) struct Ask {
     /// When to ask; nothing is lacking if there is no such time.
     pub(super) at: Option<Time>,
+    /// Since when the same is lacking.
+    pub(super) since: Time,
     /// How often the same was asked for.
     pub(super) round: u32,
     /// When it was asked for last.
@@ -107,7 +109,17 @@ impl Log {
             author_said: 1,
             history,
             told,
-            ask: Ask { at: None, round: 0, sent_at: None, until: 0, first: 0, far: false, asked: None, put_off: false },
+            ask: Ask {
+                at: None,
+                since: now,
+                round: 0,
+                sent_at: None,
+                until: 0,
+                first: 0,
+                far: false,
+                asked: None,
+                put_off: false,
+            },
             claims: Claims::new(),
             heard_at: now,
             said_bye: false,
