@@ -9,6 +9,8 @@
 mod bounds;
 #[path = "sim/check.rs"]
 mod check;
+#[path = "sim/doctor.rs"]
+mod doctor;
 #[path = "sim/figures.rs"]
 mod figures;
 #[path = "sim/liars.rs"]

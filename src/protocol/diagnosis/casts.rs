@@ -170,13 +170,15 @@ fn dropped(view: &View, segment: &SegmentView, cast: Cast, verdict: Verdict) -> 
 
 fn let_in(place: &str, port: u16) -> String {
     format!(
-        "let in UDP port {port} {place}: nft insert rule inet filter input udp dport {port} accept (nft list ruleset shows what drops it)"
+        "let in UDP port {port} {place}: nft insert rule inet filter input udp dport {port} accept \
+         (nft list ruleset shows what drops it)"
     )
 }
 
 fn let_out(place: &str, port: u16) -> String {
     format!(
-        "let out UDP to port {port} {place}: nft insert rule inet filter output udp dport {port} accept (nft list ruleset shows what drops it)"
+        "let out UDP to port {port} {place}: nft insert rule inet filter output udp dport {port} accept \
+         (nft list ruleset shows what drops it)"
     )
 }
 
@@ -222,7 +224,8 @@ fn snooping(view: &View, segment: &SegmentView) -> Option<Finding> {
     let bridge = here.map_or_else(|| "BRIDGE".to_owned(), |bridge| bridge.name.clone());
     let cause = if segment.revived || who != "we" {
         format!(
-            "multicast on {} stops after a while and comes back when {who} join(s) the group anew: the switch snoops (IGMP) and nobody asks who is still there",
+            "multicast on {} stops after a while and comes back when {who} join(s) the group anew: the switch snoops \
+             (IGMP) and nobody asks who is still there",
             segment.name
         )
     } else {
@@ -232,7 +235,8 @@ fn snooping(view: &View, segment: &SegmentView) -> Option<Finding> {
         )
     };
     let remedy = format!(
-        "on the switch: ip link set dev {bridge} type bridge mcast_querier 1 (works after a while), or mcast_snooping 0 (works at once)"
+        "on the switch: ip link set dev {bridge} type bridge mcast_querier 1 (works after a while), or mcast_snooping 0 \
+         (works at once)"
     );
     let side = if own.is_some() { Side::Us } else { Side::Network };
     Some(finding(Code::SnoopingWithoutQuerier, segment, Some(Cast::Multicast), side, cause, remedy))
@@ -296,7 +300,8 @@ fn filter_found(segment: &SegmentView, listener: usize, whom: &[String]) -> Find
     let whom = whom.iter().take(PAIRS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     let cause = format!("{at} drops what comes from another network than its own, by rp_filter: {whom} is not heard");
     let remedy = format!(
-        "give both addresses of one network; or on {at}: sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{interface}.rp_filter=0"
+        "give both addresses of one network; or on {at}: sysctl -w net.ipv4.conf.all.rp_filter=0 \
+         net.ipv4.conf.{interface}.rp_filter=0"
     );
     finding(Code::ReversePathFilter, segment, None, side(segment, listener), cause, remedy)
 }

@@ -241,3 +241,84 @@ pub fn group_of(condition: Option<&Condition>) -> Option<SocketAddr> {
     let ip = v4.or_else(|_| v6()).ok()?;
     ip.is_multicast().then(|| SocketAddr::new(ip, u16::from_be_bytes(*port)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Ttls;
+
+    fn segment() -> Segment {
+        Segment {
+            id: SegmentId(1),
+            name: "eth0".into(),
+            address: "10.0.0.1:5001".parse().expect("an address"),
+            prefix_len: 24,
+            relays: true,
+            ttls: Ttls::default(),
+            broadcast: None,
+            group: None,
+        }
+    }
+
+    fn hello(flags: u8) -> Hello {
+        Hello {
+            nick: "ann".into(),
+            flags,
+            every_ms: 2000,
+            head: 1,
+            hash: 1,
+            heard: Vec::new(),
+            interface: None,
+            ttl: None,
+            of: None,
+            round: None,
+            sends: None,
+            condition: None,
+        }
+    }
+
+    /// What is said of ourselves in a hello to `to`.
+    fn described(records: &mut Records, flags: u8, to: Option<SocketAddr>, group: &str) -> (Option<Condition>, usize) {
+        let mut hello = hello(flags);
+        records.describe(&mut hello, &segment(), to, group.parse().expect("a group"), Time::ZERO);
+        let len = encoded_len(&hello);
+        (hello.condition, len)
+    }
+
+    #[test]
+    fn a_node_that_knows_nothing_of_itself_says_nothing() {
+        assert_eq!(described(&mut Records::default(), 0, None, "239.192.7.7:5007").0, None);
+        let mut records = Records::default();
+        records.on_survey(Survey { wall: WallTime(1000), ..Survey::default() }, Time::ZERO);
+        let (told, _) = described(&mut records, 0, None, "239.192.7.7:5007");
+        let expected = Condition { clock_ms: Some(1000), ttl: Some(2), ..Condition::default() };
+        assert_eq!(told, Some(expected));
+    }
+
+    #[test]
+    fn a_group_that_is_not_the_default_is_told_and_read() {
+        for group in ["239.1.1.1:5009", "[ff05::7:8]:5008"] {
+            let (told, _) = described(&mut Records::default(), 0, None, group);
+            assert_eq!(group_of(told.as_ref()).map(|group| group.to_string()).as_deref(), Some(group));
+        }
+        assert_eq!(group_of(None), Some(GROUP_DEFAULT));
+        for bad in [&[][..], &[1], &[10, 0, 0, 1, 1, 1], &[0; 19]] {
+            let told = Condition { group: Some(bad.to_vec().into()), ..Condition::default() };
+            assert_eq!(group_of(Some(&told)), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_filled_up_fits_and_its_answer_is_shorter() {
+        let place: SocketAddr = "10.0.0.2:5002".parse().expect("an address");
+        let large = Condition { pad: Some(vec![0].into()), ..Condition::default() };
+        let mut filled = |flags| {
+            let mut records = Records::default();
+            records.on_survey(Survey::default(), Time::ZERO);
+            records.examination.on_condition(place, Some(&large), (true, true), Time::ZERO);
+            described(&mut records, flags, Some(place), "239.192.7.7:5007").1 + SIGNED_OVERHEAD
+        };
+        let (asking, answering) = (filled(FLAG_ASKS), filled(0));
+        assert!(answering < asking && asking <= DATAGRAM_MAX && answering > DATAGRAM_MAX - 30, "{answering} {asking}");
+    }
+}

@@ -39,7 +39,8 @@ pub(super) fn findings(view: &View) -> Vec<Finding> {
         } else {
             format!("{label} speaks from {a} and from {b} with one key: a machine was cloned with it")
         };
-        let remedy = "on one of the two, remove the file key in its state directory (udpnode(1), FILES), or run with --ephemeral";
+        let remedy = "on one of the two, remove the file key in its state directory (udpnode(1), FILES), or run with \
+                      --ephemeral";
         let side = if label == US { Side::Us } else { Side::Peer(label.clone()) };
         Finding { code: Code::ClonedIdentity, segment: None, cast: None, side, cause, remedy: remedy.into() }
     }));
