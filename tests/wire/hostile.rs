@@ -70,6 +70,10 @@ fn signatures(bytes: &[u8]) -> usize {
     usize::from(read.signed.is_some()) + read.entries().map_or(0, |entries| entries.len())
 }
 
+fn condition(clock: u64, pad: &str) -> Condition {
+    Condition { clock_ms: Some(clock), pad: Some(pad.as_bytes().to_vec().into()), ..Condition::default() }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..10) {
@@ -114,7 +118,7 @@ proptest! {
             of: small.3.map(u16::from),
             round: small.2.then_some(small.1),
             sends: small.3.map(u8::from),
-            condition: small.3.map(|_| Condition { clock_ms: Some(a), pad: Some(nick.clone().into_bytes().into()), ..Condition::default() }),
+            condition: small.3.map(|_| condition(a, &nick)),
         };
         let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c }).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();

@@ -235,8 +235,8 @@ fn snooping(view: &View, segment: &SegmentView) -> Option<Finding> {
         )
     };
     let remedy = format!(
-        "on the switch: ip link set dev {bridge} type bridge mcast_querier 1 (works after a while), or mcast_snooping 0 \
-         (works at once)"
+        "on the switch: ip link set dev {bridge} type bridge mcast_querier 1 (works after a while), or \
+         mcast_snooping 0 (works at once)"
     );
     let side = if own.is_some() { Side::Us } else { Side::Network };
     Some(finding(Code::SnoopingWithoutQuerier, segment, Some(Cast::Multicast), side, cause, remedy))

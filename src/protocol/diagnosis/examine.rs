@@ -22,7 +22,7 @@ use crate::wire::body::{Condition, PROBE_LARGE_CAME, PROBE_PROMPTS};
 pub(super) const ROUND_EVERY: Duration = Duration::from_millis(400);
 
 /// Rounds, if nothing ends the examination before.
-const ROUNDS_MAX: u8 = 10;
+const EXAM_ROUNDS: u8 = 10;
 
 /// Peers that are tried with large datagrams. Those beyond are not.
 const TRIED_MAX: usize = 32;
@@ -31,7 +31,7 @@ const TRIED_MAX: usize = 32;
 const LARGE_MAX: u8 = 3;
 
 /// Answers that deny the large ones, until that is believed.
-const DENIALS_MIN: u8 = 2;
+const LARGE_DENIALS_MIN: u8 = 2;
 
 /// Addresses remembered that sent a large datagram. When full, no further one is.
 const LARGE_FROM_MAX: usize = 64;
@@ -104,7 +104,7 @@ impl Examination {
         if self.wake_at().is_none_or(|at| at > now) {
             return None;
         }
-        if self.rounds >= ROUNDS_MAX {
+        if self.rounds >= EXAM_ROUNDS {
             self.end();
             return None;
         }
@@ -179,8 +179,8 @@ impl Examination {
         let Some(trial) = self.trials.get(&address) else { return Padded::Unknown };
         match (trial.ours_came, trial.theirs_came) {
             (true, true) => Padded::Fits,
-            (false, _) if trial.denied >= DENIALS_MIN => Padded::NotThere,
-            (true, false) if trial.large >= LARGE_MAX && trial.granted >= DENIALS_MIN => Padded::NotBack,
+            (false, _) if trial.denied >= LARGE_DENIALS_MIN => Padded::NotThere,
+            (true, false) if trial.large >= LARGE_MAX && trial.granted >= LARGE_DENIALS_MIN => Padded::NotBack,
             _ => Padded::Unknown,
         }
     }
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(examined(false, true).0, Padded::NotThere);
         assert_eq!(examined(true, false).0, Padded::NotBack);
         assert_eq!(examined(false, false).0, Padded::NotThere);
-        let rounds = ROUND_EVERY * u32::from(ROUNDS_MAX);
+        let rounds = ROUND_EVERY * u32::from(EXAM_ROUNDS);
         assert!([(true, false), (false, true)].iter().all(|&(a, b)| u128::from(examined(a, b).1) < rounds.as_millis()));
     }
 

@@ -28,7 +28,7 @@ const NEW_FOR: Duration = Duration::from_millis(900);
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 
 /// Peers of whom it is counted how they are heard. When full, no further one is counted.
-const HEARD_MAX: usize = 512;
+const SPEAKERS_MAX: usize = 512;
 
 /// Pairs of which it is counted what is claimed. When full, no further one is counted.
 const CLAIMS_MAX: usize = 2048;
@@ -90,7 +90,7 @@ impl Hearing {
     pub fn on_hello(&mut self, segment: SegmentId, id: PeerId, cast: Cast, now: Time) {
         self.forget(now);
         let key = (segment, id);
-        if self.heard.len() >= HEARD_MAX && !self.heard.contains_key(&key) {
+        if self.heard.len() >= SPEAKERS_MAX && !self.heard.contains_key(&key) {
             return;
         }
         let fresh = Listened { since: now, at: now, casts: [(None, 0); 2], unicast_at: None };
@@ -142,7 +142,7 @@ impl Hearing {
     }
 
     fn forget(&mut self, now: Time) {
-        if self.heard.len() >= HEARD_MAX || self.claims.len() >= CLAIMS_MAX {
+        if self.heard.len() >= SPEAKERS_MAX || self.claims.len() >= CLAIMS_MAX {
             self.heard.retain(|_, heard| now.since(heard.at) <= FORGET_AFTER);
             self.claims.retain(|_, claim| now.since(claim.at) <= FORGET_AFTER);
         }
@@ -266,6 +266,6 @@ mod tests {
             hearing.on_hello(ON, PeerId(id), Cast::Broadcast, at(0));
             hearing.on_statement(Statement { segment: ON, listener: ANN, speaker: PeerId(id), casts: 2 }, at(0));
         }
-        assert!(hearing.heard.len() <= HEARD_MAX && hearing.claims.len() <= CLAIMS_MAX);
+        assert!(hearing.heard.len() <= SPEAKERS_MAX && hearing.claims.len() <= CLAIMS_MAX);
     }
 }

@@ -312,7 +312,7 @@ mod tests {
     fn what_is_filled_up_fits_and_its_answer_is_shorter() {
         let place: SocketAddr = "10.0.0.2:5002".parse().expect("an address");
         let large = Condition { pad: Some(vec![0].into()), ..Condition::default() };
-        let mut filled = |flags| {
+        let filled = |flags| {
             let mut records = Records::default();
             records.on_survey(Survey::default(), Time::ZERO);
             records.examination.on_condition(place, Some(&large), (true, true), Time::ZERO);

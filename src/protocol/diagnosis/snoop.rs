@@ -11,7 +11,7 @@ use crate::address::{Cast, SegmentId};
 use crate::time::Time;
 
 /// Hellos heard by broadcast since the last multicast: with fewer, loss looks like silence.
-const MISSES_MIN: u32 = 8;
+const SILENT_MIN: u32 = 8;
 
 /// Between two joinings, while it helps.
 const REJOIN_AFTER: Duration = Duration::from_secs(5);
@@ -80,7 +80,7 @@ impl Snoop {
     pub fn is_open(&self, since: Time, now: Time) -> bool {
         self.segments.values().any(|known| {
             let tried = known.tried && known.rejoined_at.is_some_and(|at| at >= since && now.since(at) > HELPS_WITHIN);
-            known.misses >= MISSES_MIN / 2 && !tried
+            known.misses >= SILENT_MIN / 2 && !tried
         })
     }
 }
@@ -88,7 +88,7 @@ impl Snoop {
 impl Segment {
     fn on_multicast(&mut self, now: Time) {
         let soon = self.rejoined_at.is_some_and(|at| now.since(at) <= HELPS_WITHIN);
-        if self.misses >= MISSES_MIN && soon {
+        if self.misses >= SILENT_MIN && soon {
             let lately = self.helped_at.is_some_and(|at| now.since(at) <= TOLD_FOR);
             self.proofs = if lately { self.proofs } else { 0 } + if self.tried { 2 } else { 1 };
             (self.helped_at, self.futile) = (Some(now), 0);
@@ -100,7 +100,7 @@ impl Segment {
         self.misses = self.misses.saturating_add(1);
         let doubled = REJOIN_AFTER * 2u32.saturating_pow(self.futile.min(10));
         let pause = if examining { TRY_AFTER } else { doubled.min(REJOIN_MAX) };
-        if self.misses < MISSES_MIN || self.rejoined_at.is_some_and(|at| now.since(at) < pause) {
+        if self.misses < SILENT_MIN || self.rejoined_at.is_some_and(|at| now.since(at) < pause) {
             return false;
         }
         if !examining {
@@ -134,7 +134,7 @@ mod tests {
     fn a_silent_group_is_joined_anew_ever_less_if_that_does_not_help() {
         let mut snoop = Snoop::default();
         let joins: Vec<u64> = (0..200).filter(|n| snoop.on_hello(ON, Cast::Broadcast, false, at(n * 500))).collect();
-        assert_eq!(joins[0] + 1, u64::from(MISSES_MIN));
+        assert_eq!(joins[0] + 1, u64::from(SILENT_MIN));
         let pauses: Vec<u64> = joins.windows(2).map(|w| (w[1] - w[0]) * 500).collect();
         assert_eq!(pauses, [5000, 10_000, 20_000, 40_000]);
         assert!(!snoop.helped(ON, at(100_000)));
