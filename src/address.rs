@@ -1,7 +1,7 @@
 //! The port rule, segments, and what an address is good for.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// Added to the last octet of an address to make its port.
 pub const PORT_BASE: u16 = 5000;
@@ -18,11 +18,14 @@ pub const fn port_of(ip: IpAddr) -> u16 {
     PORT_BASE + last as u16
 }
 
-/// An address as a person writes it: `ADDR` or `ADDR:PORT` (`[ADDR]:PORT` for IPv6).
+/// An address as a person writes it: `ADDR` or `ADDR:PORT` (`[ADDR]:PORT` for IPv6, where `ADDR`
+/// may be `ADDR%SCOPE`, the scope a number).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address.
     pub ip: IpAddr,
+    /// The number of the interface that a link-local address belongs to; 0 where none was written.
+    pub scope: u32,
     /// The port, where one was written.
     pub port: Option<u16>,
 }
@@ -31,7 +34,25 @@ impl Endpoint {
     /// The address with its port; by the rule where none was written.
     #[must_use]
     pub fn socket_addr(self) -> SocketAddr {
-        SocketAddr::new(self.ip, self.port.unwrap_or_else(|| port_of(self.ip)))
+        scoped(self.ip, self.port.unwrap_or_else(|| port_of(self.ip)), self.scope)
+    }
+}
+
+/// An address with its port, and the scope if it is of IPv6.
+#[must_use]
+pub const fn scoped(ip: IpAddr, port: u16, scope: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(ip) => SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope)),
+    }
+}
+
+/// Whether an address means another machine on each link.
+#[must_use]
+pub const fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 
@@ -50,18 +71,87 @@ impl std::str::FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = || EndpointError(text.chars().filter(|c| !c.is_control()).take(80).collect());
-        if let Ok(ip) = text.parse::<IpAddr>() {
-            return Ok(Self { ip, port: None });
-        }
-        let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
-        if let Some(ip) = inner.and_then(|t| t.parse::<Ipv6Addr>().ok()) {
-            return Ok(Self { ip: ip.into(), port: None });
+        let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        if let Some((ip, scope)) = host(inner.unwrap_or(text))
+            && (inner.is_none() || ip.is_ipv6())
+        {
+            return Ok(Self { ip, scope, port: None });
         }
         match text.parse::<SocketAddr>() {
-            Ok(addr) if addr.port() != 0 => Ok(Self { ip: addr.ip(), port: Some(addr.port()) }),
+            Ok(addr) if addr.port() != 0 => {
+                let scope = if let SocketAddr::V6(addr) = addr { addr.scope_id() } else { 0 };
+                Ok(Self { ip: addr.ip(), scope, port: Some(addr.port()) })
+            }
             _ => Err(refuse()),
         }
     }
+}
+
+/// `ADDR`, or `ADDR%SCOPE` for IPv6.
+fn host(text: &str) -> Option<(IpAddr, u32)> {
+    match text.split_once('%') {
+        Some((ip, scope)) => Some((ip.parse::<Ipv6Addr>().ok()?.into(), scope.parse().ok()?)),
+        None => text.parse().ok().map(|ip| (ip, 0)),
+    }
+}
+
+/// One room in both families: a group of IPv4 and the one of IPv6 that belongs to it.
+///
+/// 239.192.X.Y and ff05::X:Y belong together, and so do any other A.B.C.D and ff05::A.B.C.D; both
+/// have one port. A group of IPv6 that is not made so has none of IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    v4: Option<SocketAddr>,
+    v6: SocketAddr,
+}
+
+impl Groups {
+    /// The room that either of its groups means.
+    #[must_use]
+    pub fn of(group: SocketAddr) -> Self {
+        match group {
+            SocketAddr::V4(v4) => {
+                let ip = group_v6_of(*v4.ip());
+                Self { v4: Some(group), v6: SocketAddr::new(ip.into(), group.port()) }
+            }
+            SocketAddr::V6(v6) => {
+                let v4 = group_v4_of(*v6.ip()).map(|ip| SocketAddr::new(ip.into(), group.port()));
+                Self { v4, v6: SocketAddr::new((*v6.ip()).into(), group.port()) }
+            }
+        }
+    }
+
+    /// The group that names the room: that of IPv4 if there is one.
+    #[must_use]
+    pub fn room(&self) -> SocketAddr {
+        self.v4.unwrap_or(self.v6)
+    }
+
+    /// The group for those who have the address `ip`.
+    #[must_use]
+    pub const fn beside(&self, ip: IpAddr) -> Option<SocketAddr> {
+        match ip {
+            IpAddr::V4(_) => self.v4,
+            IpAddr::V6(_) => Some(self.v6),
+        }
+    }
+}
+
+const fn group_v6_of(group: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = group.octets();
+    let (high, low) = match (a, b) {
+        (239, 192) => (c as u16, d as u16),
+        _ => (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
+    };
+    Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, high, low)
+}
+
+fn group_v4_of(group: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [.., high, low] = group.segments();
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    let short = Ipv4Addr::new(239, 192, b, d);
+    let v4 = [short, Ipv4Addr::new(a, b, c, d)].into_iter().find(|&v4| group_v6_of(v4) == group);
+    v4.filter(Ipv4Addr::is_multicast)
 }
 
 /// The broadcast address of the network `ip` is in; `None` where there is none (/31, /32).
@@ -233,10 +323,18 @@ impl Segment {
     }
 }
 
-/// The segment by which to reach `ip`: the one whose network it is in, else any of its family.
-pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, ip: IpAddr) -> Option<&'a Segment> {
-    let near = segments.clone().find(|segment| segment.contains(ip));
-    near.or_else(|| segments.into_iter().find(|segment| segment.address.is_ipv4() == ip.is_ipv4()))
+/// The segment by which to reach an address: the one whose network it is in, else any of its family;
+/// where it has a scope, of that scope.
+pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, to: SocketAddr) -> Option<&'a Segment> {
+    let leads = segments.filter(|segment| match (segment.address, to) {
+        (SocketAddr::V4(_), SocketAddr::V4(_)) => true,
+        (SocketAddr::V6(own), SocketAddr::V6(to)) => {
+            let (own, to) = (own.scope_id(), to.scope_id());
+            own == 0 || to == 0 || own == to
+        }
+        _ => false,
+    });
+    leads.clone().find(|segment| segment.contains(to.ip())).or_else(|| leads.clone().next())
 }
 
 #[cfg(test)]
@@ -257,9 +355,56 @@ mod tests {
         assert_eq!(addr("224.1.1.1:5007").as_deref(), Ok("224.1.1.1:5007"));
         assert_eq!(addr("[ff05::7:7]:9").as_deref(), Ok("[ff05::7:7]:9"));
         assert_eq!(addr("[::1]").as_deref(), Ok("[::1]:5001"));
+        assert_eq!(addr("fe80::5%2").as_deref(), Ok("[fe80::5%2]:5005"));
+        assert_eq!(addr("[fe80::5%2]").as_deref(), Ok("[fe80::5%2]:5005"));
+        assert_eq!(addr("[fe80::5%2]:7").as_deref(), Ok("[fe80::5%2]:7"));
+        for bad in ["10.0.0.4%2", "[10.0.0.4]", "fe80::5%", "fe80::5%eth0", "[fe80::5%2]:", "fe80::5%2:7"] {
+            assert!(addr(bad).is_err(), "{bad}");
+        }
         for bad in ["", "x", "10.0.0", "10.0.0.4:", "10.0.0.4:0", "10.0.0.4:70000", "10.0.0.4:5x"] {
             assert!(addr(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_room_has_a_group_in_each_family() {
+        let both = |group: &str| {
+            let groups = Groups::of(group.parse().expect("an address"));
+            let of = |ip: &str| groups.beside(ip.parse().expect("an address"));
+            (of("10.0.0.1").map(|v4| v4.to_string()), of("::1").map(|v6| v6.to_string()), groups.room().to_string())
+        };
+        for (v4, v6) in [
+            ("239.192.7.7:5007", "[ff05::7:7]:5007"),
+            ("239.192.10.255:5255", "[ff05::a:ff]:5255"),
+            ("224.1.1.1:5007", "[ff05::e001:101]:5007"),
+            ("239.193.7.7:5007", "[ff05::efc1:707]:5007"),
+        ] {
+            let expected = (Some(v4.to_owned()), Some(v6.to_owned()), v4.to_owned());
+            assert_eq!((both(v4), both(v6)), (expected.clone(), expected));
+        }
+        for alone in ["[ff05::efc0:707]:5007", "[ff02::7:7]:5007", "[ff05::1:7:7]:5007", "[ff05::100:7]:5007"] {
+            assert_eq!(both(alone), (None, Some(alone.to_owned()), alone.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_scope_leads_to_its_segment() {
+        let segment = |id, address: &str| Segment {
+            id: SegmentId(id),
+            name: format!("eth{id}"),
+            address: address.parse().expect("an address"),
+            prefix_len: 64,
+            relays: true,
+            ttls: Ttls::default(),
+            broadcast: None,
+            group: None,
+        };
+        let all = [segment(1, "10.0.0.3:5003"), segment(2, "[fe80::3%2]:5003"), segment(3, "[fe80::3%3]:5003")];
+        let to = |to: &str| towards(all.iter(), to.parse().expect("an address")).map(|segment| segment.id.0);
+        assert_eq!(to("[fe80::9%3]:5009"), Some(3));
+        assert_eq!(to("[fe80::9]:5009"), Some(2), "the first that may be meant");
+        assert_eq!((to("[2001:db8::9]:5009"), to("192.0.2.9:5009")), (Some(2), Some(1)), "for the kernel to route");
+        assert_eq!(to("[fe80::9%4]:5009"), None);
     }
 
     #[test]

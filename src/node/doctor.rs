@@ -63,7 +63,8 @@ impl Node {
 
     /// A datagram that our own key signed; from elsewhere, if somebody has a copy of it.
     pub(super) fn on_own_key(&mut self, datagram: &Datagram<'_>, signed: &Signed<'_>, arrival: Arrival) {
-        let ours = self.membership.segments().any(|segment| segment.address == arrival.address);
+        let place = |address: SocketAddr| (address.ip(), address.port());
+        let ours = self.membership.segments().any(|segment| place(segment.address) == place(arrival.address));
         let hello = datagram.header.kind == kind::HELLO;
         if !ours && hello && (self.verifier)(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
             let mark = (signed.sender.boot, signed.sender.counter);
@@ -154,14 +155,16 @@ impl Node {
             let place = |peer: &Peer| peer.paths.get(&segment.id).map(|path| path.address);
             let here: Vec<_> =
                 self.membership.online().filter_map(|(id, peer)| Some((id, place(peer)?))).take(MEMBERS_MAX).collect();
+            let has = [(Cast::Broadcast, segment.broadcast), (Cast::Multicast, segment.group)];
+            let casts = has.into_iter().filter(|(_, to)| to.is_some()).fold(0, |all, (cast, _)| all | cast.bit());
             let near = |address: &SocketAddr| segment.contains(address.ip());
             here.iter().all(|(id, address)| {
                 let tried = self.records.examination.padded(*address) != Padded::Unknown;
-                let mut known = tried && hearing.is_said(segment.id, *id, me, since);
+                let mut known = tried && hearing.is_said(segment.id, (*id, me), casts, since);
                 if near(address) {
                     let others = here.iter().filter(|(other, at)| other != id && near(at)).map(|(other, _)| *other);
-                    let said = others.into_iter().all(|other| hearing.is_said(segment.id, *id, other, since));
-                    known = known && said && hearing.is_heard(segment.id, *id, since);
+                    let said = others.into_iter().all(|other| hearing.is_said(segment.id, (*id, other), casts, since));
+                    known = known && said && hearing.is_heard(segment.id, *id, casts, since);
                 }
                 known
             })
@@ -217,7 +220,7 @@ impl Node {
             address: segment.address,
             prefix_len: segment.prefix_len,
             broadcast: segment.broadcast,
-            multicast: segment.group.is_some(),
+            group: segment.group,
             facts: self.records.survey.segments.get(&id).cloned().unwrap_or_default(),
             revived: self.records.snoop.helped(id, self.now),
             members,

@@ -179,7 +179,9 @@ impl Node {
             }
         }
         // A peer that passes on what somebody says whom we cannot hear need not be asked who it is.
-        let passed_on = || self.membership.online().any(|(_, peer)| peer.last_address() == arrival.address);
+        let passed_on = || {
+            self.membership.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == arrival.address))
+        };
         if wants == Wants::New && self.membership.peer(author).is_none() && !passed_on() {
             self.ask_stranger(arrival, raw.len());
         }

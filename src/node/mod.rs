@@ -14,6 +14,7 @@
 //! 6. Every table and queue has a maximum, a stated policy when full, and a counter.
 
 mod check;
+mod copies;
 mod doctor;
 mod inbound;
 mod leaving;
@@ -49,6 +50,7 @@ use crate::protocol::{Context, News, Post, Tally, earlier};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::time::Time;
+use copies::Copies;
 use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
@@ -93,6 +95,10 @@ pub enum Input<'a> {
     },
     /// The machine was looked at.
     Survey(Survey),
+    /// This machine slept, or stood still: nothing was heard meanwhile, and that means nothing.
+    Resumed,
+    /// Whether streams are accepted, from now on.
+    Listens(bool),
     /// A person asked for something.
     Command(Command),
 }
@@ -183,6 +189,7 @@ pub struct Node {
     alone_told: bool,
     relay_told: bool,
     plain_gate: PlainGate,
+    copies: Copies,
 }
 
 /// The world of a part, from fields that are not the part itself.
@@ -256,6 +263,7 @@ impl Node {
             alone_told: false,
             relay_told: false,
             plain_gate: PlainGate::default(),
+            copies: Copies::default(),
             identity,
             config,
         }
@@ -286,6 +294,12 @@ impl Node {
                 self.directs.on_reader(ready, &mut context!(self));
             }
             Input::Survey(survey) => self.records.on_survey(survey, self.now),
+            Input::Resumed => self.membership.on_resumed(&context!(self)),
+            Input::Listens(listens) => {
+                if std::mem::replace(&mut self.config.listens, listens) != listens {
+                    self.membership.tell_anew(self.now);
+                }
+            }
             Input::Command(command) => self.on_command(command),
         }
         self.settle();
@@ -401,7 +415,9 @@ impl Node {
                 self.records.on_segment_down(id);
             }
         }
-        self.logs.set_apart(!self.config.relay && self.membership.segments().count() > 1);
+        // The families of one interface are one network.
+        let networks: BTreeSet<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        self.logs.set_apart(!self.config.relay && networks.len() > 1);
     }
 
     fn on_command(&mut self, command: Command) {

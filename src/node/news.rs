@@ -82,7 +82,8 @@ impl Node {
 
     fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
         let peer = self.membership.peer(id)?;
-        Some(event(self.name_of(id, &peer.nick), peer.last_address()))
+        let address = peer.best_path().map_or_else(|| peer.last_address(), |(_, address)| address);
+        Some(event(self.name_of(id, &peer.nick), address))
     }
 
     pub(super) fn name_of(&self, id: PeerId, nick: &Nick) -> PeerName {

@@ -1,6 +1,6 @@
 //! From a post to datagrams: who gets it, by which cast, and the bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::{Node, Output};
@@ -88,9 +88,13 @@ impl Node {
         if std::mem::replace(&mut self.relay_told, true) {
             return;
         }
-        let names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
-        let text =
-            format!("passing on what is said between the networks of {} (--no-relay ends that)", names.join(", "));
+        let mut names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        names.dedup();
+        let what = match names[..] {
+            [only] => format!("IPv4 and IPv6 on {only}"),
+            _ => format!("the networks of {}", names.join(", ")),
+        };
+        let text = format!("passing on what is said between {what} (--no-relay ends that)");
         self.events.push_back(Event::Notice(text));
     }
 
@@ -111,10 +115,8 @@ impl Node {
     fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
         match to {
             To::Group => self.group_targets(|_, _| true),
-            To::Elsewhere(heard) => self.group_targets(|segment, listener| match listener {
-                // On a segment where it was heard, those beyond a router did not hear it.
-                Some(address) if heard.contains(&segment.id) => !segment.contains(address.ip()),
-                Some(_) => segment.relays,
+            To::Elsewhere(heard) => self.group_targets(|segment, peer| match peer {
+                Some(peer) => !self.hears_one_of(peer, heard) && (segment.relays || heard.contains(&segment.id)),
                 None => false,
             }),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
@@ -127,6 +129,14 @@ impl Node {
         }
     }
 
+    /// Whether a peer heard for itself what was cast on these segments: it is in one of their networks.
+    /// Those beyond a router did not; who has several paths may have heard it by another than the best.
+    fn hears_one_of(&self, peer: &Peer, segments: &BTreeSet<SegmentId>) -> bool {
+        let mut heard = self.membership.segments().filter(|segment| segments.contains(&segment.id));
+        heard
+            .any(|segment| peer.fresh_paths().any(|(id, path)| id == segment.id && segment.contains(path.address.ip())))
+    }
+
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
         let segment = self.membership.segments().find(|segment| segment.id == id)?;
         let address = match cast {
@@ -137,10 +147,7 @@ impl Node {
         address.map(|address| (id, cast, address))
     }
 
-    fn group_targets(
-        &self,
-        meant: impl Fn(&Segment, Option<SocketAddr>) -> bool,
-    ) -> Vec<(SegmentId, Cast, SocketAddr)> {
+    fn group_targets(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<(SegmentId, Cast, SocketAddr)> {
         let mut targets = Vec::new();
         for GroupPlan { segment, plan, .. } in self.group_plans(meant) {
             targets.extend(plan.copies.iter().map(|&address| (segment, Cast::Unicast, address)));
@@ -151,23 +158,23 @@ impl Node {
 
     /// For everybody who is `meant`, each on the one segment where it is reached best; and on a segment
     /// where nobody is known whoever may be there, if `None` is meant.
-    pub(super) fn group_plans(&self, meant: impl Fn(&Segment, Option<SocketAddr>) -> bool) -> Vec<GroupPlan> {
-        let mut listeners: BTreeMap<SegmentId, Vec<(PeerId, Listener)>> = BTreeMap::new();
+    pub(super) fn group_plans(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<GroupPlan> {
+        let mut listeners: BTreeMap<SegmentId, Vec<(PeerId, &Peer, Listener)>> = BTreeMap::new();
         let mut nobody_known = true;
         for (id, peer) in self.membership.online() {
             nobody_known = false;
             let Some((segment, address)) = peer.best_path() else { continue };
             let path = peer.paths.get(&segment);
             let hears = path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts);
-            listeners.entry(segment).or_default().push((id, Listener { address, hears }));
+            listeners.entry(segment).or_default().push((id, peer, Listener { address, hears }));
         }
         let plans = self.membership.segments().map(|segment| {
             let mut here = listeners.remove(&segment.id).unwrap_or_default();
-            here.retain(|(_, listener)| meant(segment, Some(listener.address)));
-            let all: Vec<_> = here.iter().map(|&(_, listener)| listener).collect();
+            here.retain(|&(_, peer, _)| meant(segment, Some(peer)));
+            let all: Vec<_> = here.iter().map(|&(.., listener)| listener).collect();
             let plan = plan(self.config.cast, segment, &all, nobody_known && meant(segment, None));
-            let copied = here.iter().filter(|(_, listener)| plan.copies.contains(&listener.address));
-            GroupPlan { segment: segment.id, copies: copied.map(|&(id, _)| id).collect(), plan }
+            let copied = here.iter().filter(|(.., listener)| plan.copies.contains(&listener.address));
+            GroupPlan { segment: segment.id, copies: copied.map(|&(id, ..)| id).collect(), plan }
         });
         plans.collect()
     }

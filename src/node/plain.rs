@@ -14,7 +14,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use super::tell::{PLAIN_MAX, without_line_end};
+use super::copies::Copies;
+use super::tell::{PLAIN_MAX, is_its, without_line_end};
 use super::{Input, Output, SegmentChange};
 use crate::address::{Cast, Errand, Segment, SegmentId, towards};
 use crate::command::{CastChoice, Command};
@@ -50,6 +51,7 @@ pub struct PlainNode {
     sends: VecDeque<Send>,
     events: VecDeque<Event>,
     stats: Stats,
+    copies: Copies,
 }
 
 /// One datagram and where it still has to go.
@@ -76,6 +78,7 @@ impl PlainNode {
             sends: VecDeque::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
+            copies: Copies::default(),
         }
     }
 
@@ -97,7 +100,8 @@ impl PlainNode {
             Input::Segment(SegmentChange::Down(id)) => drop(self.segments.remove(&id)),
             Input::Command(Command::Say { lines, .. }) if !self.ending => self.lines.extend(lines),
             Input::Command(Command::EndOfInput | Command::Quit) => self.ending = true,
-            Input::Command(_) | Input::Survey(_) | Input::Stream { .. } | Input::Reader { .. } => {}
+            Input::Command(_) | Input::Survey(_) | Input::Stream { .. } => {}
+            Input::Reader { .. } | Input::Resumed | Input::Listens(_) => {}
         }
         self.step();
     }
@@ -158,7 +162,7 @@ impl PlainNode {
     fn on_datagram(&mut self, arrival: Arrival, bytes: &[u8]) {
         self.stats.heard += 1;
         self.stats.heard_bytes += bytes.len() as u64;
-        if self.segments.values().any(|segment| segment.address == arrival.address) {
+        if self.segments.values().any(|segment| is_its(segment, arrival.address)) {
             self.stats.echoes += 1;
             return;
         }
@@ -167,6 +171,10 @@ impl PlainNode {
             self.stats.plain_hidden += 1;
             return;
         };
+        let there: Vec<_> = self.segments.keys().copied().collect();
+        if self.copies.is_copy(self.now, &there, &arrival, bytes) {
+            return;
+        }
         self.stats.plain += 1;
         let leaves = self.is_leave_word(&text);
         self.events.push_back(Event::Plain { arrival, text });
@@ -257,16 +265,24 @@ impl PlainNode {
         match self.config.cast {
             CastChoice::Unicast => {
                 let to = self.config.dest;
-                let segment = to.and_then(|to| towards(segments, to.ip()));
+                let segment = to.and_then(|to| towards(segments, to));
                 segment.zip(to).map(|(segment, to)| (segment.id, Cast::Unicast, to)).into_iter().collect()
             }
-            CastChoice::Broadcast => {
-                segments.filter_map(|segment| Some((segment.id, Cast::Broadcast, segment.broadcast?))).collect()
-            }
-            CastChoice::Auto | CastChoice::Multicast => {
-                segments.filter_map(|segment| Some((segment.id, Cast::Multicast, segment.group?))).collect()
+            CastChoice::Broadcast => self.casts(Cast::Broadcast, |segment| segment.broadcast),
+            CastChoice::Auto | CastChoice::Multicast => self.casts(Cast::Multicast, |segment| segment.group),
+        }
+    }
+
+    /// One cast on each network: where several segments are one, on the first of them.
+    fn casts(&self, cast: Cast, to: impl Fn(&Segment) -> Option<SocketAddr>) -> Vec<(SegmentId, Cast, SocketAddr)> {
+        let mut chosen: Vec<(&Segment, SocketAddr)> = Vec::new();
+        for segment in self.segments.values() {
+            let Some(to) = to(segment) else { continue };
+            if !chosen.iter().any(|&(other, there)| there == to && self.copies.are_one(other, segment)) {
+                chosen.push((segment, to));
             }
         }
+        chosen.into_iter().map(|(segment, to)| (segment.id, cast, to)).collect()
     }
 
     fn is_leave_word(&self, text: &Line) -> bool {
@@ -339,6 +355,22 @@ mod tests {
         node.handle_timeout(at(0));
         assert!(node.wants_line() && node.poll_timeout().is_none());
         node
+    }
+
+    #[test]
+    fn two_interfaces_on_one_network_say_and_show_a_thing_once() {
+        let mut node = PlainNode::new(config("ann", CastChoice::Auto), at(0));
+        let other = Segment { id: SegmentId(2), address: "10.0.1.33:5033".parse().expect("an address"), ..segment(1) };
+        for segment in [segment(1), other] {
+            node.handle_input(at(0), Input::Segment(SegmentChange::Up(segment)));
+        }
+        node.handle_timeout(at(0));
+        assert_eq!(drain(&mut node), ["multicast>224.1.1.1:5007 ann: Entering user"]);
+        let (from, bytes) = ("10.0.1.4:5004".parse().expect("an address"), b"bob: hi");
+        for segment in [1, 2].map(SegmentId) {
+            node.handle_input(at(9), Input::Datagram { segment, cast: Cast::Multicast, from, ttl: None, bytes });
+        }
+        assert_eq!(drain(&mut node), ["shown bob: hi"]);
     }
 
     fn say(node: &mut PlainNode, now: Time, lines: &[&str]) {

@@ -302,7 +302,7 @@ impl Node {
         self.streams.peers.insert(from);
         match message {
             Message::Direct(frame) => {
-                let Some(segment) = self.membership.segment_towards(address.ip()) else { return true };
+                let Some(segment) = self.membership.segment_towards(address) else { return true };
                 let arrival = Arrival { segment, cast: Cast::Unicast, address, ttl: None, errand: Errand::Said };
                 self.directs.on_direct(from, boot, frame, arrival, To::Stream(stream), &mut context!(self));
             }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Context, Node, context};
+use crate::address::Segment;
 use crate::event::{Arrival, Event};
 use crate::id::PeerId;
 use crate::protocol::membership::Presence;
@@ -24,6 +25,11 @@ pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
         Some(text) => text.strip_suffix(b"\r").unwrap_or(text),
         None => bytes,
     }
+}
+
+/// Whether a segment sends from this address, by whatever scope that is heard.
+pub(super) fn is_its(segment: &Segment, from: SocketAddr) -> bool {
+    (segment.address.ip(), segment.address.port()) == (from.ip(), from.port())
 }
 
 /// How much plain text may still be shown.
@@ -106,8 +112,12 @@ impl Node {
         let readable = std::str::from_utf8(text).is_ok_and(|text| !text.is_empty() && !text.contains('\0'));
         let Ok(text) = Line::from_bytes(text) else { return };
         // Our own plain text, come back by a cast.
-        if self.membership.segments().any(|segment| segment.address == arrival.address) {
+        if self.membership.segments().any(|segment| is_its(segment, arrival.address)) {
             self.stats.echoes += 1;
+            return;
+        }
+        let there: Vec<_> = self.membership.segments().map(|segment| segment.id).collect();
+        if self.copies.is_copy(self.now, &there, &arrival, bytes) {
             return;
         }
         let Some(hidden) = readable.then(|| self.plain_gate.pass(self.now)).flatten() else {
@@ -122,7 +132,7 @@ impl Node {
 
     /// Sends text as it is.
     pub(super) fn send_plain(&mut self, to: SocketAddr, text: &Line) {
-        let Some(segment) = self.membership.segment_towards(to.ip()) else {
+        let Some(segment) = self.membership.segment_towards(to) else {
             return self.refuse(format!("no interface to reach {to} by"));
         };
         if text.as_str().len() > PLAIN_MAX {

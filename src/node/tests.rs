@@ -1,5 +1,7 @@
 //! The contract, a test a sentence, and what a single node does without a network.
 
+mod families;
+
 use super::*;
 use crate::address::Ttls;
 use crate::event::Outcome;

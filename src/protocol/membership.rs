@@ -18,7 +18,7 @@ mod rounds;
 mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId, towards};
@@ -99,6 +99,8 @@ pub struct Membership {
     /// When the table must be looked through for the silent. Early, never late.
     sweep_at: Option<Time>,
     last_joined: Option<Time>,
+    /// When we could hear again: silence before it means nothing.
+    resumed_at: Time,
     silent: bool,
     online_count: usize,
 }
@@ -122,6 +124,7 @@ impl Membership {
             tell: BTreeMap::new(),
             sweep_at: None,
             last_joined: None,
+            resumed_at: now,
             silent: false,
             online_count: 0,
         }
@@ -136,7 +139,18 @@ impl Membership {
     /// Takes another name, and tells it at once.
     pub fn rename(&mut self, nick: Nick, ctx: &Context<'_>) {
         self.nick = nick;
-        self.hello_at = Some(ctx.now);
+        self.tell_anew(ctx.now);
+    }
+
+    /// What our hellos say is out of date.
+    pub fn tell_anew(&mut self, now: Time) {
+        self.hello_at = Some(now);
+    }
+
+    /// We were deaf for a while: others greet us anew, as we greet them, before they count as lost.
+    pub fn on_resumed(&mut self, ctx: &Context<'_>) {
+        self.resumed_at = ctx.now;
+        self.start_greeting(ctx.now);
     }
 
     /// Everybody known, by id.
@@ -192,8 +206,8 @@ impl Membership {
     /// The segment to reach an address by: the one it is on, else the first of its family, for the
     /// kernel to route.
     #[must_use]
-    pub fn segment_towards(&self, ip: IpAddr) -> Option<SegmentId> {
-        towards(self.segments.values(), ip).map(|segment| segment.id)
+    pub fn segment_towards(&self, to: SocketAddr) -> Option<SegmentId> {
+        towards(self.segments.values(), to).map(|segment| segment.id)
     }
 
     /// A segment is there: greet those on it.
@@ -392,7 +406,7 @@ impl Membership {
     /// When a peer that stays silent is lost.
     fn silence_deadline(&self, id: PeerId, ctx: &Context<'_>) -> Option<Time> {
         let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
-        Some(peer.heard_at + peer.every * ctx.config.lost_after)
+        Some(peer.heard_at.max(self.resumed_at) + peer.every * ctx.config.lost_after)
     }
 
     fn sweep(&mut self, ctx: &mut Context<'_>) {

@@ -19,7 +19,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::control::{Name, state_of};
 use super::jobs::Job;
-use super::values::Local;
+use crate::address::{Endpoint, Groups};
 use crate::text::{Line, Nick};
 
 /// Bytes that an answer may have. No node says more.
@@ -37,7 +37,7 @@ pub(crate) struct Which {
     pub(crate) name: Option<Nick>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) group: Option<SocketAddr>,
-    pub(crate) address: Option<Local>,
+    pub(crate) address: Option<Endpoint>,
 }
 
 /// What a node answered.
@@ -116,11 +116,11 @@ impl Which {
 
     /// Whether the node that greets so is meant.
     fn is(&self, ready: &Value) -> bool {
-        let group = self.group.is_none_or(|group| ready["group"] == group.to_string());
+        let group = self.group.is_none_or(|group| ready["group"] == Groups::of(group).room().to_string());
         let addresses = ready["addresses"].as_array().map_or(&[][..], Vec::as_slice);
         let mut addresses = addresses.iter().filter_map(|text| text.as_str()?.parse::<SocketAddr>().ok());
-        let is_there = |(ip, port): Local| {
-            addresses.any(|has| has.ip() == std::net::IpAddr::V4(ip) && port.is_none_or(|port| has.port() == port))
+        let is_there = |Endpoint { ip, port, .. }: Endpoint| {
+            addresses.any(|has| has.ip() == ip && port.is_none_or(|port| has.port() == port))
         };
         group && self.address.is_none_or(is_there)
     }
@@ -201,7 +201,10 @@ mod tests {
         let group = |text: &str| Which { group: text.parse().ok(), ..Which::default() };
         assert!(Which::default().is(&ready) && !Which::default().wants_more());
         assert!(group("239.192.7.7:5007").is(&ready) && !group("239.192.7.7:5008").is(&ready));
-        let at = |ip: [u8; 4], port| Which { address: Some((ip.into(), port)), ..Which::default() };
+        let at = |ip: [u8; 4], port| Which {
+            address: Some(Endpoint { ip: std::net::IpAddr::from(ip), port, scope: 0 }),
+            ..Which::default()
+        };
         assert!(at([10, 0, 0, 3], None).is(&ready) && at([10, 1, 0, 3], Some(9)).is(&ready));
         assert!(!at([10, 0, 0, 3], Some(9)).is(&ready) && !at([10, 0, 0, 4], None).is(&ready));
         assert!(!group("239.192.7.7:5007").is(&Value::Null));

@@ -15,7 +15,8 @@ use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 use super::ask::Which;
 use super::completions::{self, Completions};
 use super::jobs::{self, Behind, Job, Show};
-use super::values::{Local, group, history, local_address, peer, peer as destination, ttl, wait};
+use super::values::{group, history, local_address, peer, peer as destination, ttl, wait};
+use crate::address::{Endpoint, Groups};
 use crate::command::CastChoice;
 use crate::config::{Config, GROUP_DEFAULT, PlainConfig};
 use crate::text::{Line, Nick};
@@ -51,9 +52,9 @@ struct Arguments {
 
     /// use local address ADDR[:PORT], for example 127.0.0.2 (default: each interface's own)
     #[argh(option, short = 'a', from_str_fn(local_address))]
-    address: Option<Local>,
+    address: Option<Endpoint>,
 
-    /// multicast group ADDR[:PORT] (default: 239.192.7.7:5007)
+    /// multicast group ADDR[:PORT]; its like of IPv6 goes with it (default: 239.192.7.7:5007)
     #[argh(option, short = 'g', from_str_fn(group))]
     group: Option<SocketAddr>,
 
@@ -159,7 +160,7 @@ pub(crate) struct Plain {
 pub(crate) struct Settings {
     pub(crate) name: Option<Nick>,
     pub(crate) interfaces: Vec<String>,
-    pub(crate) address: Option<Local>,
+    pub(crate) address: Option<Endpoint>,
     pub(crate) group: SocketAddr,
     pub(crate) ttl: u8,
     pub(crate) cast: CastChoice,
@@ -392,7 +393,7 @@ impl Settings {
     pub(crate) fn plain_config(&self, environment: &Environment) -> Result<PlainConfig, UsageError> {
         let bare = self.plain.as_ref().is_some_and(|plain| plain.bare);
         let name = if bare { None } else { Some(self.nick(environment)?) };
-        let mut config = PlainConfig::new(name, self.group);
+        let mut config = PlainConfig::new(name, Groups::of(self.group).room());
         config.cast = self.cast;
         config.stay = self.stay;
         config.dest = self.plain.as_ref().and_then(|plain| plain.dest);
@@ -405,7 +406,7 @@ impl Settings {
     /// # Errors
     /// A [`UsageError`] if more history is asked for than anybody keeps.
     pub(crate) fn config(&self, nick: Nick, piped: bool) -> Result<Config, UsageError> {
-        let mut config = Config::new(nick, self.group);
+        let mut config = Config::new(nick, Groups::of(self.group).room());
         config.cast = self.cast;
         config.static_peers.clone_from(&self.peers);
         config.relay = self.relay;
@@ -474,8 +475,6 @@ fn named(source: &str, name: &str) -> Result<Nick, UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
     fn read(args: &[&str]) -> Result<Asked, UsageError> {
@@ -525,7 +524,11 @@ mod tests {
         let s = settings(&["-g", "224.1.1.1", "-p", "10.0.0.4", "-p", "10.0.0.9:7", "-a", "127.0.0.2"]);
         assert_eq!(s.group.to_string(), "224.1.1.1:5001");
         assert_eq!(s.peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.4:5004", "10.0.0.9:7"]);
-        assert_eq!(s.address, Some((Ipv4Addr::new(127, 0, 0, 2), None)));
+        assert_eq!(s.address, "127.0.0.2".parse().ok());
+        let s = settings(&["-g", "ff05::7:7", "-p", "fe80::4%lo", "-p", "[fe80::9%1]:7", "-a", "[fe80::3%lo]:9"]);
+        assert_eq!(s.config(Nick::from_any("a"), true).map(|c| c.group.to_string()).as_deref(), Ok("239.192.7.7:5007"));
+        assert_eq!(s.peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[fe80::4%1]:5004", "[fe80::9%1]:7"]);
+        assert_eq!(s.address, "[fe80::3%1]:9".parse().ok());
     }
 
     #[test]
@@ -546,7 +549,9 @@ mod tests {
             assert!(refused(&args).contains("seconds"), "{args:?}");
         }
         assert!(refused(&["-g", "10.0.0.1"]).contains("224.0.0.0"));
-        assert!(refused(&["-g", "ff05::7:7"]).contains("not supported yet"));
+        assert!(refused(&["-g", "fe80::1"]).contains("begins with ff"));
+        assert!(refused(&["-p", "::ffff:10.0.0.4"]).contains("one machine"));
+        assert!(refused(&["-a", "fe80::3%no such"]).contains("there is no interface 'no such'"));
         assert!(refused(&["-c", "x"]).contains("auto, multicast"));
         assert!(refused(&["-a", "224.0.0.1"]).contains("one machine"));
         assert!(refused(&["-p", "bob"]).contains("is not an address"));

@@ -2,7 +2,7 @@
 //! be read. Other users' processes cannot, and a container may have no `/proc` at all.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::text::Line;
 
@@ -15,12 +15,13 @@ pub(crate) enum Table {
 
 /// The program that holds `addr`, and its process number.
 pub(crate) fn of(table: Table, addr: SocketAddr) -> Option<String> {
-    let table = match table {
-        Table::Udp => fs::read_to_string("/proc/net/udp"),
-        Table::Tcp => fs::read_to_string("/proc/net/tcp").map(listeners),
+    let files = match table {
+        Table::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+        Table::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
     };
-    let table = table.ok()?;
-    let inode = inode_of(&table, addr)?;
+    let read =
+        |file| fs::read_to_string(file).ok().map(|text| if let Table::Tcp = table { listeners(text) } else { text });
+    let inode = files.into_iter().filter_map(read).find_map(|table| inode_of(&table, addr).map(str::to_owned))?;
     let socket = format!("socket:[{inode}]");
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -44,17 +45,22 @@ fn listeners(table: String) -> String {
     table.lines().filter(listens).collect::<Vec<_>>().join("\n")
 }
 
-/// The inode of the socket that is bound to `addr`, or to its port on every address.
+/// The inode of the socket that is bound to `addr`, or to its port on every address. One of IPv6 that
+/// is bound to every address may have taken those of IPv4 as well.
 fn inode_of(table: &str, addr: SocketAddr) -> Option<&str> {
-    let IpAddr::V4(ip) = addr.ip() else {
-        return None;
+    let spelled = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), addr.port()),
+        IpAddr::V6(ip) => {
+            let words = ip.to_bits().to_be_bytes();
+            let words = words.as_chunks::<4>().0.iter().map(|&word| format!("{:08X}", u32::from_ne_bytes(word)));
+            format!("{}:{:04X}", words.collect::<String>(), addr.port())
+        }
     };
-    let spelled = |ip: Ipv4Addr| format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), addr.port());
-    let (own, any) = (spelled(ip), spelled(Ipv4Addr::UNSPECIFIED));
+    let meant = [addr.ip(), Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].map(spelled);
     table.lines().skip(1).find_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let local = words.nth(1)?;
-        (local == own || local == any).then(|| words.nth(7)).flatten()
+        meant.iter().any(|meant| meant == local).then(|| words.nth(7)).flatten()
     })
 }
 
@@ -72,6 +78,13 @@ mod tests {
         assert_eq!(inode("127.0.0.2:5002"), Some("4242"));
         assert_eq!(inode("10.0.0.3:5003"), Some("4343"));
         assert_eq!(inode("127.0.0.3:5002"), None);
+        let v6 = " sl local_address remote_address st\n\
+            10: 000080FE00000000FF00000302000001:138A 0:0000 07 0:0 0:0 0 0 0 4444 2 0 0\n\
+            11: 00000000000000000000000000000000:138C 0:0000 07 0:0 0:0 0 0 0 4545 2 0 0\n";
+        let held = |addr: &str| inode_of(v6, addr.parse().expect("an address"));
+        assert_eq!(held("[fe80::300:ff:100:2]:5002"), Some("4444"));
+        assert_eq!((held("10.0.0.3:5004"), held("[::1]:5004")), (Some("4545"), Some("4545")));
+        assert_eq!(held("[::1]:5002"), None);
         let tcp = table.replace(" 07 ", " 01 ").replacen(" 01 ", " 0A ", 1);
         let inode =
             |addr: &str| inode_of(&listeners(tcp.clone()), addr.parse().expect("an address")).map(str::to_owned);

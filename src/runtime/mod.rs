@@ -8,7 +8,8 @@
 //!   signals ─┘
 //! ```
 //!
-//! `shell` is the loop. Everything here may fail; whatever ends the program ends in one line on
+//! `shell` is the loop; `netlink` tells it when to look at the interfaces again, `pauses` that nothing
+//! could be heard for a while. Everything here may fail; whatever ends the program ends in one line on
 //! standard error and an exit status, both made below.
 
 mod answers;
@@ -22,8 +23,10 @@ mod holder;
 mod interfaces;
 mod jobs;
 mod lines;
+mod netlink;
 mod network;
 mod output;
+mod pauses;
 mod receive;
 mod render;
 mod render_paths;

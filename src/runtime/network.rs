@@ -1,14 +1,16 @@
 //! Follows the interfaces of this machine: what comes and goes becomes segments that open and
 //! close, each told once.
 //!
-//! The system is asked once a second; that catches what the routing socket would tell, on every
-//! kernel, and an interface that is deleted and made anew counts as another.
+//! Whoever calls has been woken by the routing socket ([`super::netlink`]), or looks once a second
+//! where there is none. Only what is there now counts, so that bursts of changes are one; but an
+//! interface that was deleted is another when it is there again, even with its old number.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use mio::Registry;
 
-use super::interfaces::{self, InterfaceError, Place, Wanted};
+use super::interfaces::{self, Interface, InterfaceError, Place, Wanted};
 use super::sockets::{SocketError, Sockets};
 use crate::address::Segment;
 use crate::node::SegmentChange;
@@ -34,6 +36,12 @@ impl std::fmt::Display for NetworkError {
     }
 }
 
+/// An address may be unusable for so long without a word: for one of IPv6 others are asked first.
+const NOT_YET_MAX: Duration = Duration::from_secs(10);
+
+/// Segments at once. Places beyond are left alone until there is room; that is told once.
+const SEGMENTS_MAX: usize = 128;
+
 /// What a look at the interfaces brought.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
@@ -49,8 +57,16 @@ pub(crate) struct Network {
     /// Whether loopback will do, because there never was anything else.
     loopback: bool,
     open: Vec<(Place, Segment)>,
-    /// Places that could not be opened, each told once and tried again.
-    failed: Vec<Place>,
+    failed: Vec<Failed>,
+    /// That there are too many was told.
+    crowded: bool,
+}
+
+/// A place that could not be opened, told once and tried again.
+struct Failed {
+    place: Place,
+    since: Instant,
+    told: bool,
 }
 
 impl Network {
@@ -66,8 +82,8 @@ impl Network {
         let there = interfaces::list().map_err(NetworkError::Unknown)?;
         interfaces::check(&there, &wanted).map_err(NetworkError::Interface)?;
         let mut changes = Changes::default();
-        let mut network = Self { wanted, loopback: true, open: Vec::new(), failed: Vec::new() };
-        let places = interfaces::choose(&there, &network.wanted, true);
+        let mut network = Self { wanted, loopback: true, open: Vec::new(), failed: Vec::new(), crowded: false };
+        let places = network.choose(&there, &mut changes);
         network.loopback = places.iter().all(|place| place.loopback);
         for place in places {
             match sockets.open(registry, &place, &mut changes.warnings) {
@@ -82,15 +98,44 @@ impl Network {
         Ok((network, changes))
     }
 
-    /// A place that cannot be opened at the start: fatal if there is no other.
+    /// A place that cannot be opened at the start: fatal if it was asked for, unless it may become
+    /// usable by itself.
     fn fail(&mut self, place: Place, why: SocketError, changes: &mut Changes) -> Result<(), NetworkError> {
         let named = self.wanted.interfaces.contains(&place.interface) || self.wanted.address.is_some();
-        if named {
+        if named && !matches!(why, SocketError::NotYet(..)) {
             return Err(NetworkError::Socket(why));
         }
-        changes.warnings.push(why.to_string());
-        self.failed.push(place);
+        self.failed_again(place, &why, changes);
         Ok(())
+    }
+
+    /// Tells of a place that cannot be opened: once, and not before it is known to be more than early.
+    fn failed_again(&mut self, place: Place, why: &SocketError, changes: &mut Changes) {
+        let at = self.failed.iter().position(|failed| failed.place == place).unwrap_or_else(|| {
+            self.failed.push(Failed { place, since: Instant::now(), told: false });
+            self.failed.len() - 1
+        });
+        let failed = &mut self.failed[at];
+        let early = matches!(why, SocketError::NotYet(..)) && failed.since.elapsed() < NOT_YET_MAX;
+        if !early && !std::mem::replace(&mut failed.told, true) {
+            changes.warnings.push(why.to_string());
+        }
+    }
+
+    /// Where there is to be a segment now.
+    fn choose(&mut self, there: &[Interface], changes: &mut Changes) -> Vec<Place> {
+        let mut places = interfaces::choose(there, &self.wanted, self.loopback);
+        if places.len() > SEGMENTS_MAX && !std::mem::replace(&mut self.crowded, true) {
+            let text = format!("there are too many interfaces: using {SEGMENTS_MAX} addresses, --interface chooses");
+            changes.warnings.push(text);
+        }
+        places.truncate(SEGMENTS_MAX);
+        places
+    }
+
+    /// Whether to look again soon: something could not be opened.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.failed.is_empty()
     }
 
     /// The segments in use.
@@ -98,29 +143,39 @@ impl Network {
         self.open.iter().map(|(_, segment)| segment)
     }
 
-    /// Looks again, and closes and opens what changed.
-    pub(crate) fn follow(&mut self, registry: &Registry, sockets: &mut Sockets) -> Changes {
-        // Not being told now is no news; the next second tells.
+    /// Looks again, and closes and opens what changed. Interfaces with the numbers in `deleted` have
+    /// been deleted since the last look, whatever there is now.
+    pub(crate) fn follow(&mut self, registry: &Registry, sockets: &mut Sockets, deleted: &[u32]) -> Changes {
+        // Not being told now is no news; the next look tells.
         let Ok(there) = interfaces::list() else {
             return Changes::default();
         };
-        let places = interfaces::choose(&there, &self.wanted, self.loopback);
+        let mut changes = Changes::default();
+        let places = self.choose(&there, &mut changes);
         self.loopback = self.loopback && places.iter().all(|place| place.loopback);
         let open: Vec<Place> = self.open.iter().map(|(place, _)| place.clone()).collect();
-        let (gone, appeared) = interfaces::diff(&open, &places);
-        self.failed.retain(|place| appeared.contains(place));
-        let mut changes = Changes::default();
+        let old: Vec<Place> = open.iter().filter(|place| !deleted.contains(&place.index)).cloned().collect();
+        let (_, appeared) = interfaces::diff(&old, &places);
+        let (mut gone, _) = interfaces::diff(&open, &places);
+        gone.extend(open.into_iter().filter(|place| deleted.contains(&place.index) && places.contains(place)));
+        self.failed.retain(|failed| appeared.contains(&failed.place));
         for place in &gone {
             self.close(place, registry, sockets, &mut changes);
         }
         for place in appeared {
             self.open(place, &gone, registry, sockets, &mut changes);
         }
-        let stays = |place: &Place| self.open.iter().any(|(open, _)| open.interface == place.interface);
-        for place in gone.iter().filter(|place| !stays(place)) {
-            changes.warnings.push(self.farewell(&place.interface));
+        let mut left: Vec<&str> = gone.iter().map(|place| place.interface.as_str()).collect();
+        left.dedup();
+        for name in left.into_iter().filter(|name| !self.uses(name)) {
+            changes.warnings.push(self.farewell(name));
         }
         changes
+    }
+
+    /// Whether there is a segment on an interface, or will be as soon as its address is ready.
+    fn uses(&self, interface: &str) -> bool {
+        self.open.iter().any(|(open, _)| open.interface == interface)
     }
 
     fn close(&mut self, place: &Place, registry: &Registry, sockets: &mut Sockets, changes: &mut Changes) {
@@ -143,23 +198,19 @@ impl Network {
         let mut warnings = Vec::new();
         match sockets.open(registry, &place, &mut warnings) {
             Ok(segment) => {
-                let known = gone.iter().any(|old| old.interface == place.interface);
                 let (name, address) = (&place.interface, segment.address);
-                changes.warnings.push(if known {
-                    format!("{name} changed: its address is {address} now")
-                } else {
-                    format!("{name} ({address}) appeared")
-                });
+                // The other family of an interface in use is nothing to tell of.
+                if gone.iter().any(|old| old.is_beside(&place)) {
+                    changes.warnings.push(format!("{name} changed: its address is {address} now"));
+                } else if !self.uses(name) {
+                    changes.warnings.push(format!("{name} ({address}) appeared"));
+                }
                 changes.warnings.append(&mut warnings);
                 changes.segments.push(SegmentChange::Up(segment.clone()));
-                self.failed.retain(|failed| *failed != place);
+                self.failed.retain(|failed| failed.place != place);
                 self.open.push((place, segment));
             }
-            Err(why) if !self.failed.contains(&place) => {
-                changes.warnings.push(why.to_string());
-                self.failed.push(place);
-            }
-            Err(_) => {}
+            Err(why) => self.failed_again(place, &why, changes),
         }
     }
 

@@ -54,11 +54,12 @@ fn receive_from(fd: RawFd, buf: &mut [u8], margin: &mut Margin) -> io::Result<Re
     margin.0.resize(margin.0.capacity(), 0);
     let told = recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut margin.0), MsgFlags::empty())?;
     let from = told.address.as_ref().and_then(address).ok_or(Errno::EAFNOSUPPORT)?;
-    let limits = told.cmsgs()?.find_map(|told| match told {
+    // What is told too much of is not told at all; the datagram came all the same.
+    let ttl = told.cmsgs().into_iter().flatten().find_map(|told| match told {
         ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => u8::try_from(ttl).ok(),
         _ => None,
     });
-    Ok(Received { len: told.bytes, from, ttl: limits })
+    Ok(Received { len: told.bytes, from, ttl })
 }
 
 fn address(from: &SockaddrStorage) -> Option<SocketAddr> {

@@ -145,7 +145,7 @@ mod tests {
             address: members[0].address,
             prefix_len: 24,
             broadcast: "10.0.0.255:5255".parse().ok(),
-            multicast: true,
+            group: "239.192.7.7:5007".parse().ok(),
             facts: Facts::default(),
             revived: false,
             cells: pairs.map(|pair| (pair, ok)).collect(),

@@ -26,8 +26,10 @@ use super::console::{Console, Item};
 use super::control::{self, Control};
 use super::ending::Ending;
 use super::jobs::Job;
+use super::netlink::Watch;
 use super::network::{Changes, Network};
 use super::output::{self, Reader};
+use super::pauses::Pauses;
 use super::render::View;
 use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
@@ -49,6 +51,7 @@ const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
 const STDIN: Token = Token(2);
 const STDOUT: Token = Token(3);
+const NETLINK: Token = Token(7);
 const FIRST_CLIENT: usize = 8;
 const FIRST_STREAM: usize = FIRST_CLIENT + control::TOKENS;
 const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
@@ -56,8 +59,14 @@ const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
 /// Things taken from standard input per turn.
 const ITEMS_MAX: usize = 8;
 
-/// How often the interfaces are looked at.
+/// How often the interfaces are looked at where nothing tells of changes, or something is amiss.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often they are looked at all the same.
+const LOOK_SELDOM: Duration = Duration::from_secs(10);
+
+/// Changes so close to the look before are looked at together.
+const LOOK_APART: Duration = Duration::from_millis(20);
 
 /// The running program.
 pub(super) struct Shell {
@@ -69,6 +78,9 @@ pub(super) struct Shell {
     /// Whether listeners follow the segments.
     listens: bool,
     network: Network,
+    /// Tells when to look at the interfaces; `None` where the system has nothing that does.
+    watch: Option<Watch>,
+    pauses: Pauses,
     console: Console,
     teller: Teller,
     signals: Signals,
@@ -77,6 +89,9 @@ pub(super) struct Shell {
     datagram: Vec<u8>,
     outgoing: Vec<u8>,
     look_at: Time,
+    looked_at: Time,
+    /// Interfaces deleted since then.
+    deleted: Vec<u32>,
     /// The node was told that a line waits.
     line_waits: bool,
     /// Lines were wanted once. From then on what is for one alone goes at once, or is queued.
@@ -147,17 +162,24 @@ impl Shell {
     /// Waits until there is something to do.
     fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
         let now = self.now();
+        let watched = self.watch.as_ref().is_some_and(Watch::is_ready);
         let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready() && !self.input_waits();
-        let wait = if reads || !self.ready.is_empty() || self.streams.has_failed() {
+        let wait = if reads || watched || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
             let times = [Some(self.look_at), self.machine.poll_timeout(), self.ending.by(), self.job_by()];
             times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => Ok(()),
-            polled => polled.map_err(Failure::Poll),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            polled => polled.map_err(Failure::Poll)?,
         }
+        // Before anything else is looked at: that others were silent meanwhile means nothing.
+        if self.pauses.look(wait, self.now().since(now)) {
+            self.look_at = self.now();
+            self.handle(Input::Resumed);
+        }
+        Ok(())
     }
 
     fn on_event(&mut self, token: Token) {
@@ -168,6 +190,7 @@ impl Shell {
                 }
             }
             STDIN => self.console.on_readable(),
+            NETLINK => self.watch.iter_mut().for_each(Watch::on_readable),
             STDOUT => {
                 let reader = self.teller.output.look();
                 self.on_reader(reader);
@@ -398,19 +421,29 @@ impl Shell {
         self.teller.event(event, &own, View { now: wall(), segment: &segment, route: route.as_ref() });
     }
 
-    /// Looks at the interfaces: once a second, and at once when sending fails.
+    /// Looks at the interfaces: when something changed, when sending fails, and now and then.
     fn look_around(&mut self) {
         let troubles = self.sockets.take_troubles();
         let now = self.now();
-        if now < self.look_at && troubles.is_empty() {
+        if !troubles.is_empty() {
+            self.look_at = now;
+        }
+        let noticed = self.watch.as_mut().map(Watch::read).unwrap_or_default();
+        self.deleted.extend(noticed.deleted);
+        if noticed.change {
+            self.look_at = self.look_at.min(now.max(self.looked_at + LOOK_APART));
+        }
+        self.survey_on_time();
+        if now < self.look_at {
             return;
         }
-        self.look_at = now + LOOK_EVERY;
-        self.survey_on_time();
         // Whoever could not be accepted before may be now.
         self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
-        let changes = self.network.follow(self.poll.registry(), &mut self.sockets);
+        let deleted = std::mem::take(&mut self.deleted);
+        let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &deleted);
         self.change(changes);
+        let alert = self.watch.is_none() || self.network.is_waiting() || self.streams.is_refusing();
+        (self.looked_at, self.look_at) = (now, now + if alert { LOOK_EVERY } else { LOOK_SELDOM });
         // Trouble with a segment that is gone is no news any more.
         for trouble in troubles.iter().filter(|trouble| self.sockets.is_open(trouble.segment)) {
             self.teller.warning(&trouble.text);
@@ -426,6 +459,9 @@ impl Shell {
         }
         if news {
             self.survey();
+        }
+        if self.listens {
+            self.handle(Input::Listens(self.streams.listens()));
         }
     }
 

@@ -4,12 +4,13 @@
 //! a segment has one of each. Everything is sent from the unicast socket: it is bound to its own
 //! address, which needs no route, and makes a datagram's source its peer's address. It takes no
 //! reuse flags: with them the last to bind would silently steal every unicast of the others.
+//! IPv6 is the same without broadcast, with the interface's number wherever there is room for it.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
@@ -18,7 +19,7 @@ use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 use super::holder::{self, Table};
 use super::interfaces::Place;
 use super::receive::{self, Margin, Received};
-use crate::address::{Cast, Segment, SegmentId, Ttls, port_of};
+use crate::address::{Cast, Groups, Segment, SegmentId, Ttls, port_of, scoped};
 
 /// Asked for; the system may give less. The default holds one large datagram.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -26,8 +27,11 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// Asked for; the system may give less.
 const SEND_BUFFER: usize = 1 << 20;
 
-/// Kinds of trouble remembered per segment, so that each is told once. When full, all are forgotten.
-const TROUBLES_MAX: usize = 64;
+/// Trouble of a kind that did not occur on a segment for this long is news again.
+const TROUBLE_PASSES_AFTER: Duration = Duration::from_secs(60);
+
+/// Errors that may wait on a socket before a datagram; beyond, the rest waits for the next event.
+const ERRORS_MAX: usize = 64;
 
 /// Names of segments remembered, those that are gone included. When full, the oldest is forgotten.
 const NAMES_MAX: usize = 1024;
@@ -35,9 +39,9 @@ const NAMES_MAX: usize = 1024;
 /// How group messages are sent and heard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
-    /// The address and port of the group.
-    pub(crate) address: SocketAddr,
-    /// The TTL of multicasts.
+    /// The group of each family.
+    pub(crate) addresses: Groups,
+    /// The TTL of multicasts, their hop limit.
     pub(crate) ttl: u8,
 }
 
@@ -46,6 +50,9 @@ pub(crate) struct Group {
 pub(crate) enum SocketError {
     /// A port that was asked for is taken, by whom if that can be known.
     Taken(SocketAddr, Option<String>),
+    /// The address is not ready: it is just being made or taken away, or whether another machine has
+    /// it is still being asked.
+    NotYet(String, SocketAddr),
     /// The system refuses.
     Refused(String, SocketAddr, io::Error),
 }
@@ -53,13 +60,19 @@ pub(crate) enum SocketError {
 impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken(addr, Some(holder)) => write!(
-                f,
-                "{addr} is taken by {holder}: end that, or choose another port with --address {}:PORT",
-                addr.ip()
-            ),
-            Self::Taken(addr, None) => {
-                write!(f, "{addr} is taken: choose another port with --address {}:PORT", addr.ip())
+            Self::Taken(addr, holder) => {
+                let other = scoped(addr.ip(), 0, 0).to_string();
+                let other = other.trim_end_matches('0');
+                match holder {
+                    Some(holder) => write!(
+                        f,
+                        "{addr} is taken by {holder}: end that, or choose another port with --address {other}PORT"
+                    ),
+                    None => write!(f, "{addr} is taken: choose another port with --address {other}PORT"),
+                }
+            }
+            Self::NotYet(interface, addr) => {
+                write!(f, "cannot use {addr} on {interface}: it is not ready, or another machine has it")
             }
             Self::Refused(interface, addr, why) => {
                 write!(f, "cannot use {addr} on {interface}: {why}")
@@ -83,14 +96,15 @@ struct Wires {
     unicast: UdpSocket,
     broadcast: Option<UdpSocket>,
     group: Option<UdpSocket>,
+    group_address: Option<SocketAddr>,
     /// Why the group is not heard.
     deaf: Option<String>,
     /// The number of the interface.
     index: u32,
     /// The port was asked for.
     asked: bool,
-    /// What was told, and to which address sending failed; forgotten when that works again.
-    troubles: BTreeMap<Option<i32>, SocketAddr>,
+    /// What was told, and when it happened last.
+    troubles: BTreeMap<Option<i32>, Instant>,
 }
 
 /// Every socket of this node.
@@ -136,7 +150,9 @@ impl Sockets {
         let mut unicast = unicast(place, self.group.ttl, warnings)?;
         let address = unicast.local_addr().map_err(refused)?;
         // What the system gives to what is not multicast.
-        let other = SockRef::from(&unicast).ttl_v4().ok().and_then(|ttl| u8::try_from(ttl).ok());
+        let socket = SockRef::from(&unicast);
+        let other = if place.ip.is_ipv4() { socket.ttl_v4() } else { socket.unicast_hops_v6() };
+        let other = other.ok().and_then(|ttl| u8::try_from(ttl).ok());
         let ttls = Ttls { group: self.group.ttl, other: other.unwrap_or_else(|| Ttls::default().other) };
         let token = self.token(id, Cast::Unicast);
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
@@ -153,7 +169,8 @@ impl Sockets {
         };
         let to = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
         let broadcast = to.and_then(|to| listen(Cast::Broadcast, to));
-        let group = listen(Cast::Multicast, self.group.address);
+        let group_address = self.group.addresses.beside(place.ip);
+        let group = group_address.and_then(|to| listen(Cast::Multicast, to));
 
         self.next += 1;
         let name = place.interface.clone();
@@ -165,11 +182,11 @@ impl Sockets {
             relays: place.relays,
             ttls,
             broadcast: to.filter(|_| broadcast.is_some()),
-            group: group.is_some().then_some(self.group.address),
+            group: group_address.filter(|_| group.is_some()),
         };
         self.remember(id, &name);
         let (index, asked, troubles) = (place.index, place.port.is_some(), BTreeMap::new());
-        self.open.insert(id, Wires { name, unicast, broadcast, group, deaf, index, asked, troubles });
+        self.open.insert(id, Wires { name, unicast, broadcast, group, group_address, deaf, index, asked, troubles });
         Ok(segment)
     }
 
@@ -221,14 +238,16 @@ impl Sockets {
             Cast::Broadcast => wires.broadcast.as_ref()?,
             Cast::Multicast => wires.group.as_ref()?,
         };
-        loop {
+        for _ in 0..ERRORS_MAX {
             match receive::receive(socket, buf, &mut self.margin) {
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                // Errors that waited on the socket concern datagrams that are gone; the next
-                // event tells when there is something to read again.
-                received => return received.ok(),
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return None,
+                // Errors that waited on the socket concern datagrams that are gone. Behind them there
+                // may be others, of which no further event would tell.
+                Err(_) => {}
+                Ok(received) => return Some(received),
             }
         }
+        None
     }
 
     /// Sends one datagram. Failing is not fatal: it is counted or told, and the protocol repairs.
@@ -237,15 +256,13 @@ impl Sockets {
             return;
         };
         match wires.unicast.send_to(bytes, to) {
-            Ok(_) => wires.troubles.retain(|_, failed| *failed != to),
+            Ok(_) => {}
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => self.unsent += 1,
             Err(why) => {
                 self.unsent += 1;
-                if wires.troubles.len() >= TROUBLES_MAX {
-                    wires.troubles.clear();
-                }
-                if let Entry::Vacant(new) = wires.troubles.entry(why.raw_os_error()) {
-                    new.insert(to);
+                let now = Instant::now();
+                let last = wires.troubles.insert(why.raw_os_error(), now);
+                if last.is_none_or(|last| now.duration_since(last) >= TROUBLE_PASSES_AFTER) {
                     let text = format!("{}: cannot send to {to}: {why}", wires.name);
                     self.troubles.push(Trouble { segment: id, text });
                 }
@@ -272,10 +289,18 @@ impl Sockets {
     /// left was forgotten by the system as well, with its interface; joining tells.
     pub(crate) fn rejoin(&self, id: SegmentId) {
         let Some(wires) = self.open.get(&id) else { return };
-        let (Some(socket), IpAddr::V4(group)) = (&wires.group, self.group.address.ip()) else { return };
+        let (Some(socket), Some(group)) = (&wires.group, wires.group_address) else { return };
         let (socket, on) = (SockRef::from(socket), InterfaceIndexOrAddress::Index(wires.index));
-        let _ = socket.leave_multicast_v4_n(&group, &on);
-        let _ = socket.join_multicast_v4_n(&group, &on);
+        let _ = match group.ip() {
+            IpAddr::V4(group) => {
+                let _ = socket.leave_multicast_v4_n(&group, &on);
+                socket.join_multicast_v4_n(&group, &on)
+            }
+            IpAddr::V6(group) => {
+                let _ = socket.leave_multicast_v6(&group, wires.index);
+                socket.join_multicast_v6(&group, wires.index)
+            }
+        };
     }
 
     /// Whether a segment is open.
@@ -298,8 +323,7 @@ const fn cast_index(cast: Cast) -> usize {
 
 /// The address of a node at this place: the port as asked, else by the rule.
 fn own_address(place: &Place) -> SocketAddr {
-    let ip = IpAddr::V4(place.ip);
-    SocketAddr::new(ip, place.port.unwrap_or_else(|| port_of(ip)))
+    scoped(place.ip, place.port.unwrap_or_else(|| port_of(place.ip)), place.scope())
 }
 
 /// Why a cast is not heard on a segment.
@@ -312,8 +336,11 @@ fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> String {
 /// The socket that everything is sent from, bound to the own address.
 fn unicast(place: &Place, ttl: u8, warnings: &mut Vec<String>) -> Result<UdpSocket, SocketError> {
     let address = own_address(place);
-    let refused = |why| SocketError::Refused(place.interface.clone(), address, why);
-    let socket = datagram_socket().map_err(refused)?;
+    let refused = |why: io::Error| match why.kind() {
+        io::ErrorKind::AddrNotAvailable => SocketError::NotYet(place.interface.clone(), address),
+        _ => SocketError::Refused(place.interface.clone(), address, why),
+    };
+    let socket = datagram_socket(address).map_err(refused)?;
     match socket.bind(&address.into()) {
         Ok(()) => {}
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
@@ -321,12 +348,12 @@ fn unicast(place: &Place, ttl: u8, warnings: &mut Vec<String>) -> Result<UdpSock
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }
-            socket.bind(&SocketAddr::new(address.ip(), 0).into()).map_err(refused)?;
+            socket.bind(&scoped(place.ip, 0, place.scope()).into()).map_err(refused)?;
             warnings.push(another_port(&socket, address, holder));
         }
         Err(why) => return Err(refused(why)),
     }
-    prepare_sending(&socket, place.ip, ttl).map_err(refused)?;
+    prepare_sending(&socket, place, ttl).map_err(refused)?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 
@@ -336,41 +363,59 @@ fn another_port(socket: &Socket, wanted: SocketAddr, holder: Option<String>) -> 
     format!("{wanted} is taken{by}: using port {port} instead")
 }
 
-fn prepare_sending(socket: &Socket, ip: Ipv4Addr, ttl: u8) -> io::Result<()> {
-    socket.set_broadcast(true)?;
-    socket.set_multicast_ttl_v4(ttl.into())?;
-    socket.set_multicast_if_v4(&ip)?;
-    // Other nodes on this machine are peers like any other.
-    socket.set_multicast_loop_v4(true)
+fn prepare_sending(socket: &Socket, place: &Place, ttl: u8) -> io::Result<()> {
+    // Other nodes on this machine are peers like any other: what goes to all loops back.
+    match place.ip {
+        IpAddr::V4(ip) => {
+            socket.set_broadcast(true)?;
+            socket.set_multicast_ttl_v4(ttl.into())?;
+            socket.set_multicast_if_v4(&ip)?;
+            socket.set_multicast_loop_v4(true)
+        }
+        IpAddr::V6(_) => {
+            socket.set_multicast_hops_v6(ttl.into())?;
+            socket.set_multicast_if_v6(place.index)?;
+            socket.set_multicast_loop_v6(true)
+        }
+    }
 }
 
 /// A socket that hears what is sent to `to`, a broadcast address or a group, on one interface.
 fn listener(registry: &Registry, place: &Place, to: SocketAddr, token: Token) -> io::Result<UdpSocket> {
-    let socket = datagram_socket()?;
+    let socket = datagram_socket(to)?;
     // Every node on this machine listens here.
     socket.set_reuse_address(true)?;
     // Two interfaces may have one broadcast address: this keeps their segments apart. Where it is
     // not permitted, a datagram is heard once per segment, and known the second time.
     let _ = socket.bind_device(Some(place.interface.as_bytes()));
-    socket.bind(&to.into())?;
-    if let IpAddr::V4(group) = to.ip()
-        && group.is_multicast()
-    {
-        // Else the socket hears what any socket of this machine has joined, on any interface.
-        socket.set_multicast_all_v4(false)?;
-        socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(place.index))?;
+    let index = if to.is_ipv6() { place.index } else { 0 };
+    socket.bind(&scoped(to.ip(), to.port(), index).into())?;
+    // A group socket that hears all hears what any socket of this machine has joined, on any interface.
+    match to.ip() {
+        IpAddr::V4(group) if group.is_multicast() => {
+            socket.set_multicast_all_v4(false)?;
+            socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(place.index))?;
+        }
+        IpAddr::V6(group) => {
+            socket.set_multicast_all_v6(false)?;
+            socket.join_multicast_v6(&group, place.index)?;
+        }
+        IpAddr::V4(_) => {}
     }
     let mut socket = UdpSocket::from_std(socket.into());
     registry.register(&mut socket, token, Interest::READABLE)?;
     Ok(socket)
 }
 
-fn datagram_socket() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     // Wishes: with less, more is lost in bursts and repaired.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
-    receive::tell_ttl(&socket, true);
+    receive::tell_ttl(&socket, address.is_ipv4());
     Ok(socket)
 }
 
@@ -392,7 +437,8 @@ mod tests {
     }
 
     fn sockets() -> (mio::Poll, Sockets) {
-        let group = Group { address: "239.192.7.7:5007".parse().expect("a group"), ttl: 2 };
+        let addresses = Groups::of("239.192.7.7:5007".parse().expect("a group"));
+        let group = Group { addresses, ttl: 2 };
         (mio::Poll::new().expect("a poll"), Sockets::new(group, 8))
     }
 
@@ -406,6 +452,27 @@ mod tests {
             }
         }
         assert_eq!(sockets.socket_of(Token(7)), None);
+    }
+
+    #[test]
+    fn a_segment_of_ipv6_has_no_broadcast() {
+        let (poll, mut sockets) = sockets();
+        let place = Place { prefix_len: 128, ..on_loopback("::1", None) };
+        let segment = match sockets.open(poll.registry(), &place, &mut Vec::new()) {
+            Ok(segment) => segment,
+            // IPv6 is off here: nothing that must be told.
+            Err(why) => return assert!(matches!(why, SocketError::NotYet(..)), "{why}"),
+        };
+        assert_eq!((segment.address.ip(), segment.broadcast), (place.ip, None));
+        assert_eq!(segment.group.map(|group| group.to_string()).as_deref(), Some("[ff05::7:7]:5007"));
+        sockets.send(segment.id, segment.address, b"x");
+        let mut buf = [0; 8];
+        let received = Received { len: 1, from: segment.address, ttl: Some(segment.ttls.other) };
+        assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut buf), Some(received));
+        let taken = Place { port: Some(segment.address.port()), ..place };
+        let Err(why) = sockets.open(poll.registry(), &taken, &mut Vec::new()) else { panic!("taken") };
+        assert!(why.to_string().contains("--address [::1]:PORT"), "{why}");
+        assert!(why.to_string().contains(&format!("process {}", std::process::id())), "{why}");
     }
 
     #[test]
@@ -431,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_once_until_sending_works_again() {
+    fn trouble_that_comes_and_goes_is_told_once() {
         let (poll, mut sockets) = sockets();
         let segment = sockets.open(poll.registry(), &on_loopback("127.81.0.9", None), &mut Vec::new()).expect("free");
         let (own, nobody) = (segment.address, "127.81.0.9:0".parse().expect("an address"));
@@ -440,6 +507,11 @@ mod tests {
             sockets.send(segment.id, own, b"");
             assert_eq!(sockets.take_troubles().len(), told);
         }
+        assert_eq!(sockets.unsent(), 2);
+        let wires = sockets.open.get_mut(&segment.id).expect("open");
+        wires.troubles.values_mut().for_each(|last| *last = last.checked_sub(TROUBLE_PASSES_AFTER).expect("it is up"));
+        sockets.send(segment.id, nobody, b"x");
+        assert_eq!(sockets.take_troubles().len(), 1, "long after the last it is news");
         assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|received| received.len), Some(0));
         sockets.close(poll.registry(), segment.id);
         assert!(!sockets.is_open(segment.id));

@@ -156,6 +156,11 @@ impl Streams {
         !self.listeners.is_empty()
     }
 
+    /// Whether the system once refused to accept: then it is to be tried again now and then.
+    pub(crate) const fn is_refusing(&self) -> bool {
+        self.refusing
+    }
+
     /// The tokens of the listeners: all that the system refused to accept is tried again with them.
     pub(crate) fn listeners(&self) -> impl Iterator<Item = Token> {
         self.listeners.values().map(|(slot, _)| Token(self.first_token + slot))

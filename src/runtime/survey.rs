@@ -51,7 +51,7 @@ fn facts(segment: &Segment, sockets: &Sockets) -> Facts {
         tunnel: has(InterfaceFlags::IFF_POINTOPOINT).unwrap_or(false),
         multicast: has(InterfaceFlags::IFF_MULTICAST),
         mtu: in_sys(name, "mtu"),
-        reverse_path: reverse_path(name),
+        reverse_path: segment.address.is_ipv4().then(|| reverse_path(name)).flatten(),
         taken: taken(segment, sockets),
         deaf: sockets.deaf(segment.id).map(str::to_owned),
         bridge: bridge(name),

@@ -2,52 +2,58 @@
 //!
 //! Each function reads one kind of value and answers with a sentence that says what to write.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use nix::net::if_::if_nametoindex;
+
 use crate::address::Endpoint;
+use crate::text::Line;
 
 /// The longest `--wait`, in seconds: a day.
 const WAIT_MAX: f64 = 86_400.0;
 
-/// A local address, and the port if one was asked for.
-pub(crate) type Local = (Ipv4Addr, Option<u16>);
-
+/// An address; the scope of one of IPv6 may be the name of an interface.
 fn endpoint(text: &str) -> Result<Endpoint, String> {
-    text.parse::<Endpoint>().map_err(|why| why.to_string())
+    let parse = |text: &str| text.parse::<Endpoint>().map_err(|why| why.to_string());
+    let Some((ip, rest)) = text.split_once('%') else { return parse(text) };
+    let (name, port) = rest.find(']').map_or((rest, ""), |at| rest.split_at(at));
+    if name.is_empty() || name.parse::<u32>().is_ok() {
+        return parse(text);
+    }
+    let index = if_nametoindex(name).map_err(|_| format!("there is no interface '{}'", Line::from_peer(name)))?;
+    parse(&format!("{ip}%{index}{port}"))
 }
 
 /// A multicast group, by the port rule if no port is written.
 pub(crate) fn group(text: &str) -> Result<SocketAddr, String> {
     let group = endpoint(text)?.socket_addr();
-    match group.ip() {
-        IpAddr::V6(_) => Err("an IPv6 group is not supported yet: choose an IPv4 group".into()),
-        IpAddr::V4(ip) if ip.is_multicast() => Ok(group),
-        IpAddr::V4(_) => Err("that is no multicast group: choose one from 224.0.0.0 to 239.255.255.255".into()),
+    if group.ip().is_multicast() {
+        return Ok(group);
     }
+    Err(match group {
+        SocketAddr::V4(_) => "that is no multicast group: choose one from 224.0.0.0 to 239.255.255.255",
+        SocketAddr::V6(_) => "that is no multicast group: choose one that begins with ff, for example ff05::7:7",
+    }
+    .into())
 }
 
 /// An address of this machine.
-pub(crate) fn local_address(text: &str) -> Result<Local, String> {
-    let Endpoint { ip, port } = endpoint(text)?;
-    let IpAddr::V4(ip) = ip else {
-        return Err("an IPv6 address is not supported yet: choose an IPv4 address".into());
-    };
-    if is_one_host(ip) { Ok((ip, port)) } else { Err("that is not the address of one machine".into()) }
+pub(crate) fn local_address(text: &str) -> Result<Endpoint, String> {
+    let address = endpoint(text)?;
+    if is_one_host(address.ip) { Ok(address) } else { Err("that is not the address of one machine".into()) }
 }
 
 /// The address of a peer, by the port rule if no port is written.
 pub(crate) fn peer(text: &str) -> Result<SocketAddr, String> {
     let peer = endpoint(text)?.socket_addr();
-    match peer.ip() {
-        IpAddr::V6(_) => Err("an IPv6 peer is not supported yet: use its IPv4 address".into()),
-        IpAddr::V4(ip) if is_one_host(ip) => Ok(peer),
-        IpAddr::V4(_) => Err("that is not the address of one machine".into()),
-    }
+    if is_one_host(peer.ip()) { Ok(peer) } else { Err("that is not the address of one machine".into()) }
 }
 
-const fn is_one_host(ip: Ipv4Addr) -> bool {
-    !ip.is_multicast() && !ip.is_unspecified() && !ip.is_broadcast()
+fn is_one_host(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    let in_v6 = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    !ip.is_multicast() && !ip.is_unspecified() && !broadcast && !in_v6
 }
 
 /// How many routers a multicast may pass, plus one.

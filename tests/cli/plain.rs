@@ -107,8 +107,9 @@ fn shows_what_comes_by_unicast_and_multicast_and_nothing_of_the_native_protocol(
 #[test]
 fn text_output_has_the_address_and_own_lines_are_not_shown() {
     let net = Net::new();
-    let mut ann = net.node("ann", 2).args(&["--plain", "--stay"]).start();
     let mut bob = ready(net.node("bob", 3).args(&["--plain", "--json"]).start());
+    let mut ann = net.node("ann", 2).args(&["--plain", "--stay"]).start();
+    bob.message("ann: Entering user");
     bob.say("hi");
     ann.line(&[&format!("{}:5003 (plain): bob: hi", net.address(3))]);
     ann.say("hello");

@@ -29,7 +29,7 @@ check "every line is heard everywhere, once and in order" all_hear $SPEAKERS
 check "no gap, no history" untroubled $SPEAKERS
 for n in mia max; do
     say "$n" /stats
-    check "$n tells its counters" tells "$n" notice
+    check "$n tells its counters" hears "$n" heard.bytes
     relayed=$(grep -oP 'nrelayed +\K[0-9]+' "$T/$n.out" | tail -n 1)
     check "$n relayed ${relayed:-nothing}" below 0 "${relayed:-0}"
     is "$n said so once" "$(grep -c 'passing on what is said between' "$T/$n.out")" 1

@@ -38,11 +38,18 @@ trap 'exit 1' INT TERM HUP
 
 # --- hosts -------------------------------------------------------------------------------------
 
-# space NAME: a network namespace with nothing but lo, and lo up.
+# space NAME: a network namespace with nothing but lo, and lo up. IPv4 only, unless FAMILIES is "both"
+# or "ipv6" (then it has addresses of IPv4 as far as it is given some).
 space() {
     ip netns add "$P-$1" || { echo "not ok - no namespace"; exit 1; }
     SPACES+=("$P-$1")
+    [ "${FAMILIES:-ipv4}" != ipv4 ] || families "$1" 1
     ip -n "$P-$1" link set lo up
+}
+
+# families HOST 0|1: whether its IPv6 is disabled, on what it has and will have.
+families() {
+    ip netns exec "$P-$1" sh -c 'for f in all default; do echo '"$2"' >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done'
 }
 
 # bridge NAME: a switch, in the namespace "sw".
@@ -52,11 +59,11 @@ bridge() {
     ip -n "$P-sw" link set "$1" up
 }
 
-# plug HOST INTERFACE BRIDGE ADDRESS/LEN: a cable. No route but the link's own.
+# plug HOST INTERFACE BRIDGE [ADDRESS/LEN]: a cable. No route but the link's own.
 plug() {
     ip -n "$P-$1" link add "$2" type veth peer name "p-$1-$2" netns "$P-sw"
     ip -n "$P-sw" link set "p-$1-$2" master "$3" up
-    ip -n "$P-$1" addr add "$4" dev "$2"
+    [ -z "${4:-}" ] || ip -n "$P-$1" addr add "$4" dev "$2"
     ip -n "$P-$1" link set "$2" up
 }
 
@@ -199,6 +206,22 @@ follow() {
     kill "$watcher" 2>/dev/null
     return $found
 }
+
+# eventually COMMAND...: tries until it succeeds. WITHIN seconds (10).
+eventually() {
+    local until=$(($(now_ms) + ${WITHIN:-10} * 1000))
+    until "$@"; do
+        [ "$(now_ms)" -lt "$until" ] || return 1
+        read -rt 0.02 <> <(:)
+    done
+    return 0
+}
+
+# hears_ipv6 HOST COUNT: so many sockets there are bound to the group ff05::7:7, port 5007.
+hears_ipv6() { [ "$(on "$1" grep -c ': 000005FF000000000000000007000700:138F ' /proc/net/udp6)" = "$2" ]; }
+
+# pass SECONDS: lets time pass in which something is measured, or must not happen.
+pass() { read -rt "$1" <> <(:); return 0; }
 
 # event KIND FIELD=VALUE...: a regex for one line of JSON.
 event() {

@@ -259,3 +259,25 @@ fn in_plain_mode_every_line_is_text_but_quit() {
     bob.message("ann: quit");
     ann.ends(0);
 }
+
+#[test]
+fn who_hears_whom_is_shown_in_colours_and_a_message_with_its_way() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 100);
+    ann.type_in("/paths\r");
+    ann.shows("2 bob");
+    ann.shows("not told; of others, as they say");
+    let coloured = |raw: &[u8]| raw.windows(9).any(|part| part == b"\x1b[32mM\x1b[0");
+    ann.until("M in green", |ann| coloured(ann.raw()));
+    ann.type_in("/why bob\r");
+    ann.shows("what I say to the group reaches bob");
+    ann.type_in("/trace\r");
+    ann.shows("from now on each message is shown with the way it came");
+    bob.say("hello ann");
+    ann.shows("bob: hello ann  [multicast on lo, 0 hops, TTL 2 left, ");
+    ann.type_in("/trace\r");
+    ann.shows("without the way they came");
+    bob.say("once more");
+    ann.shows("bob: once more");
+    assert!(!ann.contents().contains("once more  ["), "{}", ann.contents());
+}

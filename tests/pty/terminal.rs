@@ -52,6 +52,7 @@ impl Terminal {
             .args(options)
             .env("TERM", "xterm-256color")
             .env("LANG", "C.UTF-8")
+            .env_remove("NO_COLOR")
             .env_remove("UDPNODE_NAME")
             .stdin(slave())
             .stdout(slave())

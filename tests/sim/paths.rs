@@ -91,7 +91,6 @@ fn multicast_that_dies_while_all_talk_is_left_for_broadcast_and_broadcast_for_a_
         assert_eq!(owed(&world, &[0, 1, 2, 3, 4]), 0);
         let longest = longest(&world, 0, 2, since);
         assert!(longest < millis(500), "{blocked}: a line took {longest:?}");
-        println!("{blocked}: {longest:?}");
         for of in [0, 1, 2] {
             assert_eq!(hears(&world, of, 0, 2) & left, left, "{blocked}: n{of} knows how n2 hears n0");
             assert_eq!(hears(&world, of, 2, 0) & (B | M), B | M, "{blocked}: and that n0 hears n2");

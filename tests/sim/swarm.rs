@@ -174,6 +174,13 @@ fn run(seed: u64) {
 
 /// Once all agree nothing is repeated, asked for or repaired any more.
 fn quiet(world: &mut World, seed: u64) {
+    // Who crashed is asked for what only it had as long as it is thought to be there.
+    let missed = |world: &World| {
+        let alive = world.hosts.iter().filter(|host| host.node.is_some()).count();
+        let nodes = world.hosts.iter().filter_map(|host| host.node.as_ref());
+        nodes.map(|node| node.peers().filter(|peer| peer.online).count()).all(|online| online < alive)
+    };
+    assert!(world.run_until(millis(60_000), missed).is_some(), "seed {seed}: the dead are thought to be there");
     world.run_for(millis(5000));
     let work = |world: &World| -> u64 {
         let nodes = world.hosts.iter().filter_map(|host| host.node.as_ref());

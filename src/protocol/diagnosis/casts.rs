@@ -122,7 +122,7 @@ fn side(segment: &SegmentView, x: usize) -> Side {
 fn dropped(view: &View, segment: &SegmentView, cast: Cast, verdict: Verdict) -> Finding {
     let code = if cast == Cast::Multicast { Code::MulticastDropped } else { Code::BroadcastDropped };
     let port = match cast {
-        Cast::Multicast => view.group.port(),
+        Cast::Multicast => segment.group.unwrap_or(view.group).port(),
         _ => segment.broadcast.map_or(0, |to| to.port()),
     };
     let name = |x: usize| label(segment, x);

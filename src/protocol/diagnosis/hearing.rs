@@ -85,6 +85,12 @@ const fn slot(cast: Cast) -> Option<usize> {
     }
 }
 
+/// Whether the cast of a slot is among these.
+const fn is_among(casts: u8, slot: usize) -> bool {
+    let cast = if slot == 0 { Cast::Broadcast } else { Cast::Multicast };
+    casts & cast.bit() != 0
+}
+
 impl Hearing {
     /// A hello of a peer came.
     pub fn on_hello(&mut self, segment: SegmentId, id: PeerId, cast: Cast, now: Time) {
@@ -179,19 +185,23 @@ impl Hearing {
         self.heard.keys().filter(move |(on, _)| *on == segment).map(|&(_, id)| id)
     }
 
-    /// Whether it is known from what came since then how we hear a peer, by both casts.
+    /// Whether it is known from what came since then how we hear a peer, by each of these casts.
     #[must_use]
-    pub fn is_heard(&self, segment: SegmentId, id: PeerId, since: Time) -> bool {
-        let known = |(at, missed): &(Option<Time>, u8)| *missed >= MISSES_MIN || at.is_some_and(|at| at >= since);
-        self.heard.get(&(segment, id)).is_some_and(|heard| heard.at >= since && heard.casts.iter().all(known))
+    pub fn is_heard(&self, segment: SegmentId, id: PeerId, casts: u8, since: Time) -> bool {
+        let known = |slot: usize, (at, missed): (Option<Time>, u8)| {
+            missed >= MISSES_MIN || at.is_some_and(|at| at >= since) || !is_among(casts, slot)
+        };
+        self.heard
+            .get(&(segment, id))
+            .is_some_and(|heard| heard.at >= since && (0..).zip(heard.casts).all(|(slot, cast)| known(slot, cast)))
     }
 
     /// Whether a peer said since then how it hears another one, or us, and is believed.
     #[must_use]
-    pub fn is_said(&self, segment: SegmentId, listener: PeerId, speaker: PeerId, since: Time) -> bool {
-        let known = |(says, denied): &(bool, u8)| *says || *denied >= DENIALS_MIN;
+    pub fn is_said(&self, segment: SegmentId, (listener, speaker): (PeerId, PeerId), casts: u8, since: Time) -> bool {
+        let known = |slot: usize, (says, denied): (bool, u8)| says || denied >= DENIALS_MIN || !is_among(casts, slot);
         let claim = self.claims.get(&(segment, listener, speaker));
-        claim.is_some_and(|claim| claim.at >= since && claim.casts.iter().all(known))
+        claim.is_some_and(|claim| claim.at >= since && (0..).zip(claim.casts).all(|(slot, cast)| known(slot, cast)))
     }
 
     /// Those whom others hear by a cast on a segment: by whom, whom, and whether for long.

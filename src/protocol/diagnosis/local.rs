@@ -24,7 +24,7 @@ fn of_segment(view: &View, segment: &SegmentView) -> Vec<Finding> {
         let cause = format!("packets of more than {mtu} bytes do not leave {on} whole, and our largest have {needed}");
         found(Code::MtuTooSmall, None, cause, format!("ip link set dev {on} mtu 1500"));
     }
-    if segment.broadcast.is_none() && !facts.tunnel && !facts.loopback {
+    if segment.broadcast.is_none() && segment.address.is_ipv4() && !facts.tunnel && !facts.loopback {
         let (ip, bits) = (segment.address.ip(), segment.prefix_len);
         let cause = format!("the address {ip}/{bits} on {on} has no broadcast address");
         let remedy = format!("if its network is larger: ip address replace {ip}/24 broadcast + dev {on}");
@@ -75,20 +75,22 @@ pub(super) fn flaws(facts: &Facts, group: bool, broadcast: bool, revived: bool) 
 /// Where nobody is heard: what was looked at, and what to try.
 pub(super) fn nobody(view: &View, segment: &SegmentView) -> String {
     let facts = &segment.facts;
-    let mut looked = vec![match segment.multicast {
-        true => format!("group {} joined", view.group),
-        false => format!("group {} not joined", view.group),
+    let mut looked = vec![match segment.group {
+        Some(group) => format!("group {group} joined"),
+        None => format!("group {} not joined", view.group),
     }];
     match segment.broadcast {
         Some(to) => looked.push(format!("broadcast {to}")),
-        None => looked.push("no broadcast address".into()),
+        None if segment.address.is_ipv4() => looked.push("no broadcast address".into()),
+        None => {}
     }
     if let Some(multicast) = facts.multicast.filter(|_| !facts.loopback) {
         looked.push(format!("multicast flag {}", if multicast { "on" } else { "off" }));
     }
     looked.extend(facts.mtu.map(|mtu| format!("MTU {mtu}")));
     looked.extend(facts.reverse_path.map(|mode| format!("rp_filter {mode}")));
-    let ports = [Some(segment.address.port()), segment.broadcast.map(|to| to.port()), Some(view.group.port())];
+    let ports =
+        [Some(segment.address.port()), segment.broadcast.map(|to| to.port()), segment.group.map(|to| to.port())];
     let ports: Vec<_> = ports.into_iter().flatten().map(|port| port.to_string()).collect();
     format!(
         "nobody is heard on {}: {}; is the other side on this network, in this group (--group), and does no firewall \

@@ -36,7 +36,7 @@ fn healthy(others: usize) -> View {
         address: members[0].address,
         prefix_len: 24,
         broadcast: "10.0.0.255:5255".parse().ok(),
-        multicast: true,
+        group: "239.192.7.7:5007".parse().ok(),
         facts: Facts { multicast: Some(true), mtu: Some(1500), reverse_path: Some(0), ..Facts::default() },
         revived: false,
         cells: pairs.map(|pair| (pair, OK)).collect(),

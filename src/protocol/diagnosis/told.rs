@@ -76,7 +76,7 @@ fn flawed(segment: &SegmentView, member: &Member, flaw: Flaw) -> Option<Finding>
             );
             Some(found(Code::NoBroadcastAddress, segment, Some(Cast::Broadcast), member, cause, remedy))
         }
-        Flaw::NoGroup if segment.multicast => {
+        Flaw::NoGroup if segment.group.is_some() => {
             let cause = format!("{name} does not hear the group: another program holds its port");
             let remedy = format!("on {name}'s machine: ss -ulpn shows which; end it, or use another --group on all");
             Some(found(Code::PortTaken, segment, Some(Cast::Multicast), member, cause, remedy))

@@ -36,8 +36,8 @@ pub struct SegmentView {
     pub prefix_len: u8,
     /// Where our broadcasts go, if there is such a place.
     pub broadcast: Option<SocketAddr>,
-    /// The group is heard.
-    pub multicast: bool,
+    /// The group that is joined here, if one is.
+    pub group: Option<SocketAddr>,
     /// What the system knows.
     pub facts: Facts,
     /// The group was heard again only after joining it anew.

@@ -1,5 +1,6 @@
 //! Our own hellos: to whom, how often, and what they tell.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ const INTERFACE_MAX: usize = 15;
 const ROUND_LEN_MAX: usize = 6;
 /// What a node says of itself takes no more.
 const CONDITION_LEN_MAX: usize = 48;
+
+/// Casts of a hello on an interface of one family; [`crate::config::Config::hello_rate`] is for each.
+const CASTS_USUAL: u32 = 2;
 
 impl Membership {
     pub(super) fn say_hello(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
@@ -49,7 +53,7 @@ impl Membership {
     fn greet_afar(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for &address in &ctx.config.static_peers {
             let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
-            if let Some(segment) = self.segment_towards(address.ip()).filter(|_| !known) {
+            if let Some(segment) = self.segment_towards(address).filter(|_| !known) {
                 self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
             }
         }
@@ -176,10 +180,18 @@ impl Membership {
         (told, of)
     }
 
-    /// Time between our hellos: grows with the group, so that the group as a whole stays quiet.
+    /// Time between our hellos: grows with the group, so that the group as a whole stays quiet, and
+    /// with the casts that a hello takes on one interface beyond the two of IPv4.
     fn period(&self, ctx: &Context<'_>) -> Duration {
         let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
-        ctx.config.hello_every.max(Duration::from_secs(1) * group / ctx.config.hello_rate)
+        let mut casts: BTreeMap<&str, u32> = BTreeMap::new();
+        for segment in self.segments.values() {
+            let here = u32::from(segment.group.is_some()) + u32::from(segment.broadcast.is_some());
+            *casts.entry(&segment.name).or_default() += here;
+        }
+        let casts = casts.into_values().max().unwrap_or(0).max(CASTS_USUAL);
+        let each = Duration::from_secs(1) * group / ctx.config.hello_rate;
+        ctx.config.hello_every.max(each * casts / CASTS_USUAL)
     }
 }
 

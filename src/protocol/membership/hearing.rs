@@ -19,7 +19,7 @@ use crate::protocol::{Context, earlier};
 use crate::time::Time;
 use crate::wire::body::{self, FLAG_ASKS, Hello};
 
-/// Who has not heard us this long after we met will not.
+/// Who has not heard us this long after we met on a segment will not hear us there.
 const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// What a peer said last holds for so many of its periods, more than it takes to tell everybody once.
 const HOLDS_PERIODS: u32 = 3;
@@ -56,7 +56,8 @@ impl Peer {
         }
         // It tells everybody it hears, and has had time to hear us: then it does not.
         let whole = hello.of.is_none() && hello.flags & FLAG_ASKS == 0;
-        if whole && ctx.now.since(self.met_at) > DEAF_AFTER {
+        let met_at = self.paths.get(&segment).map_or(ctx.now, |path| path.since.max(self.met_at));
+        if whole && ctx.now.since(met_at) > DEAF_AFTER {
             self.note_hears_us(segment, deaf);
         }
     }

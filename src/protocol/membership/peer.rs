@@ -57,6 +57,8 @@ pub struct Peer {
 pub struct Path {
     /// The source of its last datagram there; never something it says.
     pub address: SocketAddr,
+    /// When it was first heard there.
+    pub(super) since: Time,
     casts: [Heard; 3],
     rounds: Rounds,
     hears_us: Option<HearsUs>,
@@ -119,7 +121,7 @@ impl Peer {
 
     pub(super) fn note_path(&mut self, origin: &Origin, now: Time) {
         (self.heard_at, self.last_address) = (now, origin.address);
-        let path = self.paths.entry(origin.segment).or_insert_with(|| Path::new(origin.address));
+        let path = self.paths.entry(origin.segment).or_insert_with(|| Path::new(origin.address, now));
         path.address = origin.address;
         let heard = &mut path.casts[slot(origin.cast)];
         heard.span = Some((heard.span.map_or(now, |(first, _)| first), now));
@@ -148,26 +150,32 @@ impl Peer {
         self.paths.values().all(|path| path.only_unicast(now, self.every))
     }
 
+    /// The segments where it is heard now, and its address there.
+    pub fn fresh_paths(&self) -> impl Iterator<Item = (SegmentId, &Path)> {
+        let fresh = self.paths.iter().filter(|(_, path)| path.heard_casts(self.heard_at, self.every) != 0);
+        fresh.map(|(&segment, path)| (segment, path))
+    }
+
     /// The segment and address to reach it by: the lowest segment where it is heard now by a cast and does not
-    /// say that it hears nothing, or nearly so; else the one where it was heard last.
+    /// say that it hears nothing of us, or nearly so; else the one where it was heard last.
     #[must_use]
     pub fn best_path(&self) -> Option<(SegmentId, SocketAddr)> {
         let now = self.heard_at;
         let rank = |path: &Path| {
-            let heard = path.heard_casts(now, self.every);
             let deaf = path.hears_us(now).is_some_and(|hears| hears.casts == 0);
-            (deaf, heard & WIDE == 0, heard == 0)
+            (deaf, path.heard_casts(now, self.every) & WIDE == 0)
         };
-        let heard = self.paths.iter().filter(|(_, path)| path.heard_casts(now, self.every) != 0);
-        let best = heard.min_by_key(|(_, path)| rank(path));
-        let best = best.or_else(|| self.paths.iter().max_by_key(|(_, path)| path.heard_last()));
-        best.map(|(&segment, path)| (segment, path.address))
+        let best = self.fresh_paths().min_by_key(|(_, path)| rank(path));
+        let last = || self.paths.iter().max_by_key(|(_, path)| path.heard_last());
+        let best = best.or_else(|| last().map(|(&segment, path)| (segment, path)));
+        best.map(|(segment, path)| (segment, path.address))
     }
 }
 
 impl Path {
-    fn new(address: SocketAddr) -> Self {
-        Self { address, casts: [Heard::default(); 3], rounds: Rounds::default(), hears_us: None, told: None }
+    fn new(address: SocketAddr, since: Time) -> Self {
+        let (casts, rounds) = ([Heard::default(); 3], Rounds::default());
+        Self { address, since, casts, rounds, hears_us: None, told: None }
     }
 
     /// How it is heard by one cast.

@@ -10,7 +10,8 @@ use mio::Poll;
 use nix::unistd::geteuid;
 
 use super::doctor::Practice;
-use super::{FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, SIGNALS, STDIN, STDOUT, Shell, WAKE};
+use super::{FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, NETLINK, SIGNALS, STDIN, STDOUT, Shell, WAKE};
+use crate::address::Groups;
 use crate::config::{Config, PlainConfig};
 use crate::crypto::Identity;
 use crate::event::PeerName;
@@ -20,10 +21,12 @@ use crate::runtime::cli::Settings;
 use crate::runtime::console::{Console, Kind};
 use crate::runtime::control::{self, Control};
 use crate::runtime::ending::Ending;
-use crate::runtime::interfaces::Wanted;
+use crate::runtime::interfaces::{Families, Wanted};
 use crate::runtime::jobs::Job;
+use crate::runtime::netlink::Watch;
 use crate::runtime::network::{Changes, Network};
 use crate::runtime::output::Output as Stdout;
+use crate::runtime::pauses::Pauses;
 use crate::runtime::render::{self, Ready};
 use crate::runtime::signals::Signals;
 use crate::runtime::sockets::{Group, Sockets};
@@ -54,10 +57,13 @@ impl Shell {
         let registry = poll.registry();
         let (form, kind) = if job.is_some() { (Form::Quiet, Kind::Nothing) } else { form(settings.json) };
         let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
-        let group = Group { address: settings.group, ttl: settings.ttl };
+        let group = Group { addresses: Groups::of(settings.group), ttl: settings.ttl };
         let (mut sockets, mut streams) = (Sockets::new(group, FIRST_SOCKET), Streams::new(FIRST_STREAM));
-        let wants_port = settings.address.is_some_and(|(_, port)| port.is_some());
-        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address };
+        let wants_port = settings.address.is_some_and(|address| address.port.is_some());
+        let families = families(&settings, &who);
+        let wanted = Wanted { interfaces: settings.interfaces, address: settings.address, families };
+        // Before the first look, so that nothing is missed.
+        let watch = Watch::open(registry, NETLINK).ok();
         let (network, changes) = Network::start(wanted, registry, &mut sockets).map_err(Failure::Network)?;
         if settings.tcp {
             listen(&mut streams, registry, &changes, wants_port)?;
@@ -80,11 +86,15 @@ impl Shell {
             streams,
             listens: settings.tcp,
             network,
+            watch,
+            pauses: Pauses::new(),
             signals,
             ready: BTreeSet::new(),
             datagram: vec![0; DATAGRAM_MAX],
             outgoing: Vec::new(),
             look_at: Time::ZERO + LOOK_EVERY,
+            looked_at: Time::ZERO,
+            deleted: Vec::new(),
             line_waits: false,
             opened: false,
             input_over: false,
@@ -95,7 +105,7 @@ impl Shell {
             surveyor: Surveyor::default(),
             practice: Practice::default(),
             _lock: lock,
-            group: group.address,
+            group: if is_plain { settings.group } else { group.addresses.room() },
             poll,
         };
         shell.greet(&plain_name);
@@ -155,6 +165,17 @@ impl Who {
                 Born { machine, warning: None, dir: None, lock: None, stay, wait: Duration::ZERO, plain_name }
             }
         }
+    }
+}
+
+/// Plain text is not known the second time: it goes by one family, that of what was asked for.
+fn families(settings: &Settings, who: &Who) -> Families {
+    let of_v6 =
+        settings.group.is_ipv6() || settings.plain.as_ref().and_then(|plain| plain.dest).is_some_and(|to| to.is_ipv6());
+    match who {
+        Who::Native(..) => Families::Both,
+        Who::Plain(_) if of_v6 => Families::RatherV6,
+        Who::Plain(_) => Families::RatherV4,
     }
 }
 

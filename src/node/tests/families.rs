@@ -1,0 +1,225 @@
+//! Hosts on one LAN, each with IPv4, IPv6 or both: peers are one by identity, and so is what is said.
+
+use super::*;
+
+const V4: SegmentId = SegmentId(1);
+const V6: SegmentId = SegmentId(2);
+
+/// A host and what it sent.
+struct Host {
+    node: Node,
+    segments: Vec<Segment>,
+    sent: Vec<(SegmentId, Cast, Vec<u8>)>,
+    told: Vec<Event>,
+}
+
+impl Host {
+    fn new(last: u8, families: &[SegmentId]) -> Self {
+        let config = Config { nick: Nick::from_any(&format!("n{last}")), ..config() };
+        let mut host = Self { node: node(last, config), segments: Vec::new(), sent: Vec::new(), told: Vec::new() };
+        for &id in families {
+            let v6 = |last| SocketAddr::from(([0xfe80, 0, 0, 0, 0, 0, 0, last], 5000 + last));
+            let segment = match id {
+                V4 => segment(last),
+                _ => Segment {
+                    id,
+                    address: v6(last.into()),
+                    prefix_len: 64,
+                    broadcast: None,
+                    group: "[ff05::7:7]:5007".parse().ok(),
+                    ..segment(last)
+                },
+            };
+            host.node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment.clone())));
+            drain(&mut host.node);
+            host.segments.push(segment);
+        }
+        host
+    }
+
+    fn at(&self, id: SegmentId) -> Option<SocketAddr> {
+        self.segments.iter().find(|segment| segment.id == id).map(|segment| segment.address)
+    }
+
+    fn entries(&self) -> usize {
+        self.sent.iter().filter(|(_, _, bytes)| dump(bytes).contains(" entry=")).count()
+    }
+}
+
+/// Takes what a host wants to send.
+fn outputs(host: &mut Host) -> Vec<(SegmentId, Cast, SocketAddr, Vec<u8>)> {
+    let (mut out, mut buf) = (Vec::new(), Vec::new());
+    while let Some(output) = host.node.poll_output(&mut buf) {
+        match output {
+            Output::Send { segment, cast, to } => {
+                host.sent.push((segment, cast, buf.clone()));
+                out.push((segment, cast, to, buf.clone()));
+            }
+            Output::Event(event) => host.told.push(event),
+            Output::Stream { .. } | Output::Rejoin { .. } => {}
+        }
+    }
+    out
+}
+
+/// Has a host say something; it reaches everybody whom `carries` lets it reach.
+fn speak(hosts: &mut [Host], speaker: usize, ms: u64, text: &str, carries: impl Fn(usize, SegmentId) -> bool) {
+    hosts[speaker].node.handle_input(at(ms), Input::Command(say(text)));
+    deliver(hosts, speaker, at(ms), &carries);
+}
+
+/// Lets a LAN live for a while; `carries` says which segment works for whom as a listener.
+fn live(hosts: &mut [Host], from_ms: u64, to_ms: u64, carries: impl Fn(usize, SegmentId) -> bool) {
+    for now in (from_ms..to_ms).map(at) {
+        for speaker in 0..hosts.len() {
+            hosts[speaker].node.handle_timeout(now);
+            deliver(hosts, speaker, now, &carries);
+        }
+    }
+}
+
+/// Carries what a host sends, and what others answer at once.
+fn deliver(hosts: &mut [Host], speaker: usize, now: Time, carries: &impl Fn(usize, SegmentId) -> bool) {
+    let mut queue: Vec<_> = outputs(&mut hosts[speaker]).into_iter().map(|out| (speaker, out)).collect();
+    while let Some((speaker, (segment, cast, to, bytes))) = queue.pop() {
+        let Some(from) = hosts[speaker].at(segment) else { continue };
+        for listener in (0..hosts.len()).filter(|&listener| listener != speaker) {
+            let Some(own) = hosts[listener].at(segment).filter(|_| carries(listener, segment)) else { continue };
+            if cast != Cast::Unicast || own == to {
+                hosts[listener]
+                    .node
+                    .handle_input(now, Input::Datagram { segment, cast, from, ttl: None, bytes: &bytes });
+                queue.extend(outputs(&mut hosts[listener]).into_iter().map(|out| (listener, out)));
+            }
+        }
+    }
+}
+
+fn everything(_: usize, _: SegmentId) -> bool {
+    true
+}
+
+#[test]
+fn a_peer_of_both_families_is_one_and_is_told_once() {
+    let mut hosts = [Host::new(1, &[V4, V6]), Host::new(2, &[V4, V6]), Host::new(3, &[V4, V6])];
+    live(&mut hosts, 0, 5000, everything);
+    for host in &hosts {
+        assert!(matches!(host.told[..], [Event::Joined(..), Event::Joined(..)]), "{:?}", host.told);
+        let casts: BTreeSet<_> = host.sent.iter().map(|&(segment, cast, _)| (segment, cast)).collect();
+        assert!(casts.contains(&(V6, Cast::Multicast)) && casts.contains(&(V4, Cast::Broadcast)));
+    }
+    hosts.iter_mut().for_each(|host| host.sent.clear());
+    speak(&mut hosts, 0, 5000, "hi", everything);
+    live(&mut hosts, 5000, 7000, everything);
+    assert_eq!(hosts.iter().map(Host::entries).collect::<Vec<_>>(), [1, 0, 0], "one cast, and nothing passed on");
+    for host in &hosts[1..] {
+        assert_eq!(host.told.iter().filter(|event| matches!(event, Event::Message(_))).count(), 1);
+    }
+}
+
+#[test]
+fn where_a_family_fails_the_other_carries_it() {
+    let mut hosts = [Host::new(1, &[V4, V6]), Host::new(2, &[V4, V6])];
+    live(&mut hosts, 0, 3000, everything);
+    let deaf = |listener, segment| listener != 1 || segment != V4;
+    live(&mut hosts, 3000, 20_000, deaf);
+    hosts.iter_mut().for_each(|host| host.sent.clear());
+    speak(&mut hosts, 0, 20_000, "hi", deaf);
+    live(&mut hosts, 20_000, 20_020, deaf);
+    assert_eq!(hosts[0].entries(), 1);
+    assert!(hosts[0].sent.iter().any(|(on, cast, _)| (*on, *cast) == (V6, Cast::Multicast)));
+    assert!(hosts[1].told.iter().any(|event| matches!(event, Event::Message(_))), "{:?}", hosts[1].told);
+    assert!(!hosts.iter().any(|host| host.told.iter().any(|event| matches!(event, Event::Lost(..)))));
+}
+
+#[test]
+fn a_family_that_comes_later_is_not_taken_for_deaf() {
+    let mut hosts = [Host::new(1, &[V4]), Host::new(2, &[V4])];
+    live(&mut hosts, 0, 10_000, everything);
+    for (last, host) in (1..).zip(&mut hosts) {
+        host.sent.clear();
+        let v6 = Host::new(last, &[V6]).segments.remove(0);
+        host.node.handle_input(at(10_000), Input::Segment(SegmentChange::Up(v6.clone())));
+        host.segments.push(v6);
+    }
+    live(&mut hosts, 10_000, 12_000, everything);
+    let unicasts = hosts.iter().flat_map(|host| &host.sent).filter(|(_, cast, _)| *cast == Cast::Unicast);
+    assert_eq!(unicasts.count(), 0);
+}
+
+#[test]
+fn who_has_both_passes_on_what_others_cannot_hear_and_nothing_else() {
+    // Two of both families, one of IPv6; then one of IPv4 comes as well.
+    let mut hosts = vec![Host::new(1, &[V4, V6]), Host::new(2, &[V4, V6]), Host::new(3, &[V6])];
+    live(&mut hosts, 0, 3000, everything);
+    hosts.iter_mut().for_each(|host| host.sent.clear());
+    speak(&mut hosts, 2, 3000, "hi", everything);
+    live(&mut hosts, 3000, 5000, everything);
+    assert_eq!(hosts.iter().map(Host::entries).collect::<Vec<_>>(), [0, 0, 1], "all heard it by IPv6");
+
+    hosts.push(Host::new(4, &[V4]));
+    live(&mut hosts, 5000, 9000, everything);
+    hosts.iter_mut().for_each(|host| host.sent.clear());
+    speak(&mut hosts, 2, 9000, "to IPv4 as well", everything);
+    live(&mut hosts, 9000, 9020, everything);
+    let on = |host: &Host| host.sent.iter().filter(|(on, _, b)| *on == V4 && dump(b).contains(" entry=")).count();
+    assert!((1..=2).contains(&hosts.iter().map(on).sum::<usize>()), "by one of them, or both at once");
+    assert!(hosts[3].told.iter().any(|event| matches!(event, Event::Message(_))), "{:?}", hosts[3].told);
+}
+
+#[test]
+fn hellos_of_more_casts_are_fewer() {
+    let hellos = |families: &[SegmentId]| {
+        let mut hosts: Vec<_> = (1..=8).map(|last| Host::new(last, families)).collect();
+        live(&mut hosts, 0, 5000, everything);
+        hosts.iter_mut().for_each(|host| host.sent.clear());
+        live(&mut hosts, 5000, 35_000, everything);
+        let casts = hosts.iter().flat_map(|host| &host.sent).filter(|(_, cast, _)| *cast != Cast::Unicast);
+        casts.count() / 30
+    };
+    let (one, both) = (hellos(&[V4]), hellos(&[V4, V6]));
+    assert!(one <= 8 && both <= 8, "P7: {one} and {both} casts a second");
+}
+
+#[test]
+fn who_stood_still_takes_nobody_for_lost() {
+    let lost = |resumed: bool| {
+        let mut hosts = [Host::new(1, &[V4]), Host::new(2, &[V4])];
+        live(&mut hosts, 0, 3000, everything);
+        let [ann, _] = &mut hosts;
+        ann.sent.clear();
+        if resumed {
+            ann.node.handle_input(at(63_000), Input::Resumed);
+        }
+        ann.node.handle_timeout(at(63_000));
+        outputs(ann);
+        let hellos = ann.sent.iter().filter(|(_, _, bytes)| dump(bytes).contains("hello")).count();
+        assert_eq!(hellos, 2, "it greets at once");
+        let early = ann.told.iter().any(|event| matches!(event, Event::Lost(..)));
+        while let Some(now) = ann.node.poll_timeout().filter(|&now| now < at(72_000)) {
+            ann.node.handle_timeout(now);
+            outputs(ann);
+        }
+        (early, ann.told.iter().any(|event| matches!(event, Event::Lost(..))))
+    };
+    assert_eq!(lost(true), (false, true), "lost when it does not answer");
+    assert_eq!(lost(false), (true, true));
+}
+
+#[test]
+fn a_listener_that_opens_late_is_told_at_once() {
+    let mut ann = node(1, config());
+    up(&mut ann, 1);
+    let listens = |sent: Vec<Vec<u8>>| sent.iter().any(|bytes| dump(bytes).contains(" listens"));
+    for now in [0, 100, 400, 1000].map(at) {
+        ann.handle_timeout(now);
+        assert!(!listens(drain(&mut ann).0));
+    }
+    for (now, listening, told) in [(1001, true, true), (1002, true, false), (1003, false, false)] {
+        ann.handle_input(at(now), Input::Listens(listening));
+        drain(&mut ann);
+        ann.handle_timeout(at(now));
+        let (sent, _) = drain(&mut ann);
+        assert_eq!((!sent.is_empty(), listens(sent)), (now != 1002, told), "{now}");
+    }
+}
