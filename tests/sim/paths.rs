@@ -189,3 +189,15 @@ fn multicast_that_does_not_reach_far_enough_is_not_taken() {
     assert_eq!(hears(&world, 0, 1, 0) & (B | M), B);
     assert_eq!(cost_of_a_line(&mut world, 0), [Cast::Broadcast]);
 }
+
+#[test]
+fn who_sends_by_a_cast_that_is_not_heard_any_more_is_told_at_once() {
+    let mut world = World::of(40, seed_or(96), Faults::NONE);
+    assert!(world.run_until(secs(5), all_met).is_some());
+    world.run_for(secs(200));
+    block(&mut world, 0, 2, M);
+    let noticed = world.run_until(secs(60), |world| hears(world, 2, 0, 2) & M == 0);
+    assert!(noticed.is_some(), "with the next round, at most 25 s later");
+    world.run_for(millis(500));
+    assert_eq!(hears(&world, 0, 0, 2) & (B | M), B, "long before n2 says hello again");
+}
