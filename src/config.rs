@@ -3,12 +3,15 @@
 //! Plain fields with defaults; nothing here is read from files. What a person chooses (nick, group,
 //! casts) stands first.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::command::CastChoice;
 use crate::text::{Line, Nick};
 use crate::time::WallTime;
+
+/// The group that everybody is in who names no other.
+pub const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 192, 7, 7)), 5007);
 
 /// The largest native datagram, in bytes: nothing is ever fragmented on an Ethernet or a tunnel.
 pub const DATAGRAM_MAX: usize = 1200;

@@ -27,7 +27,7 @@ impl Node {
         };
         if datagram.header.group_tag != self.group_tag {
             self.stats.other_group += 1;
-            return;
+            return self.on_foreign(&datagram, arrival);
         }
         arrival.errand = datagram.errand();
         match &datagram.signed {
@@ -55,7 +55,7 @@ impl Node {
         let sender = &signed.sender;
         if sender.key == *self.identity.public() {
             self.stats.echoes += 1;
-            return;
+            return self.on_own_key(datagram, signed, arrival);
         }
         let Ok(message) = datagram.message() else {
             self.stats.malformed += 1;
@@ -76,6 +76,9 @@ impl Node {
         };
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
+        if matches!(message, Message::Hello(_)) {
+            self.note_mark(&origin, known, signed.signature);
+        }
         if known == Admission::Stale {
             self.stats.replayed += 1;
             return;
@@ -91,32 +94,31 @@ impl Node {
                 self.logs.on_bye(log, bye.head, &mut context!(self));
                 self.membership.on_bye(origin.id, &mut context!(self));
             }
-            (Message::Frontier(frontier), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.logs.on_frontier(origin.id, &frontier, &mut context!(self));
-            }
-            (Message::Nack(nack), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.logs.on_nack(origin.id, &nack, &mut context!(self));
-            }
-            (Message::Direct(frame), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                let back = To::Address(arrival.segment, arrival.address);
-                self.directs.on_direct(origin.id, origin.boot, frame, arrival, back, &mut context!(self));
-            }
-            (Message::Receipt(receipt), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
-            }
-            (Message::Seek(seek), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.on_seek(origin.id, &seek);
-            }
-            (Message::Whereabouts(told), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.on_whereabouts(origin.id, &told);
-            }
             (message, Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.membership.on_watch(&origin, &message, &mut context!(self));
+                self.on_member(&origin, message, arrival);
             }
             (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_) | Message::Probe(_), Admission::Stranger) => {
                 self.ask_stranger(arrival, signed.bytes.len());
             }
             _ => {}
+        }
+    }
+
+    /// What a peer that is online says beyond that it is there.
+    fn on_member(&mut self, origin: &Origin, message: Message, arrival: Arrival) {
+        match message {
+            Message::Frontier(frontier) => self.logs.on_frontier(origin.id, &frontier, &mut context!(self)),
+            Message::Nack(nack) => self.logs.on_nack(origin.id, &nack, &mut context!(self)),
+            Message::Direct(frame) => {
+                let back = To::Address(arrival.segment, arrival.address);
+                self.directs.on_direct(origin.id, origin.boot, frame, arrival, back, &mut context!(self));
+            }
+            Message::Receipt(receipt) => {
+                self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
+            }
+            Message::Seek(seek) => self.on_seek(origin.id, &seek),
+            Message::Whereabouts(told) => self.on_whereabouts(origin.id, &told),
+            message => self.membership.on_watch(origin, &message, &mut context!(self)),
         }
     }
 
@@ -130,6 +132,7 @@ impl Node {
             let from = (origin.segment, origin.address);
             self.matrix.on_hello(origin.id, from, hello, (self.now, until), self.config.peers_max);
         }
+        self.note_hello(origin, hello);
         let me = wire_id(self.identity.id());
         let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
         let log = LogId { author: origin.id, boot: origin.boot };

@@ -253,6 +253,11 @@ impl Membership {
         }
     }
 
+    /// Says the next hello to all no later than then.
+    pub fn hello_by(&mut self, at: Time) {
+        self.hello_at = earlier(self.hello_at, Some(at));
+    }
+
     fn start_greeting(&mut self, now: Time) {
         (self.started, self.starting, self.hello_at) = (now, 0, Some(now));
     }

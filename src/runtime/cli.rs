@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,11 +19,8 @@ use super::peers::{NAMES_MAX, Target, target};
 use super::values::{group, history, local_address, peer as destination, ttl, wait};
 use crate::address::{Endpoint, Groups};
 use crate::command::CastChoice;
-use crate::config::{Config, PlainConfig};
+use crate::config::{Config, GROUP_DEFAULT, PlainConfig};
 use crate::text::{Line, Nick};
-
-/// The group that everybody is in who names no other.
-const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 192, 7, 7)), 5007);
 
 /// Routers that a multicast may pass, less one.
 const TTL_DEFAULT: u8 = 2;
@@ -136,6 +133,7 @@ struct Arguments {
 enum Subcommand {
     Who(jobs::Who),
     Paths(jobs::Paths),
+    Doctor(jobs::Doctor),
     Completions(Completions),
 }
 
@@ -248,6 +246,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         }
         Some(Subcommand::Who(who)) => who.asked(),
         Some(Subcommand::Paths(paths)) => paths.asked(),
+        Some(Subcommand::Doctor(doctor)) => doctor.asked(),
     };
     arguments.take_in(behind)?;
     asked(arguments, job)
