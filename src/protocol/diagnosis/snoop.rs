@@ -13,6 +13,9 @@ use crate::time::Time;
 /// Hellos heard by broadcast since the last multicast: with fewer, loss looks like silence.
 const SILENT_MIN: u32 = 8;
 
+/// And for so long: many who say hello at once are heard in any order.
+const SILENT_FOR: Duration = Duration::from_millis(300);
+
 /// Between two joinings, while it helps.
 const REJOIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,8 @@ const TOLD_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 struct Segment {
     misses: u32,
+    /// Since when.
+    missed_at: Time,
     rejoined_at: Option<Time>,
     /// The last joining was part of an examination.
     tried: bool,
@@ -88,7 +93,7 @@ impl Snoop {
 impl Segment {
     fn on_multicast(&mut self, now: Time) {
         let soon = self.rejoined_at.is_some_and(|at| now.since(at) <= HELPS_WITHIN);
-        if self.misses >= SILENT_MIN && soon {
+        if self.rejoined_at > Some(self.missed_at) && soon {
             let lately = self.helped_at.is_some_and(|at| now.since(at) <= TOLD_FOR);
             self.proofs = if lately { self.proofs } else { 0 } + if self.tried { 2 } else { 1 };
             (self.helped_at, self.futile) = (Some(now), 0);
@@ -97,10 +102,14 @@ impl Segment {
     }
 
     fn on_broadcast(&mut self, examining: bool, now: Time) -> bool {
+        if self.misses == 0 {
+            self.missed_at = now;
+        }
         self.misses = self.misses.saturating_add(1);
         let doubled = REJOIN_AFTER * 2u32.saturating_pow(self.futile.min(10));
         let pause = if examining { TRY_AFTER } else { doubled.min(REJOIN_MAX) };
-        if self.misses < SILENT_MIN || self.rejoined_at.is_some_and(|at| now.since(at) < pause) {
+        let silent = self.misses >= SILENT_MIN && now.since(self.missed_at) >= SILENT_FOR;
+        if !silent || self.rejoined_at.is_some_and(|at| now.since(at) < pause) {
             return false;
         }
         if !examining {
@@ -165,6 +174,16 @@ mod tests {
         assert_eq!(joined, [7]);
         assert!(snoop.is_open(at(0), at(800)) && !snoop.is_open(at(0), at(1800)));
         assert!(snoop.is_open(at(1900), at(1900)), "another one tries again");
+    }
+
+    #[test]
+    fn many_at_once_are_no_silence() {
+        let mut snoop = Snoop::default();
+        for round in [0, 100, 400, 2000] {
+            assert!((0..30).all(|n| !snoop.on_hello(ON, Cast::Broadcast, true, at(round + n / 10))));
+            snoop.on_hello(ON, Cast::Multicast, true, at(round + 4));
+        }
+        assert!(!snoop.helped(ON, at(2100)));
     }
 
     #[test]
