@@ -84,6 +84,8 @@ pub enum Command {
     Cast(CastChoice),
     /// Greet the peers at these addresses by unicast from now on, and no longer those named before.
     Peers(Vec<SocketAddr>),
+    /// Find out what is wrong with the network: ask all others what they hear.
+    Examine,
     /// Nothing more will be said: wait for the confirmations, then leave.
     EndOfInput,
     /// Say bye and leave.
@@ -103,6 +105,8 @@ pub enum Typed {
     Who,
     /// `/stats`.
     Stats,
+    /// `/doctor`, or `/doctor NAME`.
+    Doctor(Option<Line>),
     /// `/paths`, or `/paths --dot`.
     Paths {
         /// As a drawing for Graphviz.
@@ -165,6 +169,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/nick NAME", "take another name"),
     ("/away [TEXT]", "tell the others that you are away, and why; without a text that you are back"),
     ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
+    ("/doctor [NAME]", "what is wrong with the network, or with one, and what to do about it"),
     ("/paths [--dot]", "who hears whom, by which cast; or the same as a drawing for Graphviz"),
     ("/why NAME", "one peer explained: what I hear of it, what it hears of me, what carries my messages to it"),
     ("/trace", "show each message with the way it came, or no longer"),
@@ -208,6 +213,7 @@ fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
         "help" => Ok(Typed::Help),
         "who" => Ok(Typed::Who),
         "stats" => Ok(Typed::Stats),
+        "doctor" => Ok(Typed::Doctor((!rest.is_empty()).then(|| Line::from_peer(rest)))),
         "paths" if rest.is_empty() => Ok(Typed::Paths { dot: false }),
         "paths" if rest == "--dot" => Ok(Typed::Paths { dot: true }),
         "paths" => Err(CommandError::Usage("/paths [--dot]")),

@@ -3,7 +3,7 @@
 //! Plain fields with defaults; nothing here is read from files. What a person chooses (nick, group,
 //! casts) stands first.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use zeroize::Zeroize;
@@ -11,6 +11,9 @@ use zeroize::Zeroize;
 use crate::command::CastChoice;
 use crate::text::{Line, Nick};
 use crate::time::WallTime;
+
+/// The group that everybody is in who names no other.
+pub const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 192, 7, 7)), 5007);
 
 /// The largest native datagram on the wire, in bytes: nothing is ever fragmented on an Ethernet or a tunnel.
 pub const SEALED_MAX: usize = 1200;

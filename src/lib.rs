@@ -11,7 +11,7 @@
 //!  6  main.rs            argv in, exit status out
 //!  5  runtime/*          the only OS: loop, sockets, console, state directory, printing
 //!  4  node/*             where parts meet: the state machine
-//!  3  protocol/*         one concern each: membership, log, reach, session
+//!  3  protocol/*         one concern each: membership, log, reach, diagnosis, session
 //!  2  crypto/*           who signed
 //!  1  wire/* term/* command event     bytes <-> messages; keys <-> line; asked; told
 //!  0  time rng id text address config stats

@@ -11,6 +11,8 @@ mod bounds;
 mod check;
 #[path = "sim/contacts.rs"]
 mod contacts;
+#[path = "sim/doctor.rs"]
+mod doctor;
 #[path = "sim/figures.rs"]
 mod figures;
 #[path = "sim/liars.rs"]

@@ -7,6 +7,7 @@ use super::{Context, Node, Standing, context, standing};
 use crate::crypto::{Opened, peer_id};
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
+use crate::protocol::diagnosis::Foreign;
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
 use crate::protocol::{Believed, To};
@@ -25,7 +26,7 @@ impl Node {
         let bytes = match &opened {
             Opened::AsItIs => bytes,
             Opened::Inside(inside) => inside,
-            Opened::Outsider => return self.on_outsider(bytes),
+            Opened::Outsider => return self.on_outsider(bytes, arrival.address),
         };
         let datagram = match Datagram::parse(bytes) {
             Ok(datagram) => datagram,
@@ -34,7 +35,7 @@ impl Node {
         };
         if !self.keyring.is_ours(datagram.header.group_tag) {
             self.stats.other_group += 1;
-            return;
+            return self.on_foreign(&datagram, arrival);
         }
         arrival.errand = datagram.errand();
         match &datagram.signed {
@@ -44,11 +45,21 @@ impl Node {
     }
 
     /// In a keyed group nobody is heard who does not have the key, and nobody answered.
-    fn on_outsider(&mut self, bytes: &[u8]) {
+    fn on_outsider(&mut self, bytes: &[u8], from: SocketAddr) {
         match Header::parse(bytes) {
             Ok((header, _)) if self.keyring.is_ours(header.group_tag) => self.stats.forged += 1,
-            Ok(_) => self.stats.other_group += 1,
+            Ok(_) => self.on_other_key(from),
             Err(_) => self.stats.outsiders += 1,
+        }
+    }
+
+    /// Somebody speaks on our port with another key, or without one.
+    fn on_other_key(&mut self, from: SocketAddr) {
+        self.stats.other_group += 1;
+        if self.records.strays.wants(from, self.now) {
+            self.records
+                .strays
+                .on_foreign(Foreign { address: from, nick: None, group: None, other_key: true }, self.now);
         }
     }
 
@@ -56,7 +67,7 @@ impl Node {
         match why {
             WireError::Plain | WireError::Malformed => self.stats.malformed += 1,
             // A keyed group on our port.
-            WireError::Kind(kind::SEALED) => self.stats.other_group += 1,
+            WireError::Kind(kind::SEALED) => self.on_other_key(from),
             WireError::Kind(_) => self.stats.unknown_kind += 1,
             WireError::Version(version) => {
                 self.stats.other_version += 1;
@@ -73,7 +84,7 @@ impl Node {
         let sender = &signed.sender;
         if sender.key == *self.identity.public() {
             self.stats.echoes += 1;
-            return;
+            return self.on_own_key(datagram, signed, arrival);
         }
         let Ok(message) = datagram.message() else {
             self.stats.malformed += 1;
@@ -94,6 +105,9 @@ impl Node {
         };
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
+        if matches!(message, Message::Hello(_)) {
+            self.note_mark(&origin, known, signed.signature);
+        }
         if known == Admission::Stale {
             self.stats.replayed += 1;
             return;
@@ -109,32 +123,31 @@ impl Node {
                 self.logs.on_bye(log, bye.head, &mut context!(self));
                 self.membership.on_bye(origin.id, &mut context!(self));
             }
-            (Message::Frontier(frontier), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.logs.on_frontier(origin.id, &frontier, &mut context!(self));
-            }
-            (Message::Nack(nack), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.logs.on_nack(origin.id, &nack, &mut context!(self));
-            }
-            (Message::Direct(frame), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                let back = To::Address(arrival.segment, arrival.address);
-                self.directs.on_direct(origin.id, origin.boot, frame, arrival, back, &mut context!(self));
-            }
-            (Message::Receipt(receipt), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
-            }
-            (Message::Seek(seek), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.on_seek(origin.id, &seek);
-            }
-            (Message::Whereabouts(told), Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.on_whereabouts(origin.id, &told);
-            }
             (message, Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.membership.on_watch(&origin, &message, &mut context!(self));
+                self.on_member(&origin, message, arrival);
             }
             (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_) | Message::Probe(_), Admission::Stranger) => {
                 self.ask_stranger(arrival, signed.bytes.len());
             }
             _ => {}
+        }
+    }
+
+    /// What a peer that is online says beyond that it is there.
+    fn on_member(&mut self, origin: &Origin, message: Message, arrival: Arrival) {
+        match message {
+            Message::Frontier(frontier) => self.logs.on_frontier(origin.id, &frontier, &mut context!(self)),
+            Message::Nack(nack) => self.logs.on_nack(origin.id, &nack, &mut context!(self)),
+            Message::Direct(frame) => {
+                let back = To::Address(arrival.segment, arrival.address);
+                self.directs.on_direct(origin.id, origin.boot, frame, arrival, back, &mut context!(self));
+            }
+            Message::Receipt(receipt) => {
+                self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
+            }
+            Message::Seek(seek) => self.on_seek(origin.id, &seek),
+            Message::Whereabouts(told) => self.on_whereabouts(origin.id, &told),
+            message => self.membership.on_watch(origin, &message, &mut context!(self)),
         }
     }
 
@@ -148,6 +161,7 @@ impl Node {
             let from = (origin.segment, origin.address);
             self.matrix.on_hello(origin.id, from, hello, (self.now, until), self.config.peers_max);
         }
+        self.note_hello(origin, hello);
         let me = wire_id(self.identity.id());
         let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
         let log = LogId { author: origin.id, boot: origin.boot };

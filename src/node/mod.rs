@@ -16,6 +16,7 @@
 mod check;
 mod contacts;
 mod copies;
+mod doctor;
 mod inbound;
 mod leaving;
 mod machine;
@@ -23,6 +24,7 @@ mod news;
 mod outbound;
 mod plain;
 mod reach;
+mod say;
 mod streams;
 mod tell;
 #[cfg(test)]
@@ -39,19 +41,18 @@ use crate::config::Config;
 use crate::crypto::{Identity, Keyring, Verifier, verify};
 use crate::event::{Arrival, Event, PeerName};
 use crate::protocol::contacts::Contacts;
+use crate::protocol::diagnosis::{Records, Survey};
 use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::matrix::Matrix;
 use crate::protocol::membership::{Membership, Presence};
 use crate::protocol::relay::Relay;
 use crate::protocol::session::{Session, View};
-use crate::protocol::{Believed, Context, News, Post, Tally, earlier};
+use crate::protocol::{Context, News, Post, Tally, earlier};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::text::Line;
-use crate::time::{Time, WallTime};
-use crate::wire::body::{ENTRY_TEXT, Entry};
-use crate::wire::{ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, encode_entry};
+use crate::time::Time;
 use copies::Copies;
 use leaving::Leaving;
 use outbound::Outbound;
@@ -95,6 +96,8 @@ pub enum Input<'a> {
         /// Whether events are taken.
         ready: bool,
     },
+    /// The machine was looked at.
+    Survey(Survey),
     /// This machine slept, or stood still: nothing was heard meanwhile, and that means nothing.
     Resumed,
     /// Whether streams are accepted, from now on.
@@ -130,6 +133,11 @@ pub enum Output {
         stream: StreamId,
         /// What.
         act: StreamAct,
+    },
+    /// Leave the group on a segment and join it again: the network may have forgotten us.
+    Rejoin {
+        /// On which segment.
+        segment: SegmentId,
     },
     /// Tell the person.
     Event(Event),
@@ -182,6 +190,9 @@ pub struct Node {
     news: VecDeque<News>,
     outbound: Outbound,
     events: VecDeque<Event>,
+    /// What is to be done besides.
+    acts: VecDeque<Output>,
+    records: Records,
     stats: Stats,
     /// Addresses whose unknown version was told.
     versions_told: BTreeSet<IpAddr>,
@@ -255,6 +266,8 @@ impl Node {
             news,
             outbound: Outbound::default(),
             events: VecDeque::new(),
+            acts: VecDeque::new(),
+            records: Records::default(),
             stats,
             versions_told: BTreeSet::new(),
             verifier: verify,
@@ -291,6 +304,7 @@ impl Node {
                 self.logs.on_reader(ready, &mut context!(self));
                 self.directs.on_reader(ready, &mut context!(self));
             }
+            Input::Survey(survey) => self.records.on_survey(survey, self.now),
             Input::Resumed => self.membership.on_resumed(&context!(self)),
             Input::Listens(listens) => {
                 if std::mem::replace(&mut self.config.listens, listens) != listens {
@@ -339,7 +353,7 @@ impl Node {
             let Some(post) = self.posts.pop_front() else { break };
             self.dispatch(post);
         }
-        self.events.pop_front().map(Output::Event)
+        self.acts.pop_front().or_else(|| self.events.pop_front().map(Output::Event))
     }
 
     /// While false, leave the next line in the pipe.
@@ -405,7 +419,11 @@ impl Node {
     }
 
     fn is_drained(&self) -> bool {
-        self.posts.is_empty() && self.events.is_empty() && self.outbound.is_empty() && self.streams.is_empty()
+        self.posts.is_empty()
+            && self.events.is_empty()
+            && self.acts.is_empty()
+            && self.outbound.is_empty()
+            && self.streams.is_empty()
     }
 
     fn on_segment(&mut self, change: SegmentChange) {
@@ -414,6 +432,7 @@ impl Node {
             SegmentChange::Down(id) => {
                 self.membership.on_segment_down(id);
                 self.matrix.on_segment_down(id);
+                self.records.on_segment_down(id);
             }
         }
         // The families of one interface are one network.
@@ -431,48 +450,15 @@ impl Node {
             Command::Away(text) => self.set_away(text),
             Command::Cast(cast) => self.config.cast = cast,
             Command::Peers(addresses) => self.config.static_peers = addresses,
+            Command::Examine => self.records.examination.begin(self.now),
             Command::EndOfInput => self.session.on_end(self.now),
             Command::Quit => self.quit(),
         }
     }
 
-    fn say(&mut self, lines: &[Line], wall: WallTime) {
-        if self.leaving.is_some() || lines.is_empty() {
-            return;
-        }
-        self.session.on_said();
-        let drafts = self.logs.draft(lines, &mut context!(self));
-        let entries = drafts.into_iter().map(|draft| {
-            let entry = Entry {
-                author: (*self.identity.public()).into(),
-                boot: self.identity.boot(),
-                seq: draft.seq,
-                wall_ms: wall.0,
-                nick: self.membership.nick().as_str(),
-                first: draft.first,
-                count: draft.count,
-                kind: ENTRY_TEXT,
-                body: draft.body.as_slice().into(),
-            };
-            let raw = encode_entry(&entry, |bytes| self.identity.sign(self.entry_domain(), bytes));
-            Believed { log: self.identity.log(), seq: draft.seq, raw }
-        });
-        let entries = entries.collect();
-        self.logs.on_said(entries, &mut context!(self));
-        if !self.config.piped && !self.alone_told && self.membership.online().next().is_none() {
-            self.alone_told = true;
-            self.events
-                .push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
-        }
-    }
-
-    /// What entries are signed for: what was said in an open group was not said in a keyed one.
-    const fn entry_domain(&self) -> &'static [u8] {
-        if self.keyring.is_open() { ENTRY_DOMAIN } else { KEYED_ENTRY_DOMAIN }
-    }
-
     /// One look at everything that time can move.
     fn turn(&mut self) {
+        self.examine_on_time();
         self.membership.on_timeout(standing!(self), &mut context!(self));
         self.settle();
         self.logs.on_timeout(&mut context!(self));
@@ -530,6 +516,7 @@ impl Node {
         let parts = earlier(self.membership.wake_at(), self.logs.wake_at(&self.config));
         let parts = earlier(parts, earlier(self.directs.wake_at(), self.streams.wake_at()));
         let parts = earlier(parts, earlier(self.relay.wake_at(), self.contacts_wake_at()));
+        let parts = earlier(parts, self.records.examination.wake_at());
         let session = match &self.leaving {
             Some(leaving) => leaving.wake_at(&self.config),
             None => self.session.wake_at(&self.view(), &self.config),

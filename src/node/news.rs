@@ -79,6 +79,7 @@ impl Node {
         self.directs.on_gone(id);
         self.streams.on_gone(id);
         self.contacts.on_gone(id);
+        self.records.on_gone(id);
         self.matrix.on_gone(id);
     }
 

@@ -59,7 +59,7 @@ pub(super) struct GroupPlan {
 
 impl Node {
     /// Signs and encodes a message, for all whom it concerns.
-    pub(super) fn dispatch(&mut self, post: Post) {
+    pub(super) fn dispatch(&mut self, mut post: Post) {
         debug_assert!(self.outbound.is_empty(), "one datagram at a time");
         let targets = self.targets(&post.to);
         if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
@@ -69,6 +69,7 @@ impl Node {
             self.stats.relayed += entries.len() as u64;
             self.tell_of_relay();
         }
+        self.describe(&post.to, &mut post.message);
         self.outbound.targets = targets;
         if !matches!(post.message, Message::Entries(..)) {
             self.outbound.counter += 1;

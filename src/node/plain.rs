@@ -100,7 +100,7 @@ impl PlainNode {
             Input::Segment(SegmentChange::Down(id)) => drop(self.segments.remove(&id)),
             Input::Command(Command::Say { lines, .. }) if !self.ending => self.lines.extend(lines),
             Input::Command(Command::EndOfInput | Command::Quit) => self.ending = true,
-            Input::Command(_) | Input::Stream { .. } => {}
+            Input::Command(_) | Input::Survey(_) | Input::Stream { .. } => {}
             Input::Reader { .. } | Input::Resumed | Input::Listens(_) => {}
         }
         self.step();

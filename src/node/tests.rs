@@ -5,7 +5,9 @@ mod families;
 use super::*;
 use crate::address::Ttls;
 use crate::event::Outcome;
+use crate::text::Line;
 use crate::text::Nick;
+use crate::time::WallTime;
 use crate::wire::dump::dump;
 
 fn at(ms: u64) -> Time {
@@ -40,7 +42,7 @@ fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Vec<Event>) {
         match output {
             Output::Send { .. } => sent.push(buf.clone()),
             Output::Event(event) => told.push(event),
-            Output::Stream { .. } => {}
+            Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
     }
     (sent, told)

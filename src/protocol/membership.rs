@@ -253,6 +253,11 @@ impl Membership {
         }
     }
 
+    /// Says the next hello to all no later than then.
+    pub fn hello_by(&mut self, at: Time) {
+        self.hello_at = earlier(self.hello_at, Some(at));
+    }
+
     fn start_greeting(&mut self, now: Time) {
         (self.started, self.starting, self.hello_at) = (now, 0, Some(now));
     }
@@ -265,10 +270,11 @@ impl Membership {
         if origin.boot > peer.boot {
             return Admission::Stranger;
         }
+        let newest = peer.window.is_newest(origin.counter);
         if origin.boot < peer.boot || !peer.window.take(origin.counter) {
             return Admission::Stale;
         }
-        peer.note_path(origin, ctx.now);
+        peer.note_path(origin, newest, ctx.now);
         let lost = peer.presence == Presence::Lost;
         if lost {
             peer.presence = Presence::Online;
@@ -338,7 +344,7 @@ impl Membership {
         }
         let mut peer = Peer::new(nick, origin, ctx.now, ctx.config.hello_every);
         peer.window.take(origin.counter);
-        peer.note_path(origin, ctx.now);
+        peer.note_path(origin, true, ctx.now);
         if let Some(old) = self.peers.insert(origin.id, peer)
             && let Some(peer) = self.peers.get_mut(&origin.id)
         {

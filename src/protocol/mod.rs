@@ -1,12 +1,13 @@
 //! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
 //! [`direct`] what was said to one, [`contacts`] whom to find though no cast brings it, [`relay`] what
 //! others should hear as well, [`reach`] which cast gets where, [`matrix`] who says to hear whom,
-//! [`session`] when a run has said everything.
+//! [`diagnosis`] why somebody is not seen, [`session`] when a run has said everything.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
 //! bytes, and tell [`News`]; `node` carries both to where they belong.
 
 pub mod contacts;
+pub mod diagnosis;
 pub mod direct;
 pub mod log;
 pub mod matrix;

@@ -4,9 +4,11 @@
 //! Two stages, both pure: [`parse`] reads the arguments into [`Settings`], [`Settings::nick`] and
 //! [`Settings::config`] complete them from the [`Environment`]. Nothing is opened here.
 
+mod plain;
+
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,11 +21,8 @@ use super::peers::{NAMES_MAX, Target, target};
 use super::values::{group, history, local_address, peer as destination, ttl, wait};
 use crate::address::{Endpoint, Groups};
 use crate::command::CastChoice;
-use crate::config::{Config, PlainConfig};
+use crate::config::{Config, GROUP_DEFAULT, PlainConfig};
 use crate::text::{Line, Nick};
-
-/// The group that everybody is in who names no other.
-const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 192, 7, 7)), 5007);
 
 /// Routers that a multicast may pass, less one.
 const TTL_DEFAULT: u8 = 2;
@@ -141,6 +140,7 @@ enum Subcommand {
     Who(jobs::Who),
     Keygen(Keygen),
     Paths(jobs::Paths),
+    Doctor(jobs::Doctor),
     Completions(Completions),
 }
 
@@ -269,6 +269,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         }
         Some(Subcommand::Who(who)) => who.asked(),
         Some(Subcommand::Paths(paths)) => paths.asked(),
+        Some(Subcommand::Doctor(doctor)) => doctor.asked(),
     };
     arguments.take_in(behind)?;
     asked(arguments, job)
@@ -457,46 +458,6 @@ impl Settings {
             return Err(UsageError::new(format!("option '--history': at most {most} messages are kept")));
         }
         Ok(config)
-    }
-}
-
-impl Plain {
-    /// What was asked for plain mode, if it was asked for.
-    fn check(arguments: &Arguments) -> Result<Option<Self>, UsageError> {
-        let Arguments { dest, leave_word, .. } = arguments;
-        if arguments.plain == 0 {
-            return match (dest, leave_word) {
-                (Some(_), _) => Err(UsageError::new("option '--dest' is for --plain")),
-                (_, Some(_)) => Err(UsageError::new("option '--leave-word' is for --plain")),
-                (None, None) => Ok(None),
-            };
-        }
-        let senseless = [
-            ("--tcp", arguments.tcp > 0),
-            ("--peer", !arguments.peer.is_empty()),
-            ("--history", arguments.history.is_some()),
-            ("--state-dir", arguments.state_dir.is_some()),
-            ("--key-file", arguments.key_file.is_some()),
-            ("--commands", arguments.commands > 0),
-        ];
-        if let Some((name, _)) = senseless.iter().find(|(_, given)| *given) {
-            return Err(UsageError::new(format!("option '{name}' means nothing with --plain")));
-        }
-        let bare = arguments.name.as_deref() == Some("");
-        match (arguments.cast.unwrap_or_default() == CastChoice::Unicast, dest) {
-            (true, None) => return Err(UsageError::new("--plain --cast unicast needs --dest ADDR[:PORT]")),
-            (false, Some(_)) => return Err(UsageError::new("option '--dest' is for --cast unicast")),
-            _ => {}
-        }
-        let leave_word = leave_word.as_deref().map(leave_word_of).transpose()?;
-        Ok(Some(Self { bare, dest: *dest, leave_word }))
-    }
-}
-
-fn leave_word_of(word: &str) -> Result<Line, UsageError> {
-    match Line::new(word) {
-        Ok(line) if !word.is_empty() => Ok(line),
-        _ => Err(UsageError::new("--leave-word needs a word")),
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) enum When {
     Settled,
     /// The same, and when everybody has had time to say whom it hears.
     Told,
+    /// When it has examined the network and somebody is there; at the latest after the wait.
+    Examined,
 }
 
 /// show who is here, as /who does
@@ -76,6 +78,31 @@ pub(super) struct Paths {
     state_dir: Option<PathBuf>,
 }
 
+/// say what is wrong with the network, and what to do about it
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "doctor", help_triggers("-h", "--help"))]
+pub(super) struct Doctor {
+    /// print one JSON object
+    #[argh(switch, short = 'j')]
+    json: u8,
+
+    /// print a drawing of the network instead, for dot -Tsvg
+    #[argh(switch)]
+    dot: u8,
+
+    /// wait SECONDS for peers
+    #[argh(option, short = 'w', from_str_fn(wait))]
+    wait: Option<Duration>,
+
+    /// ask the node whose state is in DIR
+    #[argh(option, arg_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
+    /// the peer that it is about
+    #[argh(positional, arg_name = "NAME")]
+    name: Option<String>,
+}
+
 /// The options that may stand behind a subcommand as well as before it.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
@@ -103,6 +130,19 @@ impl Paths {
     }
 }
 
+impl Doctor {
+    /// As [`Who::asked`].
+    pub(super) fn asked(self) -> (Behind, Job) {
+        let Self { json, dot, wait, state_dir, name } = self;
+        let line = match (dot > 0, name) {
+            (true, _) => DRAWING.to_owned(),
+            (false, Some(name)) => format!("/doctor {name}"),
+            (false, None) => "/doctor".to_owned(),
+        };
+        (Behind { json, wait, state_dir }, Job { line, show: Show::Text, when: When::Examined })
+    }
+}
+
 /// What asks for a drawing.
 const DRAWING: &str = "/paths --dot";
 
@@ -110,6 +150,14 @@ impl Job {
     /// Whether the answer is a drawing, which has no other form.
     pub(crate) fn draws(&self) -> bool {
         self.line == DRAWING
+    }
+
+    /// How long a node may take to answer, at least.
+    pub(crate) const fn takes(&self) -> Duration {
+        match self.when {
+            When::Settled | When::Told => Duration::from_secs(2),
+            When::Examined => Duration::from_secs(8),
+        }
     }
 }
 

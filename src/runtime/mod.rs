@@ -34,11 +34,13 @@ mod receive;
 mod render;
 mod render_paths;
 mod render_why;
+mod report;
 mod shell;
 mod signals;
 mod sockets;
 mod state;
 mod streams;
+mod survey;
 mod teller;
 mod terminal;
 mod values;
@@ -148,7 +150,7 @@ fn fail(why: &Failure) -> u8 {
 
 /// Asks the node that runs, if one does; else runs one for as long as it takes.
 fn ask(settings: Settings, which: &Which, job: Job) -> Result<u8, Failure> {
-    let wait = settings.wait.unwrap_or(ask::PATIENCE);
+    let wait = settings.wait.unwrap_or(ask::PATIENCE).max(job.takes());
     match ask::running(which, &job, wait).map_err(Failure::Ask)? {
         Some(reply) => {
             // A reader that closed its end has seen enough.

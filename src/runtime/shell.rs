@@ -3,10 +3,12 @@
 //! mio tells once that something became ready, so what is ready stays in a set until a read finds
 //! nothing more. Each socket is served up to a budget a turn: none starves another, or the
 //! keyboard. The node's outputs are drained after every input, so nothing queues up inside.
-//! `open` is how it begins, `serve` what sockets and streams bring.
+//! `open` is how it begins, `serve` what sockets and streams bring, `look` what interfaces do.
 
 mod clients;
+mod doctor;
 mod job;
+mod look;
 mod open;
 mod peers;
 mod serve;
@@ -28,7 +30,7 @@ use super::ending::Ending;
 use super::jobs::Job;
 use super::memory::Memory;
 use super::netlink::Watch;
-use super::network::{Changes, Network};
+use super::network::Network;
 use super::output::{self, Reader};
 use super::pauses::Pauses;
 use super::peers::Peers;
@@ -37,6 +39,7 @@ use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
 use super::state::Lock;
 use super::streams::{self, Streams};
+use super::survey::Surveyor;
 use super::teller::Teller;
 use super::terminal;
 use super::{render_paths, render_why};
@@ -46,6 +49,7 @@ use crate::node::{Input, Machine, Output, Route};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 use clients::Asker;
+use doctor::Practice;
 
 const SIGNALS: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -62,12 +66,6 @@ const ITEMS_MAX: usize = 8;
 
 /// How often the interfaces are looked at where nothing tells of changes, or something is amiss.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How often they are looked at all the same.
-const LOOK_SELDOM: Duration = Duration::from_secs(10);
-
-/// Changes so close to the look before are looked at together.
-const LOOK_APART: Duration = Duration::from_millis(20);
 
 /// The running program.
 pub(super) struct Shell {
@@ -110,6 +108,8 @@ pub(super) struct Shell {
     asker: Option<Asker>,
     /// What is to be answered before this ends.
     job: Option<Job>,
+    surveyor: Surveyor,
+    practice: Practice,
     stay: bool,
     /// Messages are shown with the way they came.
     traces: bool,
@@ -135,6 +135,7 @@ impl Shell {
             self.serve();
             self.serve_console();
             self.serve_job();
+            self.serve_doctor();
             self.look_after_clients();
             self.mind_peers();
             self.look_around();
@@ -312,6 +313,9 @@ impl Shell {
     }
 
     fn on_typed(&mut self, typed: Typed) {
+        if matches!(typed, Typed::Doctor(_)) && self.machine.native().is_some() {
+            return self.ask_doctor(typed);
+        }
         if let Some(answer) = self.answer(&typed) {
             return self.teller.answer(&answer);
         }
@@ -333,7 +337,7 @@ impl Shell {
                 self.teller.answer(&answers::trace(self.traces));
             }
             Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
-            Typed::Paths { .. } | Typed::Why(_) => {}
+            Typed::Paths { .. } | Typed::Why(_) | Typed::Doctor(_) => {}
         }
     }
 
@@ -346,6 +350,7 @@ impl Shell {
                 let unsent = ("unsent", self.sockets.unsent());
                 answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
             }
+            Typed::Doctor(name) => return self.diagnosis(name.as_ref()),
             Typed::ShowCast => Answer::remark(answers::cast(node.cast())),
             Typed::Paths { dot: true } => render_paths::drawing(&node.reach()),
             Typed::Paths { dot: false } => render_paths::paths(&node.reach(), self.teller.columns()),
@@ -404,6 +409,7 @@ impl Shell {
         while let Some(output) = self.machine.poll_output(&mut self.outgoing) {
             match output {
                 Output::Send { segment, to, .. } => self.sockets.send(segment, to, &self.outgoing),
+                Output::Rejoin { segment } => self.sockets.rejoin(segment),
                 Output::Stream { stream, act } => self.carry_out(stream, act),
                 Output::Event(event) => self.on_told(&event),
             }
@@ -420,45 +426,6 @@ impl Shell {
         let segment = |id| self.sockets.name(id).to_owned();
         let route = self.route(event);
         self.teller.event(event, &own, View { now: wall(), segment: &segment, route: route.as_ref() });
-    }
-
-    /// Looks at the interfaces: when something changed, when sending fails, and now and then.
-    fn look_around(&mut self) {
-        let troubles = self.sockets.take_troubles();
-        let now = self.now();
-        if !troubles.is_empty() {
-            self.look_at = now;
-        }
-        let noticed = self.watch.as_mut().map(Watch::read).unwrap_or_default();
-        self.deleted.extend(noticed.deleted);
-        if noticed.change {
-            self.look_at = self.look_at.min(now.max(self.looked_at + LOOK_APART));
-        }
-        if now < self.look_at {
-            return;
-        }
-        // Whoever could not be accepted before may be now.
-        self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
-        let deleted = std::mem::take(&mut self.deleted);
-        let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &deleted);
-        self.change(changes);
-        let alert = self.watch.is_none() || self.network.is_waiting() || self.streams.is_refusing();
-        (self.looked_at, self.look_at) = (now, now + if alert { LOOK_EVERY } else { LOOK_SELDOM });
-        // Trouble with a segment that is gone is no news any more.
-        for trouble in troubles.iter().filter(|trouble| self.sockets.is_open(trouble.segment)) {
-            self.teller.warning(&trouble.text);
-        }
-    }
-
-    fn change(&mut self, changes: Changes) {
-        changes.warnings.iter().for_each(|text| self.teller.warning(text));
-        for change in changes.segments {
-            self.listen(&change);
-            self.handle(Input::Segment(change));
-        }
-        if self.listens {
-            self.handle(Input::Listens(self.streams.listens()));
-        }
     }
 
     /// Writes what standard output takes now.

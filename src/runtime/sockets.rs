@@ -96,6 +96,13 @@ struct Wires {
     unicast: UdpSocket,
     broadcast: Option<UdpSocket>,
     group: Option<UdpSocket>,
+    group_address: Option<SocketAddr>,
+    /// Why the group is not heard.
+    deaf: Option<String>,
+    /// The number of the interface.
+    index: u32,
+    /// The port was asked for.
+    asked: bool,
     /// What was told, and when it happened last.
     troubles: BTreeMap<Option<i32>, Instant>,
 }
@@ -150,10 +157,13 @@ impl Sockets {
         let token = self.token(id, Cast::Unicast);
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 
+        let mut deaf = None;
         let mut listen = |cast, to: SocketAddr| match listener(registry, place, to, self.token(id, cast)) {
             Ok(socket) => Some(socket),
             Err(why) => {
-                warnings.push(off(place, cast, to, &why));
+                let why = off(place, cast, to, &why);
+                warnings.push(why.clone());
+                deaf = Some(why).filter(|_| cast == Cast::Multicast);
                 None
             }
         };
@@ -175,7 +185,8 @@ impl Sockets {
             group: group_address.filter(|_| group.is_some()),
         };
         self.remember(id, &name);
-        self.open.insert(id, Wires { name, unicast, broadcast, group, troubles: BTreeMap::new() });
+        let (index, asked, troubles) = (place.index, place.port.is_some(), BTreeMap::new());
+        self.open.insert(id, Wires { name, unicast, broadcast, group, group_address, deaf, index, asked, troubles });
         Ok(segment)
     }
 
@@ -262,6 +273,34 @@ impl Sockets {
     /// Takes what went wrong with sending since the last call.
     pub(crate) fn take_troubles(&mut self) -> Vec<Trouble> {
         std::mem::take(&mut self.troubles)
+    }
+
+    /// Why the group is not heard on a segment, if it is not.
+    pub(crate) fn deaf(&self, id: SegmentId) -> Option<&str> {
+        self.open.get(&id)?.deaf.as_deref()
+    }
+
+    /// Whether the port of a segment was asked for.
+    pub(crate) fn was_asked(&self, id: SegmentId) -> bool {
+        self.open.get(&id).is_some_and(|wires| wires.asked)
+    }
+
+    /// Leaves the group on a segment and joins it again, so that the network is told. What cannot be
+    /// left was forgotten by the system as well, with its interface; joining tells.
+    pub(crate) fn rejoin(&self, id: SegmentId) {
+        let Some(wires) = self.open.get(&id) else { return };
+        let (Some(socket), Some(group)) = (&wires.group, wires.group_address) else { return };
+        let (socket, on) = (SockRef::from(socket), InterfaceIndexOrAddress::Index(wires.index));
+        let _ = match group.ip() {
+            IpAddr::V4(group) => {
+                let _ = socket.leave_multicast_v4_n(&group, &on);
+                socket.join_multicast_v4_n(&group, &on)
+            }
+            IpAddr::V6(group) => {
+                let _ = socket.leave_multicast_v6(&group, wires.index);
+                socket.join_multicast_v6(&group, wires.index)
+            }
+        };
     }
 
     /// Whether a segment is open.

@@ -3,8 +3,10 @@
 //! Optional fields may come and go between versions; the others are for ever. Sizes are bounded by
 //! the datagram, and minicbor allocates nothing because a length claims it.
 
+mod contact;
+mod watch;
+
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use minicbor::bytes::{ByteArray, ByteSlice, ByteVec};
@@ -13,6 +15,9 @@ use minicbor::{CborLen, Decode, Decoder, Encode, Encoder};
 use crate::id::{LogId, PeerId};
 use crate::wire::WireError;
 use crate::wire::header::SIGNATURE_LEN;
+
+pub use contact::{Place, Seek, Whereabouts};
+pub use watch::{Alive, Answer, PROBE_DOUBTS, Probe, Suspect, Suspected};
 
 /// The sender's key is for this run only.
 pub const FLAG_EPHEMERAL: u8 = 1;
@@ -63,7 +68,50 @@ pub struct Hello {
     /// By which casts this round goes out on this segment, as bits.
     #[n(10)]
     pub sends: Option<u8>,
+    /// What the sender says of itself, for whoever asks why somebody is not seen.
+    #[n(11)]
+    pub condition: Option<Condition>,
 }
+
+/// What a node says of itself on one segment, and what it asks when it examines the network. Nothing
+/// else depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Condition {
+    /// Its clock: milliseconds since 1970.
+    #[n(0)]
+    pub clock_ms: Option<u64>,
+    /// What is amiss on its side: `FLAW_*`.
+    #[n(1)]
+    pub flaws: Option<u16>,
+    /// The MTU of its interface, if our largest datagrams do not fit.
+    #[n(2)]
+    pub mtu: Option<u32>,
+    /// The TTL of its multicasts.
+    #[n(3)]
+    pub ttl: Option<u8>,
+    /// Its group, address and port, if that is not the default.
+    #[n(4)]
+    pub group: Option<ByteVec>,
+    /// `PROBE_*`.
+    #[n(5)]
+    pub probe: Option<u8>,
+    /// Fills the datagram: does it get through?
+    #[n(6)]
+    pub pad: Option<ByteVec>,
+}
+
+/// In [`Condition::flaws`]: what comes from other networks is dropped by the reverse path.
+pub const FLAW_REVERSE_PATH: u16 = 1;
+/// The interface says that it does no multicast.
+pub const FLAW_NO_MULTICAST: u16 = 2;
+/// The group must be joined anew to be heard.
+pub const FLAW_REVIVED: u16 = 4;
+
+/// In [`Condition::probe`]: say hello to all, soon.
+pub const PROBE_PROMPTS: u8 = 1;
+/// A datagram filled up came from whom this is for.
+pub const PROBE_LARGE_CAME: u8 = 2;
 
 /// A peer that is heard, and by which casts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
@@ -293,114 +341,6 @@ pub struct Receipt {
     /// Frames behind it that are: bit n stands for `next + 1 + n`.
     #[n(3)]
     pub ahead: u64,
-}
-
-/// In a probe: you may be thought gone, so tell everybody that you live.
-pub const PROBE_DOUBTS: u8 = 1;
-
-/// Are you there? Sent to one, who answers with no more bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(map)]
-pub struct Probe {
-    /// What the answer is to repeat.
-    #[n(0)]
-    pub token: u32,
-    /// `PROBE_*`.
-    #[n(1)]
-    pub flags: u8,
-}
-
-/// I am there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(map)]
-pub struct Answer {
-    /// That of the probe.
-    #[n(0)]
-    pub token: u32,
-}
-
-/// These do not answer me: who knows better? Whoever is named says so to all.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(map)]
-pub struct Suspect {
-    /// Who.
-    #[n(0)]
-    pub whom: Vec<Suspected>,
-}
-
-/// A peer that does not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(array)]
-pub struct Suspected {
-    /// Who.
-    #[n(0)]
-    pub id: ByteArray<16>,
-    /// In which run.
-    #[n(1)]
-    pub boot: u64,
-    /// For how many milliseconds it has been suspected.
-    #[n(2)]
-    pub for_ms: u32,
-}
-
-/// I live, whatever is said: the signature says it all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(map)]
-pub struct Alive {}
-/// Where are these peers? Asked of a member that says it hears them.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(map)]
-pub struct Seek {
-    /// Who is looked for.
-    #[n(0)]
-    pub ids: Vec<ByteArray<16>>,
-    /// Bytes without meaning, so that the answer need not be longer than the question.
-    #[n(1)]
-    pub padding: ByteVec,
-}
-
-/// They are there.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(map)]
-pub struct Whereabouts {
-    /// Those of whom it is known.
-    #[n(0)]
-    pub peers: Vec<Place>,
-}
-
-/// Where a peer was heard last.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
-#[cbor(array)]
-pub struct Place {
-    /// Who.
-    #[n(0)]
-    pub id: ByteArray<16>,
-    /// The address: 4 bytes for IPv4, 16 for IPv6.
-    #[n(1)]
-    pub ip: ByteVec,
-    /// The port.
-    #[n(2)]
-    pub port: u16,
-}
-
-impl Place {
-    /// Where a peer is.
-    #[must_use]
-    pub fn new(id: PeerId, address: SocketAddr) -> Self {
-        let ip = match address.ip() {
-            IpAddr::V4(ip) => ip.octets().to_vec(),
-            IpAddr::V6(ip) => ip.octets().to_vec(),
-        };
-        Self { id: bytes(id), ip: ip.into(), port: address.port() }
-    }
-
-    /// The address; `None` if it has another length.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        let v4 = || <[u8; 4]>::try_from(self.ip.as_slice()).ok().map(IpAddr::from);
-        let v6 = || <[u8; 16]>::try_from(self.ip.as_slice()).ok().map(IpAddr::from);
-        Some(SocketAddr::new(v4().or_else(v6)?, self.port))
-    }
 }
 
 /// An id as it stands on the wire.

@@ -6,8 +6,8 @@ use crate::address::Errand;
 use crate::id::PublicKey;
 use crate::text::Line;
 use crate::wire::body::{
-    Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, HEARD_BY_STREAM, Hello, Nack,
-    PROBE_DOUBTS, Place, Receipt, Text, decode,
+    Condition, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, HEARD_BY_STREAM, Hello,
+    Nack, PROBE_DOUBTS, Place, Receipt, Text, decode,
 };
 use crate::wire::{Datagram, Message, WireError, parse_entry};
 
@@ -88,12 +88,29 @@ fn dump_hello(line: &mut String, hello: &Hello) {
         put(line, format_args!(" sends={}", casts(sends)));
     }
     number(line, "of", hello.of);
+    hello.condition.iter().for_each(|condition| dump_condition(line, condition));
     for heard in &hello.heard {
         put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
         let left = [('U', heard.unicast_ttl), ('B', heard.broadcast_ttl), ('M', heard.multicast_ttl)];
         for (cast, ttl) in left.into_iter().filter_map(|(cast, ttl)| Some((cast, ttl?))) {
             put(line, format_args!(":{cast}{ttl}"));
         }
+    }
+}
+
+fn dump_condition(line: &mut String, condition: &Condition) {
+    if let Some(clock) = condition.clock_ms {
+        put(line, format_args!(" clock={clock}"));
+    }
+    number(line, "flaws", condition.flaws);
+    number(line, "mtu", condition.mtu);
+    number(line, "casts-ttl", condition.ttl);
+    if let Some(group) = &condition.group {
+        put(line, format_args!(" group={}", hex(&group[..group.len().min(18)])));
+    }
+    number(line, "probe", condition.probe);
+    if let Some(pad) = &condition.pad {
+        put(line, format_args!(" pad={}", pad.len()));
     }
 }
 

@@ -34,7 +34,7 @@ told=$(sed -nE 's/^\.It Ic (\/[a-z]*).*/\1/p' "$page" | sed 's,^/$,//text,' | li
 is "the commands of /help" "$(echo "$told" | sed 's,^//text$,/,')" "$helped"
 check "there are commands" test "$(echo "$helped" | wc -l)" -gt 4
 
-code=$(for drawn in render render_paths render_why answers shell/clients; do sed '/#\[cfg(test)\]/,$d' "$REPO/src/runtime/$drawn.rs"; done)
+code=$(for drawn in render render_paths render_why answers report shell/clients; do sed '/#\[cfg(test)\]/,$d' "$REPO/src/runtime/$drawn.rs"; done)
 made=$(echo "$code" | grep -oE '(Object::new|peer|json_remark)\("[a-z]+"' | grep -oE '"[a-z]+"' | tr -d '"' | grep -v '^is$' | lines)
 text=$(sed -n '/^\.Ss JSON/,/^\.Sh/p' "$page")
 told=$(echo "$text" | sed -n 's/^\.It Cm //p' | tr ' ' '\n' | grep '[a-z]' | lines)

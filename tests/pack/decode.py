@@ -144,10 +144,15 @@ U8, U16, U32, U64 = uint(8), uint(16), uint(32), uint(64)
 ID, KEY, TEXT, FLAG = exactly(bytes, 16), exactly(bytes, 32), exactly(str), exactly(bool)
 
 HEARD = record(("U", U8), ("B", U8), ("M", U8), id=ID, casts=U8, base=U64)
+CONDITION = table(
+    (0, "clock", U64, True), (1, "flaws", U16, True), (2, "mtu", U32, True), (3, "casts-ttl", U8, True),
+    (4, "group", exactly(bytes), True), (5, "probe", U8, True), (6, "pad", exactly(bytes), True),
+)
 HELLO = table(
     (0, "nick", TEXT), (1, "flags", U8), (2, "every_ms", U32), (3, "head", U64), (4, "hash", U64),
     (5, "heard", many(HEARD)), (6, "interface", TEXT, True), (7, "ttl", U8, True), (8, "of", U16, True),
-    (9, "round", U32, True), (10, "sends", U8, True), (12, "away", TEXT, True),
+    (9, "round", U32, True), (10, "sends", U8, True), (11, "condition", CONDITION, True),
+    (12, "away", TEXT, True),
 )
 PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
@@ -344,6 +349,10 @@ def line(found):
         parts += [f"{name}={found[name]}" for name in ("ttl", "round") if name in found]
         parts += [f"sends={casts(found['sends'])}"] if "sends" in found else []
         parts += [f"of={found['of']}"] if "of" in found else []
+        told = found.get("condition", {})
+        for name in ("clock", "flaws", "mtu", "casts-ttl", "group", "probe", "pad"):
+            shown = {"group": lambda raw: raw[:18].hex(), "pad": len}.get(name, str)
+            parts += [f"{name}={shown(told[name])}"] if name in told else []
         for heard in found["heard"]:
             left = "".join(f":{name}{heard[name]}" for name in "UBM" if name in heard)
             parts.append(f"hears={heard['id'].hex()[:8]}:{casts(heard['casts'])}{left}")

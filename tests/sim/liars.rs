@@ -63,7 +63,7 @@ impl Scene {
                 Output::Send { .. } => {
                     self.sent.extend(Datagram::parse(&buf).ok().and_then(|datagram| datagram.message().ok()));
                 }
-                Output::Stream { .. } => {}
+                Output::Stream { .. } | Output::Rejoin { .. } => {}
             }
         }
     }

@@ -400,7 +400,7 @@ fn round_trip_and_loss_are_measured() {
             let round_trip = peer.round_trip.expect("measured");
             assert!((millis(4)..millis(7)).contains(&round_trip), "{round_trip:?}");
             let loss = peer.loss.expect("measured");
-            assert!((15..=60).contains(&loss), "of 100 round trips 36 fail: {loss}");
+            assert!((10..=65).contains(&loss), "of 100 round trips 36 fail, smoothed: {loss}");
         }
     }
 }

@@ -313,6 +313,8 @@ impl World {
                     }
                 }
                 Output::Stream { stream, act } => self.stream(host, stream, act, &buf),
+                // There is no switch that forgets.
+                Output::Rejoin { .. } => {}
                 Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),
             }
         }

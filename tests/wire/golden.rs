@@ -7,8 +7,9 @@ use std::sync::Arc;
 use udpnode::address::Errand;
 use udpnode::crypto::{Identity, open_group_tag, verify};
 use udpnode::wire::body::{
-    self, Alive, Answer, Bye, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, Heard,
-    Hello, Hole, Nack, PROBE_DOUBTS, Place, Probe, Progress, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
+    self, Alive, Answer, Bye, Condition, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS,
+    FLAW_REVERSE_PATH, FLAW_REVIVED, Frontier, Heard, Hello, Hole, Nack, PROBE_DOUBTS, PROBE_LARGE_CAME, PROBE_PROMPTS,
+    Place, Probe, Progress, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
@@ -92,8 +93,21 @@ fn hello() -> Message {
         of: Some(300),
         round: Some(7),
         sends: Some(6),
+        condition: Some(condition()),
         away: None,
     })
+}
+
+fn condition() -> Condition {
+    Condition {
+        clock_ms: Some(1_769_861_045_678),
+        flaws: Some(FLAW_REVERSE_PATH | FLAW_REVIVED),
+        mtu: Some(1000),
+        ttl: Some(2),
+        group: Some(vec![239, 1, 1, 1, 0x13, 0x89].into()),
+        probe: Some(PROBE_PROMPTS | PROBE_LARGE_CAME),
+        pad: Some(vec![0; 5].into()),
+    }
 }
 
 /// Every kind, the ones with optional fields with and without them.
@@ -112,6 +126,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         of: None,
         round: None,
         sends: None,
+        condition: None,
         away: Some("at lunch".into()),
     });
     vec![

@@ -6,8 +6,8 @@ use udpnode::address::Errand;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
-    self, Alive, Answer, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Place, Probe, Progress,
-    Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
+    self, Alive, Answer, Condition, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Place, Probe,
+    Progress, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
@@ -71,6 +71,10 @@ fn signatures(bytes: &[u8]) -> usize {
     usize::from(read.signed.is_some()) + read.entries().map_or(0, |entries| entries.len())
 }
 
+fn condition(clock: u64, pad: &str) -> Condition {
+    Condition { clock_ms: Some(clock), pad: Some(pad.as_bytes().to_vec().into()), ..Condition::default() }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u8..16) {
@@ -121,6 +125,7 @@ proptest! {
             of: small.3.map(u16::from),
             round: small.2.then_some(small.1),
             sends: small.3.map(u8::from),
+            condition: small.3.map(|_| condition(a, &nick)),
             away: small.3.map(|_| nick.clone()),
         };
         same(&Probe { token: small.1, flags: small.0 })?;

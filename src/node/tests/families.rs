@@ -56,7 +56,7 @@ fn outputs(host: &mut Host) -> Vec<(SegmentId, Cast, SocketAddr, Vec<u8>)> {
                 out.push((segment, cast, to, buf.clone()));
             }
             Output::Event(event) => host.told.push(event),
-            Output::Stream { .. } => {}
+            Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
     }
     out

@@ -19,6 +19,8 @@ const HEARD_MAX: usize = 28;
 const INTERFACE_MAX: usize = 15;
 /// The number of a round and its key take no more.
 const ROUND_LEN_MAX: usize = 6;
+/// What a node says of itself takes no more.
+const CONDITION_LEN_MAX: usize = 48;
 
 /// Casts of a hello on an interface of one family; [`crate::config::Config::hello_rate`] is for each.
 const CASTS_USUAL: u32 = 2;
@@ -125,9 +127,10 @@ impl Membership {
             of: Some(u16::MAX),
             round: None,
             sends: on.map(sends),
+            condition: None,
             away: self.away.as_ref().map(ToString::to_string),
         };
-        let room = DATAGRAM_MAX - SIGNED_OVERHEAD - ROUND_LEN_MAX;
+        let room = DATAGRAM_MAX - SIGNED_OVERHEAD - ROUND_LEN_MAX - CONDITION_LEN_MAX;
         let room = room.saturating_sub(body::encoded_len(&hello));
         (hello.heard, hello.of) = self.heard_on(segment, whom, room, standing, ctx.now);
         hello

@@ -128,10 +128,15 @@ impl Peer {
         self.last_address
     }
 
-    pub(super) fn note_path(&mut self, origin: &Origin, now: Time) {
-        (self.heard_at, self.last_address) = (now, origin.address);
+    /// A datagram came. Only the newest of all tells where the peer is: an older one may have been recorded, and
+    /// be said again by somebody else.
+    pub(super) fn note_path(&mut self, origin: &Origin, newest: bool, now: Time) {
+        self.heard_at = now;
+        let known = self.paths.contains_key(&origin.segment);
         let path = self.paths.entry(origin.segment).or_insert_with(|| Path::new(origin.address, now));
-        path.address = origin.address;
+        if newest || !known {
+            (self.last_address, path.address) = (origin.address, origin.address);
+        }
         let heard = &mut path.casts[slot(origin.cast)];
         heard.span = Some((heard.span.map_or(now, |(first, _)| first), now));
         heard.left = origin.ttl;
@@ -245,6 +250,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// Whether a counter is greater than any that was taken.
+    pub(super) const fn is_newest(&self, counter: u64) -> bool {
+        self.seen == 0 || counter > self.top
+    }
+
     /// Takes a counter. False if it was taken before, or is too old to tell.
     pub(super) fn take(&mut self, counter: u64) -> bool {
         if self.seen == 0 || counter > self.top {

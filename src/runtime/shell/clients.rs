@@ -73,6 +73,7 @@ impl Shell {
         match typed {
             Ok(Some(Typed::Nothing)) => {}
             Ok(Some(Typed::Say(_))) if !self.machine.wants_line() => return Some(piece),
+            Ok(Some(Typed::Doctor(_))) if !self.is_examined() => return Some(piece),
             Ok(Some(typed)) => self.on_asked(slot, typed),
             Ok(None) => {
                 self.done(slot, 0, None);
@@ -84,6 +85,10 @@ impl Shell {
     }
 
     fn on_asked(&mut self, slot: usize, typed: Typed) {
+        if matches!(typed, Typed::Doctor(_)) {
+            self.survey();
+            self.discharge();
+        }
         if let Some(answer) = self.answer(&typed) {
             self.control.tell(slot, &answer.json);
             return self.done(slot, answer.status, None);
@@ -126,7 +131,8 @@ impl Shell {
     /// What changed since the last turn: who is gone is let go, and who waits is asked again.
     pub(super) fn look_after_clients(&mut self) {
         self.control.sweep(self.poll.registry());
-        if self.control.holds() && self.machine.wants_line() {
+        let wanted = if self.is_examining() { false } else { self.has_examined() || self.machine.wants_line() };
+        if self.control.holds() && wanted {
             self.ready.extend(self.control.tokens());
         }
     }

@@ -22,20 +22,32 @@ impl Shell {
     /// Does the job, once the node knows enough.
     pub(super) fn serve_job(&mut self) {
         let now = self.now();
-        let due = |shell: &Self, when| match when {
-            When::Settled => shell.machine.wants_line(),
-            When::Told => shell.machine.wants_line() && now >= Time::ZERO + TOLD_AFTER,
-        };
         let Some(job) = self.job.take_if(|_| !self.ending.is_decided()) else { return };
-        if !due(self, job.when) && now < Time::ZERO + self.wait {
+        let is_due = match job.when {
+            When::Settled => self.machine.wants_line(),
+            When::Told => self.machine.wants_line() && now >= Time::ZERO + TOLD_AFTER,
+            When::Examined => self.is_diagnosed(),
+        };
+        if !is_due && now < Time::ZERO + self.wait {
             self.job = Some(job);
             return;
         }
+        self.survey();
         let answer = parse(&job.line).ok().and_then(|typed| self.answer(&typed));
         debug_assert!(answer.is_some(), "a job is a question");
         if let Some(answer) = &answer {
             self.teller.output.push(&job.show.shown(&answer.json));
         }
         self.leave(answer.map(|answer| answer.status));
+    }
+
+    /// Whether the network is examined and somebody is there; where nobody is, it is examined again.
+    fn is_diagnosed(&mut self) -> bool {
+        let done = self.is_examined();
+        if done && !self.has_company() {
+            self.discharge();
+            return false;
+        }
+        done
     }
 }

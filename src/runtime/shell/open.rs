@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mio::Poll;
 use nix::unistd::geteuid;
 
+use super::doctor::Practice;
 use super::{BELL, FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, NETLINK, SIGNALS, STDIN, STDOUT, Shell, WAKE};
 use crate::address::Groups;
 use crate::config::{Config, PlainConfig};
@@ -33,6 +34,7 @@ use crate::runtime::signals::Signals;
 use crate::runtime::sockets::{Group, Sockets};
 use crate::runtime::state::{Lock, State};
 use crate::runtime::streams::Streams;
+use crate::runtime::survey::Surveyor;
 use crate::runtime::teller::{Form, Teller};
 use crate::runtime::terminal;
 use crate::time::Time;
@@ -106,6 +108,8 @@ impl Shell {
             control: Control::new(FIRST_CLIENT, name),
             asker: None,
             job,
+            surveyor: Surveyor::default(),
+            practice: Practice::default(),
             _lock: lock,
             group: if is_plain { settings.group } else { group.addresses.room() },
             poll,

@@ -1,0 +1,46 @@
+//! What we say to the group: into our log, signed.
+
+use super::{Context, Node, context};
+use crate::event::Event;
+use crate::protocol::Believed;
+use crate::text::Line;
+use crate::time::WallTime;
+use crate::wire::body::{ENTRY_TEXT, Entry};
+use crate::wire::{ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, encode_entry};
+
+impl Node {
+    pub(super) fn say(&mut self, lines: &[Line], wall: WallTime) {
+        if self.leaving.is_some() || lines.is_empty() {
+            return;
+        }
+        self.session.on_said();
+        let drafts = self.logs.draft(lines, &mut context!(self));
+        let entries = drafts.into_iter().map(|draft| {
+            let entry = Entry {
+                author: (*self.identity.public()).into(),
+                boot: self.identity.boot(),
+                seq: draft.seq,
+                wall_ms: wall.0,
+                nick: self.membership.nick().as_str(),
+                first: draft.first,
+                count: draft.count,
+                kind: ENTRY_TEXT,
+                body: draft.body.as_slice().into(),
+            };
+            let raw = encode_entry(&entry, |bytes| self.identity.sign(self.entry_domain(), bytes));
+            Believed { log: self.identity.log(), seq: draft.seq, raw }
+        });
+        let entries = entries.collect();
+        self.logs.on_said(entries, &mut context!(self));
+        if !self.config.piped && !self.alone_told && self.membership.online().next().is_none() {
+            self.alone_told = true;
+            self.events
+                .push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
+        }
+    }
+
+    /// What entries are signed for: what was said in an open group was not said in a keyed one.
+    pub(super) const fn entry_domain(&self) -> &'static [u8] {
+        if self.keyring.is_open() { ENTRY_DOMAIN } else { KEYED_ENTRY_DOMAIN }
+    }
+}

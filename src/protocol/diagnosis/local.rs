@@ -1,0 +1,102 @@
+//! What is wrong on this machine, as the system tells.
+
+use super::survey::mtu_needed;
+use super::{Code, Facts, Finding, Flaw, SegmentView, Side, View};
+use crate::address::Cast;
+
+/// What the interfaces of this machine say.
+pub(super) fn findings(view: &View) -> Vec<Finding> {
+    view.segments.iter().flat_map(|segment| of_segment(view, segment)).collect()
+}
+
+fn of_segment(view: &View, segment: &SegmentView) -> Vec<Finding> {
+    let (facts, on) = (&segment.facts, &segment.name);
+    let mut findings = Vec::new();
+    let mut found = |code, cast, cause: String, remedy: String| {
+        findings.push(Finding { code, segment: Some(on.clone()), cast, side: Side::Us, cause, remedy });
+    };
+    if facts.lacks_multicast() {
+        let cause = format!("interface {on} says that it does no multicast");
+        found(Code::NoMulticastFlag, Some(Cast::Multicast), cause, format!("ip link set dev {on} multicast on"));
+    }
+    if let Some(mtu) = facts.mtu.filter(|_| facts.is_narrow()) {
+        let needed = mtu_needed();
+        let cause = format!("packets of more than {mtu} bytes do not leave {on} whole, and our largest have {needed}");
+        found(Code::MtuTooSmall, None, cause, format!("ip link set dev {on} mtu 1500"));
+    }
+    if segment.broadcast.is_none() && segment.address.is_ipv4() && !facts.tunnel && !facts.loopback {
+        let (ip, bits) = (segment.address.ip(), segment.prefix_len);
+        let cause = format!("the address {ip}/{bits} on {on} has no broadcast address");
+        let remedy = format!("if its network is larger: ip address replace {ip}/24 broadcast + dev {on}");
+        found(Code::NoBroadcastAddress, Some(Cast::Broadcast), cause, remedy);
+    }
+    if let Some((port, holder)) = taken(segment) {
+        let by = holder.as_deref().unwrap_or("a program of another user");
+        let cause = format!(
+            "port {port} on {on} is held by {by}: we have port {} instead, and --peer does not find us by the rule",
+            segment.address.port()
+        );
+        let remedy = format!(
+            "end that program, or choose an address with a free port: udpnode --address {}",
+            segment.address.ip()
+        );
+        found(Code::PortTaken, Some(Cast::Unicast), cause, remedy);
+    }
+    if let Some(why) = &facts.deaf {
+        let group = view.group;
+        let remedy = format!("end that program, or choose another port for all: udpnode --group {}:PORT", group.ip());
+        found(Code::PortTaken, Some(Cast::Multicast), format!("the group {group} is not heard on {on}: {why}"), remedy);
+    }
+    findings
+}
+
+/// The port that another program holds; another node beside us is no trouble.
+fn taken(segment: &SegmentView) -> Option<(u16, &Option<String>)> {
+    let (port, holder) = segment.facts.taken.as_ref()?;
+    let is_node = |name: &String| name.starts_with("udpnode ");
+    let ip = segment.address.ip();
+    let is_peer = segment.members.iter().skip(1).any(|m| m.address.ip() == ip && m.address.port() == *port);
+    (!is_peer && !holder.as_ref().is_some_and(is_node)).then_some((*port, holder))
+}
+
+/// What we are to say of our own side: others diagnose as well.
+pub(super) fn flaws(facts: &Facts, group: bool, broadcast: bool, revived: bool) -> Vec<Flaw> {
+    let narrow = facts.mtu.filter(|_| facts.is_narrow()).map(Flaw::Narrow);
+    let flags = [
+        (facts.reverse_path.is_some_and(|mode| mode > 0), Flaw::ReversePath),
+        (facts.lacks_multicast(), Flaw::NoMulticastFlag),
+        (!group, Flaw::NoGroup),
+        (!broadcast, Flaw::NoBroadcast),
+        (revived, Flaw::Revived),
+    ];
+    flags.into_iter().filter(|(is, _)| *is).map(|(_, flaw)| flaw).chain(narrow).collect()
+}
+
+/// Where nobody is heard: what was looked at, and what to try.
+pub(super) fn nobody(view: &View, segment: &SegmentView) -> String {
+    let facts = &segment.facts;
+    let mut looked = vec![match segment.group {
+        Some(group) => format!("group {group} joined"),
+        None => format!("group {} not joined", view.group),
+    }];
+    match segment.broadcast {
+        Some(to) => looked.push(format!("broadcast {to}")),
+        None if segment.address.is_ipv4() => looked.push("no broadcast address".into()),
+        None => {}
+    }
+    if let Some(multicast) = facts.multicast.filter(|_| !facts.loopback) {
+        looked.push(format!("multicast flag {}", if multicast { "on" } else { "off" }));
+    }
+    looked.extend(facts.mtu.map(|mtu| format!("MTU {mtu}")));
+    looked.extend(facts.reverse_path.map(|mode| format!("rp_filter {mode}")));
+    let ports =
+        [Some(segment.address.port()), segment.broadcast.map(|to| to.port()), segment.group.map(|to| to.port())];
+    let ports: Vec<_> = ports.into_iter().flatten().map(|port| port.to_string()).collect();
+    format!(
+        "nobody is heard on {}: {}; is the other side on this network, in this group (--group), and does no firewall \
+         drop UDP port {} (nft list ruleset)? beyond a router or a switch that keeps clients apart try --peer ADDR",
+        segment.shown(),
+        looked.join(", "),
+        ports.join(", ")
+    )
+}

@@ -1,0 +1,207 @@
+//! How a diagnosis is told: one line if all is well, what is wrong and what to do about it if not; the
+//! same as one JSON object.
+
+use std::collections::BTreeSet;
+
+use super::answers::Answer;
+use super::render::Object;
+use crate::address::Cast;
+use crate::protocol::diagnosis::{Cell, Finding, SegmentView, Side, View, diagnose, nobody};
+use crate::text::Line;
+
+/// Exit statuses: something is wrong; nobody is there.
+const FOUND: u8 = 1;
+const NOBODY: u8 = 3;
+
+/// Names told one by one; where there are more, they are counted.
+const NAMES_MAX: usize = 6;
+
+/// The answer to `/doctor`, or to `/doctor NAME`.
+pub(crate) fn answer(view: &View, name: Option<&Line>) -> Answer {
+    let mut findings = diagnose(view);
+    if let Some(name) = name {
+        if !others(view).any(|label| label == name.as_str()) {
+            return Answer::new(object(view, &[]), format!("nobody here is called {name}"), NOBODY);
+        }
+        findings.retain(|finding| finding.concerns(name.as_str()));
+    }
+    let object = object(view, &findings);
+    let told: Vec<String> = findings.iter().map(shown).collect();
+    if others(view).next().is_none() {
+        let lines = nobody(view).into_iter().chain(told);
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let text = if text.is_empty() { "nobody is heard: no interface is in use".into() } else { text };
+        return Answer::new(object, text, NOBODY);
+    }
+    if findings.is_empty() {
+        return Answer::new(object, healthy(view, name), 0);
+    }
+    Answer::new(object, told.join("\n"), FOUND)
+}
+
+fn others(view: &View) -> impl Iterator<Item = &str> {
+    let members = view.segments.iter().flat_map(|segment| segment.members.iter().skip(1));
+    members.map(|member| member.label.as_str())
+}
+
+/// One line: nothing is wrong.
+fn healthy(view: &View, name: Option<&Line>) -> String {
+    if let Some(name) = name {
+        return format!("healthy: nothing is wrong between us and {name}");
+    }
+    let segments = view.segments.iter().map(|segment| {
+        let names: BTreeSet<&str> = segment.members.iter().skip(1).map(|member| member.label.as_str()).collect();
+        let who = match names.len() {
+            0 => "nobody".to_owned(),
+            1..=NAMES_MAX => names.into_iter().collect::<Vec<_>>().join(", "),
+            many => format!("{many} others"),
+        };
+        format!("{who} on {}", segment.shown())
+    });
+    format!("healthy: {}; nothing is wrong", segments.collect::<Vec<_>>().join("; "))
+}
+
+/// What is wrong, and below it what to do.
+fn shown(finding: &Finding) -> String {
+    let place = finding.segment.as_ref().map_or_else(String::new, |segment| format!(", {segment}"));
+    let mildness = if finding.code.is_mild() { " (mild)" } else { "" };
+    format!("{} [{}{place}]{mildness}: {}\n    {}", finding.code, finding.side, finding.cause, finding.remedy)
+}
+
+fn object(view: &View, findings: &[Finding]) -> Object {
+    let segments = view.segments.iter().map(|segment| {
+        let address = format!("{}/{}", segment.address.ip(), segment.prefix_len);
+        let object = Object::part().text("segment", &segment.name).text("address", &address);
+        let others = u64::try_from(segment.members.len().saturating_sub(1)).unwrap_or(u64::MAX);
+        object.number("others", others)
+    });
+    let nobody = others(view).next().is_none();
+    let object = Object::new("doctor").flag("healthy", findings.is_empty() && !nobody);
+    let object = object.list("segments", segments);
+    let object = object.list("hears", view.segments.iter().flat_map(hears));
+    object.list("findings", findings.iter().map(finding))
+}
+
+/// Who hears whom, and not, as far as that is known.
+fn hears(segment: &SegmentView) -> impl Iterator<Item = Object> {
+    let name = |x: usize| segment.members.get(x).map_or("", |member| member.label.as_str());
+    segment.cells.iter().map(move |(&(listener, speaker), cell)| {
+        let object = Object::part().text("segment", &segment.name).text("from", name(speaker));
+        let object = object.text("to", name(listener));
+        object.text("by", &casts(cell, true)).text("not_by", &casts(cell, false))
+    })
+}
+
+/// The letters of the casts of which this is known.
+fn casts(cell: &Cell, hears: bool) -> String {
+    let all = [('U', Cast::Unicast), ('B', Cast::Broadcast), ('M', Cast::Multicast)];
+    all.into_iter().filter(|(_, cast)| cell.by(*cast) == Some(hears)).map(|(letter, _)| letter).collect()
+}
+
+fn finding(finding: &Finding) -> Object {
+    let object = Object::part().text("code", &finding.code.to_string());
+    let object = object.text("severity", if finding.code.is_mild() { "warning" } else { "error" });
+    let object = match &finding.segment {
+        Some(segment) => object.text("segment", segment),
+        None => object,
+    };
+    let object = match finding.cast {
+        Some(cast) => object.text("cast", &cast.to_string()),
+        None => object,
+    };
+    let object = match &finding.side {
+        Side::Us => object.text("side", "us"),
+        Side::Network => object.text("side", "network"),
+        Side::Peer(name) => object.text("side", "peer").text("peer", name),
+        Side::Between { from, to, both } => {
+            object.text("side", "between").text("from", from).text("to", to).flag("both", *both)
+        }
+    };
+    object.text("cause", &finding.cause).text("remedy", &finding.remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::protocol::diagnosis::{Facts, Member, Padded, US};
+
+    fn view(others: &[&str]) -> View {
+        let member = |(n, label): (usize, &str)| Member {
+            label: label.to_owned(),
+            address: format!("10.0.0.{n}:500{n}").parse().expect("an address"),
+            flaws: Vec::new(),
+            skew_ms: None,
+            hops: None,
+            ttl: None,
+            padded: Padded::Unknown,
+        };
+        let members: Vec<_> = (1..).zip([US].iter().chain(others)).map(|(n, label)| member((n, label))).collect();
+        let ok = Cell { unicast: Some(true), broadcast: Some(true), multicast: Some(true) };
+        let pairs = (0..members.len()).flat_map(|a| (0..members.len()).map(move |b| (a, b))).filter(|(a, b)| a != b);
+        let segment = SegmentView {
+            name: "eth0".into(),
+            address: members[0].address,
+            prefix_len: 24,
+            broadcast: "10.0.0.255:5255".parse().ok(),
+            group: "239.192.7.7:5007".parse().ok(),
+            facts: Facts::default(),
+            revived: false,
+            cells: pairs.map(|pair| (pair, ok)).collect(),
+            members,
+            unheard: Vec::new(),
+        };
+        View {
+            group: "239.192.7.7:5007".parse().expect("a group"),
+            ttl: 2,
+            segments: vec![segment],
+            foreign: Vec::new(),
+            doubles: Vec::new(),
+            reverse_path_drops: None,
+            bridges: Vec::new(),
+        }
+    }
+
+    fn parsed(answer: &Answer) -> Value {
+        serde_json::from_str(&answer.json).expect("JSON")
+    }
+
+    #[test]
+    fn a_healthy_network_is_one_line() {
+        let answer = answer(&view(&["bob", "cat"]), None);
+        assert_eq!(answer.text, "healthy: bob, cat on eth0 (10.0.0.1/24); nothing is wrong");
+        assert_eq!(answer.status, 0);
+        let json = parsed(&answer);
+        assert_eq!((json["healthy"].as_bool(), json["findings"].as_array().map(Vec::len)), (Some(true), Some(0)));
+        assert_eq!(json["hears"].as_array().map(Vec::len), Some(6));
+        assert_eq!(json["hears"][0]["by"], "UBM");
+    }
+
+    #[test]
+    fn what_is_wrong_and_what_to_do() {
+        let mut view = view(&["bob", "cat"]);
+        for listener in [0, 2] {
+            if let Some(cell) = view.segments[0].cells.get_mut(&(listener, 1)) {
+                cell.multicast = Some(false);
+            }
+        }
+        let told = answer(&view, None);
+        assert!(told.text.starts_with("multicast-dropped [bob, eth0]: bob's multicasts reach nobody"), "{}", told.text);
+        assert_eq!((told.text.lines().count(), told.status), (2, 1));
+        let json = parsed(&told);
+        let finding = &json["findings"][0];
+        assert_eq!((finding["side"].as_str(), finding["peer"].as_str()), (Some("peer"), Some("bob")));
+        assert_eq!((finding["cast"].as_str(), finding["severity"].as_str()), (Some("multicast"), Some("error")));
+        assert_eq!(answer(&view, Some(&Line::from_peer("cat"))).status, 0);
+        assert_eq!(answer(&view, Some(&Line::from_peer("bob"))).status, 1);
+        assert_eq!(answer(&view, Some(&Line::from_peer("zoe"))).status, 3);
+    }
+
+    #[test]
+    fn nobody_is_no_health() {
+        let answer = answer(&view(&[]), None);
+        assert!(answer.text.starts_with("nobody is heard on eth0 (10.0.0.1/24): "), "{}", answer.text);
+        assert_eq!((answer.status, parsed(&answer)["healthy"].as_bool()), (3, Some(false)));
+    }
+}
