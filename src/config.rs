@@ -19,10 +19,11 @@ pub const GROUP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(2
 pub const SEALED_MAX: usize = 1200;
 
 /// What sealing adds to a datagram: a nonce, kind and errand once more, an authenticator.
-pub const SEAL_OVERHEAD: usize = 24 + 2 + 16;
+pub const SEAL_OVERHEAD: usize = 42;
 
 /// The largest native datagram before it is sealed; no larger one is sent where nothing is sealed either.
-pub const DATAGRAM_MAX: usize = SEALED_MAX - SEAL_OVERHEAD;
+pub const DATAGRAM_MAX: usize = 1158;
+const _: () = assert!(DATAGRAM_MAX + SEAL_OVERHEAD == SEALED_MAX);
 
 /// The secret of a keyed group.
 #[derive(Clone, PartialEq, Eq)]

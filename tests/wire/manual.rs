@@ -15,7 +15,9 @@ use udpnode::time::{Time, WallTime};
 use udpnode::wire::body::{Text, decode};
 use udpnode::wire::header::{HEADER_LEN, MAGIC, SENDER_LEN, SIGNATURE_LEN};
 use udpnode::wire::stream::PREAMBLE;
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, NUMBER_MAX, SIGNED_OVERHEAD, parse_entry};
+use udpnode::wire::{
+    DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, NUMBER_MAX, SIGNED_OVERHEAD, parse_entry,
+};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -133,7 +135,7 @@ fn the_tables_have_the_lengths_of_the_header() {
 #[test]
 fn the_domains_and_the_tag_are_ours() {
     let manual = manual();
-    for domain in [DATAGRAM_DOMAIN, ENTRY_DOMAIN] {
+    for domain in [DATAGRAM_DOMAIN, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN] {
         let text = String::from_utf8_lossy(domain).replace('\0', "\\e0");
         assert!(manual.contains(&format!("the {} bytes\n.Ql {text}\n", domain.len())), "{text}");
     }
