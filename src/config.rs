@@ -241,7 +241,7 @@ impl Config {
             confirm_burst: 16,
             trickle_min: ms(100),
             trickle_max: ms(800),
-            frontier_max: ms(3200),
+            frontier_max: ms(30_000),
             trickle_k: 2,
             repair_rate: 2_000_000,
             repair_burst: 128 * 1024,

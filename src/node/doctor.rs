@@ -67,9 +67,10 @@ impl Node {
         let place = |address: SocketAddr| (address.ip(), address.port());
         let ours = self.membership.segments().any(|segment| place(segment.address) == place(arrival.address));
         let hello = datagram.header.kind == kind::HELLO;
-        if !ours && hello && (self.verifier)(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
+        if hello && (self.verifier)(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
             let mark = (signed.sender.boot, signed.sender.counter);
-            self.note_heard(peer_id(&signed.sender.key), arrival.address, mark, signed.signature, false);
+            // Ours are remembered too: somebody may but say them again.
+            self.note_heard(peer_id(&signed.sender.key), arrival.address, mark, signed.signature, ours);
         }
     }
 

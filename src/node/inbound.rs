@@ -112,7 +112,7 @@ impl Node {
             self.stats.replayed += 1;
             return;
         }
-        if known == Admission::Fresh {
+        if known == Admission::Fresh && self.membership.is_online(origin.id) {
             let len = signed.bytes.len() + signed.signature.len();
             self.contacts.on_heard(origin.id, len, &context!(self));
         }

@@ -175,6 +175,9 @@ pub struct Link {
     pub claimed: bool,
 }
 
+/// Shown of those whom others say to hear and we do not know. A member can make up any number of them.
+const HEARSAY_MAX: usize = 32;
+
 impl Link {
     /// Routers between the two, where both TTLs are known and make sense.
     #[must_use]
@@ -187,7 +190,8 @@ impl Reach {
     /// Somebody in the picture.
     #[must_use]
     pub fn node(&self, id: PeerId) -> Option<&ReachNode> {
-        self.nodes.iter().find(|node| node.id == id)
+        // They are in the order of their ids.
+        self.nodes.binary_search_by_key(&id, |node| node.id).ok().map(|at| &self.nodes[at])
     }
 
     /// What the system calls a segment of ours.
@@ -272,9 +276,12 @@ impl Node {
             }
             self.claimed_by(listener, place, &segments, &mut links);
         }
-        for id in links.iter().flat_map(|link| [link.from, link.to]) {
-            nodes.entry(id).or_insert_with(|| hearsay(id));
+        let strange: BTreeSet<PeerId> = links.iter().flat_map(|link| [link.from, link.to]).collect();
+        let strange = strange.into_iter().filter(|id| !nodes.contains_key(id)).take(HEARSAY_MAX);
+        for id in strange.collect::<Vec<_>>() {
+            nodes.insert(id, hearsay(id));
         }
+        links.retain(|link| nodes.contains_key(&link.from) && nodes.contains_key(&link.to));
         links.sort_by_key(|link| (link.segment, link.from, link.to, link.by));
         let plans = self.group_plans(|_, _| true).into_iter();
         let carried = plans.map(|plan| Carried { segment: plan.segment, cast: plan.plan.cast, copies: plan.copies });

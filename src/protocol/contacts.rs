@@ -57,6 +57,12 @@ const LEAN_HELLO_MAX: usize = 512;
 /// Bytes that a member's addresses may be sent at once.
 const CREDIT_MAX: usize = 16 * 1024;
 
+/// Peers looked for because one member names them, so that none can fill the table alone.
+const WANTED_BY_MAX: usize = 64;
+
+/// A candidate that was greeted so often in vain makes room for another.
+const STALE_TRIES: u32 = 3;
+
 /// A peer that others hear.
 #[derive(Debug)]
 struct Wanted {
@@ -125,9 +131,14 @@ impl Contacts {
             if id == ctx.me || online(id) {
                 continue;
             }
+            let named = |contacts: &Self| contacts.wanted.values().filter(|wanted| wanted.by == from).count();
             if let Some(wanted) = self.wanted.get_mut(&id) {
-                (wanted.by, wanted.named_at) = (from, ctx.now);
-            } else if self.wanted.len() < WANTED_MAX {
+                // Whoever was asked may still answer; only who did not is not asked again.
+                if wanted.by == from || wanted.times > 1 || wanted.asked.is_none() {
+                    wanted.by = from;
+                }
+                wanted.named_at = ctx.now;
+            } else if self.wanted.len() < WANTED_MAX && named(self) < WANTED_BY_MAX {
                 let wanted =
                     Wanted { by: from, named_at: ctx.now, asked: None, times: 0, ask_at: ctx.now + SEEK_AFTER };
                 self.wanted.insert(id, wanted);
@@ -146,7 +157,7 @@ impl Contacts {
 
     /// Somebody whom no cast reaches fell silent: the way there may come back, and nobody else may tell.
     pub fn on_lost(&mut self, address: SocketAddr, ctx: &Context<'_>) {
-        if self.candidates.len() < CONTACTS_MAX {
+        if self.has_room() {
             let candidate = Candidate { source: Source::Remembered, tries: 0, greet_at: ctx.now + SEEK_AFTER };
             self.candidates.entry(address).or_insert(candidate);
         }
@@ -155,6 +166,18 @@ impl Contacts {
     /// A member is gone, and with it what its word is worth.
     pub fn on_gone(&mut self, id: PeerId) {
         self.credit.remove(&id);
+        self.candidates.retain(|_, candidate| !matches!(candidate.source, Source::Told(_, by) if by == id));
+    }
+
+    /// Whether one more candidate can be taken; whoever was tried most often in vain makes room.
+    fn has_room(&mut self) -> bool {
+        if self.candidates.len() >= CONTACTS_MAX
+            && let Some((&address, stale)) = self.candidates.iter().max_by_key(|(_, candidate)| candidate.tries)
+            && stale.tries >= STALE_TRIES
+        {
+            self.candidates.remove(&address);
+        }
+        self.candidates.len() < CONTACTS_MAX
     }
 
     /// A member asks where others are; `place` tells where they were heard last. The answer has at most
@@ -200,7 +223,7 @@ impl Contacts {
             if self.candidates.contains_key(&address) {
                 continue;
             }
-            if self.candidates.len() >= CONTACTS_MAX {
+            if !self.has_room() {
                 ctx.stats.contacts_refused += 1;
                 continue;
             }

@@ -12,7 +12,7 @@ use crate::runtime::render::{self, Object};
 use crate::term::Painted;
 
 /// The exit status of a question that nobody is there to be asked about.
-const NOBODY: u8 = 3;
+pub(super) const NOBODY: u8 = 3;
 
 /// What a question is answered. Whoever asks - a person at the prompt, a script, a subcommand by the
 /// control socket - is given the same.
@@ -60,7 +60,8 @@ pub(crate) fn who(mut peers: Vec<PeerStatus>, segment: impl Fn(SegmentId) -> Str
         return Answer::new(object, "nobody else is here".into(), NOBODY);
     }
     let rows: Vec<Vec<String>> = peers.iter().map(|peer| row(peer, &segment)).collect();
-    Answer::new(object, table(&rows), 0)
+    let status = if peers.iter().any(|peer| peer.online) { 0 } else { NOBODY };
+    Answer::new(object, table(&rows), status)
 }
 
 fn who_json(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Object {

@@ -85,8 +85,9 @@ struct Running {
 pub(crate) fn running(which: &Which, job: &Job, wait: Duration) -> Result<Option<Reply>, AskError> {
     let table = fs::read("/proc/net/unix").unwrap_or_default();
     let names = Name::all(&String::from_utf8_lossy(&table), geteuid().as_raw());
-    let names = names.iter().filter(|name| which.may_be(name)).take(NODES_MAX);
-    let mut nodes: Vec<_> = names.filter_map(Running::connect).collect();
+    // Names are anybody's: only who accepts us as a user counts.
+    let names = names.iter().filter(|name| which.may_be(name));
+    let mut nodes: Vec<_> = names.filter_map(Running::connect).take(NODES_MAX).collect();
     if which.wants_more() {
         // All greet at the same time. Who does not is not known to be meant.
         let until = Instant::now() + PATIENCE;

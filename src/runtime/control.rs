@@ -70,6 +70,8 @@ pub(crate) struct Control {
     first_token: usize,
     name: Name,
     listener: Option<UnixListener>,
+    /// The name it is bound to.
+    bound: String,
     clients: Vec<Option<Client>>,
     acts: u64,
 }
@@ -78,7 +80,7 @@ impl Control {
     /// No socket yet. [`TOKENS`] tokens from `first_token` on are its.
     pub(crate) fn new(first_token: usize, name: Name) -> Self {
         let clients = std::iter::repeat_with(|| None).take(CLIENTS_MAX).collect();
-        Self { first_token, name, listener: None, clients, acts: 0 }
+        Self { first_token, name, listener: None, bound: String::new(), clients, acts: 0 }
     }
 
     /// Listens, also after a change of the nick, by which a node is found.
@@ -87,6 +89,9 @@ impl Control {
     /// What the system says; the node works without.
     pub(crate) fn listen(&mut self, registry: &Registry, nick: &str) -> io::Result<()> {
         self.name = Name { nick: Name::new(0, 0, None, nick).nick, ..self.name.clone() };
+        if self.listener.is_some() && self.bound == self.name.to_string() {
+            return Ok(());
+        }
         let address = SocketAddr::from_abstract_name(self.name.to_string())?;
         let listener = StdListener::bind_addr(&address)?;
         listener.set_nonblocking(true)?;
@@ -96,7 +101,7 @@ impl Control {
             let _ = registry.deregister(&mut old);
         }
         registry.register(&mut listener, Token(self.first_token), Interest::READABLE)?;
-        self.listener = Some(listener);
+        (self.listener, self.bound) = (Some(listener), self.name.to_string());
         Ok(())
     }
 
@@ -111,7 +116,7 @@ impl Control {
 
     /// Whatever may have something to do when the node wants lines again, or can open files again.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = Token> {
-        let waits = |client: &Option<Client>| client.as_ref().is_some_and(|client| client.held.is_some());
+        let waits = |client: &Option<Client>| client.as_ref().is_some_and(Client::waits);
         let clients = self.clients.iter().enumerate().filter(move |(_, client)| waits(client));
         let clients = clients.map(|(n, _)| Token(self.first_token + 1 + n));
         self.listener.iter().map(|_| Token(self.first_token)).chain(clients)
@@ -119,7 +124,7 @@ impl Control {
 
     /// Whether a line waits until the node wants it.
     pub(crate) fn holds(&self) -> bool {
-        self.clients.iter().flatten().any(|client| client.held.is_some())
+        self.clients.iter().flatten().any(Client::waits)
     }
 
     /// Accepts one client, and tells it `greeting`. False if nobody connects.
@@ -238,6 +243,11 @@ impl Control {
 }
 
 impl Client {
+    /// Whether a line of its waits for the node alone, and not for itself to read.
+    fn waits(&self) -> bool {
+        self.held.is_some() && self.queue.len() <= QUEUE_HIGH
+    }
+
     /// False if there is nothing to read now.
     fn read(&mut self) -> io::Result<bool> {
         if self.ended || self.lost || self.queue.len() > QUEUE_HIGH {

@@ -136,7 +136,7 @@ impl Doctor {
         let Self { json, dot, wait, state_dir, name } = self;
         let line = match (dot > 0, name) {
             (true, _) => DRAWING.to_owned(),
-            (false, Some(name)) => format!("/doctor {name}"),
+            (false, Some(name)) => format!("/doctor {}", Line::from_peer(&name)),
             (false, None) => "/doctor".to_owned(),
         };
         (Behind { json, wait, state_dir }, Job { line, show: Show::Text, when: When::Examined })

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,11 @@ impl Memory {
     /// nobody is.
     pub(crate) fn open(dir: &Path, now: WallTime) -> Self {
         let mut text = Vec::new();
-        let read = File::open(dir.join("peers")).and_then(|file| file.take(FILE_MAX).read_to_end(&mut text));
+        // What is no file must not stop us, a pipe for instance.
+        let path = dir.join("peers");
+        let is_file = std::fs::metadata(&path).is_ok_and(|meta| meta.is_file());
+        let opened = if is_file { File::open(path) } else { Err(ErrorKind::InvalidInput.into()) };
+        let read = opened.and_then(|file| file.take(FILE_MAX).read_to_end(&mut text));
         let text = if read.is_ok() { String::from_utf8_lossy(&text) } else { String::new().into() };
         let mut memory = Self { dir: dir.to_owned(), heard: parse(&text, seconds(now)), written: Vec::new() };
         memory.bound(seconds(now));

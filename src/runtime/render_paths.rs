@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::answers::Answer;
+use super::answers::{Answer, NOBODY};
 use super::render::Object;
 use crate::address::{Cast, Segment, SegmentId};
 use crate::event::PeerName;
@@ -33,12 +33,18 @@ pub(crate) fn paths(reach: &Reach, columns: usize) -> Answer {
     } else {
         lines.push(legend());
     }
-    Answer::painted(json(reach), lines, 0)
+    Answer::painted(json(reach), lines, status(reach))
+}
+
+/// 3 where nobody is: CLI and manual promise it of every subcommand.
+fn status(reach: &Reach) -> u8 {
+    let online = reach.nodes.iter().any(|node| node.known == Known::Online);
+    if online { 0 } else { NOBODY }
 }
 
 /// The answer to `/paths --dot`: for programs the same as without, and the drawing as its text.
 pub(crate) fn drawing(reach: &Reach) -> Answer {
-    Answer::new(json(reach), dot(reach), 0)
+    Answer::new(json(reach), dot(reach), status(reach))
 }
 
 fn segment_lines(reach: &Reach, segment: &Segment, columns: usize, lines: &mut Vec<Painted>) {

@@ -251,5 +251,10 @@ fn the_tables_are_bounded_and_greetings_paced() {
         let heard = (0..=255).map(|m| PeerId([n, m, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]));
         ann.contacts.on_named(BOB, heard, |_| false, &mut ctx!(ann));
     }
-    assert_eq!((ann.contacts.wanted.len(), ann.stats.contacts_refused), (WANTED_MAX, 768));
+    assert_eq!((ann.contacts.wanted.len(), ann.stats.contacts_refused), (WANTED_BY_MAX, 960), "nobody fills it alone");
+    for n in 0..20 {
+        let heard = (0..=255).map(|m| PeerId([n, m, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8]));
+        ann.contacts.on_named(PeerId([n; 16]), heard, |_| false, &mut ctx!(ann));
+    }
+    assert_eq!(ann.contacts.wanted.len(), WANTED_MAX);
 }

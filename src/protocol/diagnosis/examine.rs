@@ -168,6 +168,8 @@ impl Examination {
     /// filled up.
     pub fn probe(&mut self, to: Option<SocketAddr>, now: Time) -> (u8, bool) {
         self.large_from.retain(|_, at| now.since(*at) <= LARGE_FOR);
+        let (large_from, trials) = (&self.large_from, &self.trials);
+        self.filled.retain(|address| large_from.contains_key(address) || trials.contains_key(address));
         let prompts = if self.next_at.is_some() { PROBE_PROMPTS } else { 0 };
         let Some(to) = to else { return (prompts, false) };
         let came = if self.large_from.contains_key(&to) { PROBE_LARGE_CAME } else { 0 };

@@ -131,6 +131,10 @@ impl Shell {
     /// What changed since the last turn: who is gone is let go, and who waits is asked again.
     pub(super) fn look_after_clients(&mut self) {
         self.control.sweep(self.poll.registry());
+        if self.has_examined() && !self.control.holds() && !self.is_asked_to_examine() {
+            // Whoever asked for it is gone.
+            self.discharge();
+        }
         let wanted = if self.is_examining() { false } else { self.has_examined() || self.machine.wants_line() };
         if self.control.holds() && wanted {
             self.ready.extend(self.control.tokens());

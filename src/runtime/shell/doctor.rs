@@ -92,6 +92,11 @@ impl Shell {
         self.practice.examining = false;
     }
 
+    /// Whether the prompt or a job of ours waits for an examination.
+    pub(super) fn is_asked_to_examine(&self) -> bool {
+        self.practice.typed.is_some() || self.job.is_some()
+    }
+
     /// Whether anybody else is there.
     pub(super) fn has_company(&self) -> bool {
         let online = |node: &Node| node.peers().any(|peer| peer.online);
