@@ -154,7 +154,9 @@ fn the_longest_datagram_goes_and_a_longer_line_is_refused() {
     for node in [&mut bob, &mut native] {
         node.message("ann: quit");
         let expected = ["ann: Entering user", &format!("ann: {longest}"), "ann: next", "ann: quit"];
-        assert!(node.texts() == expected, "{}", node.story());
+        // Bob enters about when the other begins to listen.
+        let texts: Vec<_> = node.texts().into_iter().filter(|text| text.starts_with("ann: ")).collect();
+        assert!(texts == expected, "{}", node.story());
     }
 }
 
