@@ -20,7 +20,8 @@ finds "a small MTU: cat says" c "mtu-too-small [this machine, eth0]"
 finds "ann says" a "mtu-too-small [cat, eth0]"
 ip -n "$P-c" link set eth0 mtu 1500
 ip -n "$P-sw" link set p-c-eth0 mtu 1000
-finds "in between, towards cat: cat says" c "mtu-too-small [from ann to us, eth0]" "mtu-too-small [from bob to us, eth0]"
+# A veth drops in both directions what is larger than the MTU of its other end.
+finds "in between: cat says" c "mtu-too-small [from us to ann, eth0]" "mtu-too-small [from us to bob, eth0]"
 finds "ann says" a "mtu-too-small [from us to cat, eth0]"
 ip -n "$P-sw" link set p-c-eth0 mtu 1500
 ip -n "$P-sw" link set br1 mtu 1500
