@@ -116,7 +116,7 @@ mod tests {
     #[test]
     #[ignore = "a measurement: cargo test --release --lib receive -- --ignored --nocapture"]
     #[allow(clippy::print_stderr, reason = "a measurement is printed")]
-    fn what_the_ttl_costs() {
+    fn long_what_the_ttl_costs() {
         let (one, other) = with_ttl("127.0.0.1:0");
         let to = other.local_addr().expect("bound");
         let (mut buf, mut margin) = (vec![0; 65_536], Margin::new());
