@@ -229,7 +229,10 @@ impl Logs {
             None => {}
         }
         let ended = log.said_bye || online.get(&id.author).is_some_and(|&boot| boot > id.boot);
-        if log.ask.round >= ROUNDS_PATIENT
+        let author_here = online.get(&id.author) == Some(&id.boot);
+        // While the author was asked in vain, others were not: they may still have it.
+        let patience = if author_here { log.ask.round } else { log.ask.elsewhere };
+        if patience >= ROUNDS_PATIENT
             && let Some(to) = unclaimed(log, ended || ctx.now.since(log.ask.since) >= GONE_AFTER)
         {
             log.skip_to(to);
@@ -240,11 +243,10 @@ impl Logs {
             return None;
         }
         let proven = log.held.range(log.next..).next().is_some();
-        if log.ask.round >= ROUNDS_PATIENT && !proven && (!log.is_claimed() || log.ask.round >= ROUNDS_MAX) {
+        if patience >= ROUNDS_PATIENT && !proven && (!log.is_claimed() || log.ask.round >= ROUNDS_MAX) {
             self.give_up_on(id, ctx);
             return None;
         }
-        let author_here = online.get(&id.author) == Some(&id.boot);
         if log.ask.round >= ROUNDS_UNCLAIMED && !author_here && !log.is_claimed() {
             log.ask.at = Some(ctx.now + LOOK_EVERY);
             self.ask_at = earlier(self.ask_at, log.ask.at);
@@ -268,7 +270,8 @@ impl Logs {
         let again = ctx.now + pause + spread;
         let (at, round_next, sent_at) = (Some(again), log.ask.round + 1, Some(ctx.now));
         let since = if first > log.ask.first { ctx.now } else { log.ask.since };
-        log.ask = Ask { at, since, round: round_next, sent_at, until, first, far, asked, put_off: false };
+        let elsewhere = log.ask.elsewhere + u32::from(!author_here);
+        log.ask = Ask { at, since, round: round_next, elsewhere, sent_at, until, first, far, asked, put_off: false };
         self.ask_at = earlier(self.ask_at, Some(again));
         Some((asked, round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
     }

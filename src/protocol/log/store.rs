@@ -39,6 +39,8 @@ pub(super) struct Ask {
     pub(super) since: Time,
     /// How often the same was asked for.
     pub(super) round: u32,
+    /// How often of these the author was not there to be asked.
+    pub(super) elsewhere: u32,
     /// When it was asked for last.
     pub(super) sent_at: Option<Time>,
     /// Up to which entry it was asked for.
@@ -113,6 +115,7 @@ impl Log {
                 at: None,
                 since: now,
                 round: 0,
+                elsewhere: 0,
                 sent_at: None,
                 until: 0,
                 first: 0,
