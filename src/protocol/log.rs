@@ -24,6 +24,7 @@ mod joining;
 mod repair;
 mod store;
 mod table;
+mod whom;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

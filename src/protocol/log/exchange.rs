@@ -8,6 +8,7 @@ use super::Logs;
 use super::repair::{answering, weight};
 use super::store::{Ask, Log};
 use super::table::Source;
+use super::whom::{holder, unclaimed};
 use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
@@ -471,31 +472,5 @@ fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     }
     if !bundle.is_empty() {
         ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(Errand::Repair, bundle) });
-    }
-}
-
-/// Who is to be asked alone: the author, if it is there and was not asked in vain before; else in
-/// turn those who claim to have the log.
-fn holder(id: LogId, log: &Log, online: &BTreeMap<PeerId, u64>) -> Option<PeerId> {
-    if online.get(&id.author) == Some(&id.boot) && log.ask.round < 4 {
-        return Some(id.author);
-    }
-    let mut able: Vec<_> = log.claims.beyond(log.next).map(|(peer, _)| (weight(peer, id, log.next), peer)).collect();
-    able.sort_unstable();
-    let turn = log.ask.round as usize;
-    able.get(turn.checked_rem(able.len())?).map(|&(_, peer)| peer)
-}
-
-/// The first entry behind our next that somebody online claims to have, if nobody claims our next.
-fn unclaimed(log: &Log, ended: bool) -> Option<u64> {
-    let claims = || log.claims.beyond(log.next);
-    if claims().any(|(_, claim)| claim.floor <= log.next) {
-        return None;
-    }
-    let claimed = claims().map(|(_, claim)| claim.floor).min();
-    let held = log.held.range(log.next + 1..).next().map(|(&seq, _)| seq);
-    match (claimed, held) {
-        (Some(floor), Some(held)) => Some(floor.min(held)),
-        (floor, held) => floor.or_else(|| held.filter(|_| ended)),
     }
 }
