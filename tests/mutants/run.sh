@@ -3,7 +3,7 @@
 #
 #   tests/mutants/run.sh                 every mutant of list.txt
 #   tests/mutants/run.sh repairs bye     those whose names hold one of these words
-#   MUTANTS=ci tests/mutants/run.sh      those marked "ci": about three minutes
+#   MUTANTS=ci tests/mutants/run.sh      those marked "ci": a minute or two
 #   ALL=1 tests/mutants/run.sh           what its own tests miss is tried on all quick scenarios
 #
 # A mutant is caught if one of the tests in its line "by" fails or does not end, and survives if
