@@ -301,7 +301,11 @@ fn fish(command: &CommandInfoWithArgs) -> String {
 fn fish_flag(flag: &FlagInfo<'_>, place: &str) -> String {
     let short = letter(flag).map_or_else(String::new, |letter| format!(" -s {letter}"));
     let behind = match flag.kind {
-        FlagInfoKind::Option { arg_name } => format!(" -x{}", fish_value(&value(arg_name))),
+        FlagInfoKind::Option { arg_name } => match value(arg_name) {
+            // Exclusive would mean no files.
+            Value::File => " -r -F".into(),
+            value => format!(" -x{}", fish_value(&value)),
+        },
         FlagInfoKind::Switch => String::new(),
     };
     let (long, text) = (flag.long.trim_start_matches('-'), fish_quoted(flag.description));

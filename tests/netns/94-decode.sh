@@ -28,7 +28,7 @@ unset "PID[tcpdump]"
 PYTHONDONTWRITEBYTECODE=1 python3 "$ROOT/tests/pack/decode.py" --all "$T/cap" >"$T/decoded"
 is "every datagram is read" "$?" 0
 is "as one of the kinds" "$(grep -o '^{"kind": "[a-z]*"' "$T/decoded" | sort -u | grep -o '[a-z]*"$' | tr -d '"\n')" \
-    "byeentriesfrontierhellonack"
+    "answerbyeentriesfrontierhellonackprobe"
 is "no signature is bad" "$(grep -c '"good": false' "$T/decoded")" 0
 check "there were many" below 100 "$(grep -o '"good": true' "$T/decoded" | wc -l)"
 check "parts of the long line among them" grep -q '"part": 0, "parts": 3' "$T/decoded"
