@@ -17,14 +17,17 @@ mod check;
 mod contacts;
 mod copies;
 mod doctor;
+mod handshake;
 mod inbound;
 mod leaving;
+mod letters;
 mod machine;
 mod news;
 mod outbound;
 mod plain;
 mod reach;
 mod say;
+mod sources;
 mod streams;
 mod tell;
 #[cfg(test)]
@@ -38,7 +41,7 @@ use std::time::Duration;
 use crate::address::{Cast, Errand, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
-use crate::crypto::{Identity, Keyring, Verifier, verify};
+use crate::crypto::{Courier, Identity, Keyring, Verifier, verify};
 use crate::event::{Arrival, Event, PeerName};
 use crate::protocol::contacts::Contacts;
 use crate::protocol::diagnosis::{Records, Survey};
@@ -173,6 +176,7 @@ pub struct Node {
     verifier: Verifier,
     config: Config,
     keyring: Keyring,
+    courier: Courier,
     rng: Rng,
     now: Time,
     wake: Option<Time>,
@@ -249,6 +253,7 @@ impl Node {
         };
         Self {
             keyring: Keyring::new(&config.secrets, config.group),
+            courier: Courier::new(&identity, &seed),
             membership: Membership::new(config.nick.clone(), now),
             contacts: Contacts::new(&config.remembered_peers, now),
             session: Session::new(now, &config),
@@ -350,6 +355,10 @@ impl Node {
             if let Some(act) = self.streams.next(buf) {
                 return Some(act);
             }
+            if let Some(outgoing) = self.directs.take_outgoing() {
+                self.send_outgoing(&outgoing);
+                continue;
+            }
             let Some(post) = self.posts.pop_front() else { break };
             self.dispatch(post);
         }
@@ -424,6 +433,7 @@ impl Node {
             && self.acts.is_empty()
             && self.outbound.is_empty()
             && self.streams.is_empty()
+            && self.directs.is_drained()
     }
 
     fn on_segment(&mut self, change: SegmentChange) {
