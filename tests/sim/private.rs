@@ -6,7 +6,7 @@ use std::time::Instant;
 use udpnode::address::{Cast, SegmentId, StreamId};
 use udpnode::command::Command;
 use udpnode::config::{Config, GroupSecret};
-use udpnode::crypto::open_group_tag;
+use udpnode::crypto::{Courier, Identity, Party, open_group_tag};
 use udpnode::event::Event;
 use udpnode::node::{Input, StreamInput};
 use udpnode::wire::header::{HEADER_LEN, Header, Sender};
@@ -250,6 +250,40 @@ fn forged_handshakes_are_closed_counted_told_once_and_keep_nobody_out() {
     world.run_for(millis(10));
     assert_eq!(whispers(&world, 1), ["through the crowd"]);
     assert!(letters(&mut world, 0).is_empty(), "by stream");
+}
+
+/// A handshake that `from` makes for `to`, as it goes in a group that has no key.
+fn handshake(from: &Identity, to: &Identity) -> Vec<u8> {
+    let party = Party { key: *to.public(), boot: to.boot() };
+    let (_, message) = Courier::new(from, &[3; 32]).greet(&party).expect("greets");
+    let mut datagram = Vec::new();
+    let group_tag = open_group_tag("239.192.7.7:5007".parse().expect("an address"));
+    Header { kind: kind::LINK, errand: 0, group_tag }.write(&mut datagram);
+    datagram.extend_from_slice(&message);
+    let mut bytes = PREAMBLE.to_vec();
+    write_frame(&mut bytes, &datagram);
+    bytes
+}
+
+#[test]
+fn a_stranger_who_knows_our_key_is_answered_where_the_group_is_open_only() {
+    for keyed in [false, true] {
+        let mut world = some(2, Faults::NONE, |config| {
+            config.listens = true;
+            config.secrets.extend(keyed.then(|| GroupSecret::new([5; 32])));
+        });
+        tap(&mut world);
+        let bytes = handshake(&Identity::new(&[77; 32], 1), &world.identity(1, 1));
+        let (stream, from) = (StreamId(1_000_000), "10.0.9.9:999".parse().expect("an address"));
+        world.input(1, Input::Stream { stream, what: StreamInput::Accepted(from) });
+        world.input(1, Input::Stream { stream, what: StreamInput::Bytes(&bytes) });
+        let answered: Vec<_> = world.streamed.take().expect("tapped").iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(answered, if keyed { vec![] } else { vec![8 + 2 + 16 + 48] });
+        assert!(answered.iter().all(|&len| len < bytes.len()), "never with more than was sent");
+        assert_eq!((stats(&world, 1).outsiders, stats(&world, 1).streams_refused), if keyed { (1, 1) } else { (0, 0) });
+        world.run_for(secs(4));
+        assert_eq!(stats(&world, 1).streams_refused, 1, "who says nothing then is closed");
+    }
 }
 
 #[test]
