@@ -104,6 +104,12 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_frame_fits() {
+        // As long as parts of messages get: CHUNK_MAX of protocol/direct.
+        assert_eq!(Secret::Direct(direct(&"x".repeat(900))).encode().len(), SECRET_MAX);
+    }
+
+    #[test]
     fn numbers_that_nobody_counts_to_are_refused() {
         let bad = [
             Secret::Direct(Direct { seq: NUMBER_MAX + 1, ..direct("x") }),

@@ -98,6 +98,19 @@ fn keys_that_keep_no_secret_are_refused() {
 }
 
 #[test]
+fn what_is_remembered_of_others_is_bounded_and_forgetting_does_no_harm() {
+    let mut ann = ann();
+    for n in 0..SHARED_MAX as u64 + 50 {
+        let mut secret = [4; 32];
+        secret[..8].copy_from_slice(&n.to_be_bytes());
+        let mut peer = Courier::new(&Identity::new(&secret, n), &SEED);
+        let sealed = ann.seal(&peer.me, kind::DIRECT, b"x").expect("sealed");
+        assert_eq!(peer.open(&ann.me, kind::DIRECT, &sealed).as_deref(), Some(&b"x"[..]));
+    }
+    assert_eq!(ann.known.len(), SHARED_MAX);
+}
+
+#[test]
 fn a_stream_carries_secrets_both_ways_and_each_once() {
     let (mut ours, mut theirs) = stream(&mut ann(), &mut bob());
     let first = ours.seal(b"one").expect("sealed");
