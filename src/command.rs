@@ -164,7 +164,7 @@ impl fmt::Display for CommandError {
 /// What `/help` answers: usage and what it does, a pair a command.
 pub const HELP: &[(&str, &str)] = &[
     ("/who", "who is here, where, and since when"),
-    ("/tell NAME TEXT", "say it to one alone; it waits while that one is away"),
+    ("/tell NAME TEXT", "say it to one alone, sealed; it waits while that one is away"),
     ("/plain ADDR[:PORT] TEXT", "send text as it is, to nc -u, socat or a script"),
     ("/nick NAME", "take another name"),
     ("/away [TEXT]", "tell the others that you are away, and why; without a text that you are back"),

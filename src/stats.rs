@@ -76,10 +76,14 @@ counters! {
     forgotten,
     /// Frames of direct messages sent again.
     direct_repeats,
+    /// Direct messages and receipts for us, or what was said on a stream, that could not be opened.
+    unopened,
     /// Streams opened or accepted.
     streams,
     /// Streams closed because they were too many, silent, slow or not ours.
     streams_refused,
+    /// Handshakes of streams not answered: not sealed for us in this run, not by whom they name, or too many.
+    handshakes_refused,
     /// Plain text not shown because there was too much of it, or it is no text.
     plain_hidden,
     /// Messages that nobody could give us.

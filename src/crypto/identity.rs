@@ -62,6 +62,11 @@ impl Identity {
         &self.public
     }
 
+    /// The secret of this key for X25519. To be wiped by whoever takes it.
+    pub(super) fn exchange_secret(&self) -> [u8; 32] {
+        self.key.to_scalar_bytes()
+    }
+
     /// Signs `bytes` for one purpose; a signature made for one domain is worthless in another.
     #[must_use]
     pub fn sign(&self, domain: &[u8], bytes: &[u8]) -> [u8; SIGNATURE_LEN] {

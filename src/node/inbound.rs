@@ -7,10 +7,10 @@ use super::{Context, Node, Standing, context, standing};
 use crate::crypto::{Opened, peer_id};
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
+use crate::protocol::Believed;
 use crate::protocol::diagnosis::Foreign;
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
-use crate::protocol::{Believed, To};
 use crate::wire::body::{Hello, bytes as wire_id};
 use crate::wire::header::Header;
 use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, kind, parse_entry};
@@ -96,6 +96,7 @@ impl Node {
         }
         let origin = Origin {
             id: peer_id(&sender.key),
+            key: sender.key,
             boot: sender.boot,
             counter: sender.counter,
             segment: arrival.segment,
@@ -141,13 +142,8 @@ impl Node {
                 self.take_claimed();
             }
             Message::Nack(nack) => self.logs.on_nack(origin.id, &nack, &mut context!(self)),
-            Message::Direct(frame) => {
-                let back = To::Address(arrival.segment, arrival.address);
-                self.directs.on_direct(origin.id, origin.boot, frame, arrival, back, &mut context!(self));
-            }
-            Message::Receipt(receipt) => {
-                self.directs.on_receipt(origin.id, &receipt, self.identity.boot(), &mut context!(self));
-            }
+            Message::Direct(letter) => self.on_letter(origin, kind::DIRECT, &letter, arrival),
+            Message::Receipt(letter) => self.on_letter(origin, kind::RECEIPT, &letter, arrival),
             Message::Seek(seek) => self.on_seek(origin.id, &seek),
             Message::Whereabouts(told) => self.on_whereabouts(origin.id, &told),
             message => self.membership.on_watch(origin, &message, &mut context!(self)),

@@ -17,14 +17,17 @@ mod check;
 mod contacts;
 mod copies;
 mod doctor;
+mod handshake;
 mod inbound;
 mod leaving;
+mod letters;
 mod machine;
 mod news;
 mod outbound;
 mod plain;
 mod reach;
 mod say;
+mod sources;
 mod streams;
 mod tell;
 #[cfg(test)]
@@ -39,7 +42,7 @@ use std::time::Duration;
 use crate::address::{Cast, Errand, Segment, SegmentId, StreamId};
 use crate::command::{CastChoice, Command};
 use crate::config::Config;
-use crate::crypto::{Identity, Keyring, Verifier, verify};
+use crate::crypto::{Courier, Identity, Keyring, Verifier, verify};
 use crate::event::{Arrival, Event, PeerName};
 use crate::protocol::contacts::Contacts;
 use crate::protocol::diagnosis::{Records, Survey};
@@ -175,6 +178,7 @@ pub struct Node {
     verifier: Verifier,
     config: Config,
     keyring: Keyring,
+    courier: Courier,
     rng: Rng,
     now: Time,
     wake: Option<Time>,
@@ -252,6 +256,7 @@ impl Node {
         };
         Self {
             keyring: Keyring::new(&config.secrets, config.group),
+            courier: Courier::new(&identity, &seed),
             membership: {
                 let key = blake3::derive_key("udpnode 1 freshness challenges", &seed);
                 Membership::new(config.nick.clone(), key, now)
@@ -357,6 +362,10 @@ impl Node {
             if let Some(act) = self.streams.next(buf) {
                 return Some(act);
             }
+            if let Some(outgoing) = self.directs.take_outgoing() {
+                self.send_outgoing(&outgoing);
+                continue;
+            }
             let Some(post) = self.posts.pop_front() else { break };
             self.dispatch(post);
         }
@@ -431,6 +440,7 @@ impl Node {
             && self.acts.is_empty()
             && self.outbound.is_empty()
             && self.streams.is_empty()
+            && self.directs.is_drained()
     }
 
     fn on_segment(&mut self, change: SegmentChange) {

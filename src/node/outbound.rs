@@ -62,7 +62,7 @@ impl Node {
     pub(super) fn dispatch(&mut self, mut post: Post) {
         debug_assert!(self.outbound.is_empty(), "one datagram at a time");
         let targets = self.targets(&post.to);
-        if targets.is_empty() && !matches!(post.to, To::Stream(_)) {
+        if targets.is_empty() {
             return;
         }
         if let (To::Elsewhere(_), Message::Entries(_, entries)) = (&post.to, &post.message) {
@@ -70,19 +70,24 @@ impl Node {
             self.tell_of_relay();
         }
         self.describe(&post.to, &mut post.message);
+        self.put(&post.message, targets);
+    }
+
+    /// Signs and encodes a message for these targets.
+    pub(super) fn put(&mut self, message: &Message, targets: Vec<(SegmentId, Cast, SocketAddr)>) {
+        debug_assert!(self.outbound.is_empty(), "one datagram at a time");
         self.outbound.targets = targets;
-        if !matches!(post.message, Message::Entries(..)) {
+        if !matches!(message, Message::Entries(..)) {
             self.outbound.counter += 1;
         }
         let (key, boot) = (*self.identity.public(), self.identity.boot());
         let sender = Sender { key, boot, counter: self.outbound.counter };
         let sign = |bytes: &[u8]| self.identity.sign(DATAGRAM_DOMAIN, bytes);
-        encode(&mut self.outbound.bytes, self.keyring.tag(), &sender, &post.message, sign);
+        encode(&mut self.outbound.bytes, self.keyring.tag(), &sender, message, sign);
         let len = self.outbound.bytes.len();
-        debug_assert!(len <= DATAGRAM_MAX, "{len} bytes: {:?}", post.message);
+        debug_assert!(len <= DATAGRAM_MAX, "{len} bytes: {message:?}");
         let salt = [self.rng.next_u64(), boot, self.outbound.counter];
         self.keyring.seal(&mut self.outbound.bytes, &salt);
-        self.by_stream(&post.to);
     }
 
     /// Says once that what is heard on one segment is passed on to others.
@@ -100,20 +105,6 @@ impl Node {
         self.events.push_back(Event::Notice(text));
     }
 
-    /// Sends what is for one alone by stream instead, where there can be one.
-    fn by_stream(&mut self, to: &To) {
-        match *to {
-            To::Stream(stream) => self.streams.write(stream, &self.outbound.bytes, self.now),
-            To::Private(id, number) if self.membership.peer(id).is_some_and(|peer| peer.listens) => {
-                let Some(&(_, _, address)) = self.outbound.targets.first() else { return };
-                if self.streams.carry(id, address, number, &self.outbound.bytes, self.now) {
-                    self.outbound.targets.clear();
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
         match to {
             To::Group => self.group_targets(|_, _| true),
@@ -123,8 +114,7 @@ impl Node {
             }),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
             To::Address(segment, address) => vec![(*segment, Cast::Unicast, *address)],
-            To::Stream(_) => Vec::new(),
-            To::Peer(id) | To::Private(id, _) => {
+            To::Peer(id) => {
                 let path = self.membership.peer(*id).and_then(Peer::best_path);
                 path.map(|(segment, address)| (segment, Cast::Unicast, address)).into_iter().collect()
             }

@@ -13,17 +13,19 @@
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::{SegmentId, StreamId};
 use crate::event::Arrival;
 use crate::id::PeerId;
-use crate::protocol::{Context, News, Post, To, earlier};
+use crate::protocol::{Context, News, earlier};
 use crate::text::{LINE_MAX, Line};
 use crate::time::{Time, WallTime};
-use crate::wire::Message;
-use crate::wire::body::{self, Direct, Receipt};
+use crate::wire::body::{Direct, Receipt};
+use crate::wire::secret::Secret;
 
-/// Text in one frame: with everything around it a frame fits a datagram.
+/// Text in one frame: with everything around it, sealed, a frame fits a datagram.
 const CHUNK_MAX: usize = 900;
 /// Frames under way to one peer.
 const WINDOW: usize = 32;
@@ -48,9 +50,35 @@ const PARTS_MAX: u16 = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFull;
 
+/// Something for one peer alone, on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// For whom.
+    pub to: PeerId,
+    /// How it gets there.
+    pub way: Way,
+    /// What; to be sealed.
+    pub what: Secret,
+}
+
+/// How something gets to one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By stream if the peer accepts them, with a number that stays when it is sent again; else by datagram.
+    Any(u64),
+    /// By datagram, to where the peer was heard last.
+    Datagram,
+    /// By datagram, to one address.
+    Address(SegmentId, SocketAddr),
+    /// By a stream that is there.
+    Stream(StreamId),
+}
+
 /// What is under way to others, and what came from them.
 #[derive(Debug, Default)]
 pub struct Directs {
+    /// To be sealed and sent now; taken after every call.
+    outgoing: VecDeque<Outgoing>,
     next_mid: u64,
     bytes: usize,
     progress_at: Option<Time>,
@@ -106,9 +134,20 @@ impl Directs {
         self.bytes += text.as_str().len();
         let mid = self.next_mid;
         ctx.news.push_back(News::Told { mid, to, text: text.clone(), queued: !online });
-        outbox.queue(to, mid, text, wall);
-        outbox.send(to, ctx);
+        outbox.queue(mid, text, wall);
+        outbox.send(to, &mut self.outgoing, ctx);
         Ok(mid)
+    }
+
+    /// The next thing to seal and send.
+    pub fn take_outgoing(&mut self) -> Option<Outgoing> {
+        self.outgoing.pop_front()
+    }
+
+    /// Whether [`Directs::take_outgoing`] has nothing.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.outgoing.is_empty()
     }
 
     /// Messages that their peers have not acknowledged.
@@ -130,7 +169,7 @@ impl Directs {
             outbox.online = true;
             // Whoever runs anew has nothing of what it acknowledged out of order.
             outbox.frames.iter_mut().for_each(|frame| (frame.sent, frame.acknowledged) = (None, false));
-            outbox.send(peer, ctx);
+            outbox.send(peer, &mut self.outgoing, ctx);
         }
     }
 
@@ -141,19 +180,16 @@ impl Directs {
         }
     }
 
-    /// A frame of a peer. It is acknowledged by the way it came, `back`.
+    /// A frame of a peer, for us. It is acknowledged by the way it came, `back`.
     pub fn on_direct(
         &mut self,
         from: PeerId,
         boot: u64,
         frame: Direct,
         arrival: Arrival,
-        back: To,
+        back: Way,
         ctx: &mut Context<'_>,
     ) {
-        if *frame.to != ctx.me.0 {
-            return;
-        }
         if self.inboxes.len() >= INBOXES_MAX && !self.inboxes.contains_key(&from) {
             // The smallest id, for want of a better: whoever is forgotten begins anew at its base.
             self.inboxes.pop_first();
@@ -172,13 +208,12 @@ impl Directs {
         if !self.reader_blocked {
             inbox.deliver(from, ctx);
         }
-        let receipt = inbox.receipt(from);
-        ctx.posts.push_back(Post { to: back, message: Message::Receipt(receipt) });
+        self.outgoing.push_back(Outgoing { to: from, way: back, what: Secret::Receipt(inbox.receipt()) });
     }
 
-    /// A receipt of a peer.
+    /// A receipt of a peer, for us; ours is this `boot`.
     pub fn on_receipt(&mut self, from: PeerId, receipt: &Receipt, boot: u64, ctx: &mut Context<'_>) {
-        if *receipt.to != ctx.me.0 || receipt.boot != boot {
+        if receipt.boot != boot {
             return;
         }
         let Some(outbox) = self.outboxes.get_mut(&from) else { return };
@@ -201,7 +236,7 @@ impl Directs {
                 ctx.news.push_back(News::TellDelivered { mid: frame.body.mid, to: from });
             }
         }
-        outbox.send(from, ctx);
+        outbox.send(from, &mut self.outgoing, ctx);
     }
 
     /// Whoever reads our events keeps up, or does not: then nothing more is taken.
@@ -212,8 +247,8 @@ impl Directs {
                 let before = inbox.next;
                 inbox.deliver(from, ctx);
                 if inbox.next != before {
-                    let receipt = inbox.receipt(from);
-                    ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Receipt(receipt) });
+                    let what = Secret::Receipt(inbox.receipt());
+                    self.outgoing.push_back(Outgoing { to: from, way: Way::Datagram, what });
                 }
             }
         }
@@ -236,20 +271,19 @@ impl Directs {
     pub fn on_timeout(&mut self, ctx: &mut Context<'_>) {
         for (&to, outbox) in &mut self.outboxes {
             if outbox.wake.is_some_and(|at| at <= ctx.now) {
-                outbox.send(to, ctx);
+                outbox.send(to, &mut self.outgoing, ctx);
             }
         }
     }
 }
 
 impl Outbox {
-    fn queue(&mut self, to: PeerId, mid: u64, text: &Line, wall: WallTime) {
+    fn queue(&mut self, mid: u64, text: &Line, wall: WallTime) {
         let chunks = text.chunks(CHUNK_MAX);
         let parts = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
         for (part, chunk) in (0..).zip(chunks) {
             let whole = parts == 1;
             let body = Direct {
-                to: body::bytes(to),
                 seq: self.next_seq,
                 base: 0,
                 mid,
@@ -264,7 +298,7 @@ impl Outbox {
     }
 
     /// Sends what is due of the window, and sets the time of the next look.
-    fn send(&mut self, to: PeerId, ctx: &mut Context<'_>) {
+    fn send(&mut self, to: PeerId, outgoing: &mut VecDeque<Outgoing>, ctx: &mut Context<'_>) {
         self.wake = None;
         if !self.online {
             return;
@@ -277,8 +311,8 @@ impl Outbox {
                 ctx.stats.direct_repeats += u64::from(times > 0);
                 frame.sent = Some((ctx.now, times));
                 frame.body.base = base;
-                let message = Message::Direct(frame.body.clone());
-                ctx.posts.push_back(Post { to: To::Private(to, frame.body.seq), message });
+                let (way, what) = (Way::Any(frame.body.seq), Secret::Direct(frame.body.clone()));
+                outgoing.push_back(Outgoing { to, way, what });
                 self.wake = earlier(self.wake, Some(ctx.now + pause(times)));
             } else {
                 self.wake = earlier(self.wake, Some(due));
@@ -298,10 +332,10 @@ impl Inbox {
         Self { boot, next, held: BTreeMap::new(), parts: None }
     }
 
-    fn receipt(&self, to: PeerId) -> Receipt {
+    fn receipt(&self) -> Receipt {
         let bits = self.held.keys().filter_map(|seq| seq.checked_sub(self.next + 1));
         let ahead = bits.filter(|&bit| bit < AHEAD_MAX).fold(0, |ahead, bit| ahead | 1 << bit);
-        Receipt { to: body::bytes(to), boot: self.boot, next: self.next, ahead }
+        Receipt { boot: self.boot, next: self.next, ahead }
     }
 
     fn deliver(&mut self, from: PeerId, ctx: &mut Context<'_>) {

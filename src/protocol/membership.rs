@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId, towards};
-use crate::id::PeerId;
+use crate::id::{PeerId, PublicKey};
 use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::{Line, Nick};
 use crate::time::Time;
@@ -49,6 +49,8 @@ use strangers::Strangers;
 pub struct Origin {
     /// Who.
     pub id: PeerId,
+    /// Its public key.
+    pub key: PublicKey,
     /// In which run.
     pub boot: u64,
     /// As which datagram of that run.

@@ -20,7 +20,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::address::{Cast, SegmentId, StreamId};
+use crate::address::{Cast, SegmentId};
 use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
@@ -68,10 +68,6 @@ pub enum To {
     Peer(PeerId),
     /// One address.
     Address(SegmentId, SocketAddr),
-    /// One peer, by stream if it accepts them; with a number that stays when it is posted again.
-    Private(PeerId, u64),
-    /// Whoever is at the other end of a stream.
-    Stream(StreamId),
     /// Everybody who is not on one of these segments.
     Elsewhere(BTreeSet<SegmentId>),
 }

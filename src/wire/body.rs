@@ -301,13 +301,22 @@ pub struct Text {
     pub parts: Option<u16>,
 }
 
+/// Something that one peer alone can read: what a datagram of it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(map)]
+pub struct Letter {
+    /// Whom it is for: one that strays is nobody else's.
+    #[n(0)]
+    pub to: ByteArray<16>,
+    /// A [`crate::wire::secret::Secret`], sealed.
+    #[n(1)]
+    pub sealed: ByteVec,
+}
+
 /// A message for one peer, or one part of it. Frames to one peer are numbered from 1 in each run.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
 #[cbor(map)]
 pub struct Direct {
-    /// Whom it is for: a frame that strays is nobody else's.
-    #[n(0)]
-    pub to: ByteArray<16>,
     /// Its number among the frames to this peer.
     #[n(1)]
     pub seq: u64,
@@ -335,10 +344,7 @@ pub struct Direct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
 #[cbor(map)]
 pub struct Receipt {
-    /// Whose frames.
-    #[n(0)]
-    pub to: ByteArray<16>,
-    /// In which run of theirs.
+    /// In which run of whom it is for.
     #[n(1)]
     pub boot: u64,
     /// The first frame that is not here.

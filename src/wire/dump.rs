@@ -6,8 +6,8 @@ use crate::address::Errand;
 use crate::id::PublicKey;
 use crate::text::Line;
 use crate::wire::body::{
-    Condition, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, HEARD_BY_STREAM, Hello,
-    Nack, PROBE_DOUBTS, Place, Receipt, Text, decode,
+    Condition, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, HEARD_BY_STREAM, Hello, Letter,
+    Nack, PROBE_DOUBTS, Place, Text, decode,
 };
 use crate::wire::{Datagram, Message, WireError, parse_entry};
 
@@ -40,11 +40,8 @@ pub fn dump(bytes: &[u8]) -> String {
         }
         Ok(Message::Frontier(frontier)) => dump_frontier(&mut line, &frontier),
         Ok(Message::Nack(nack)) => dump_nack(&mut line, &nack),
-        Ok(Message::Direct(direct)) => dump_direct(&mut line, &direct),
-        Ok(Message::Receipt(receipt)) => {
-            let Receipt { to, boot, next, ahead } = receipt;
-            put(&mut line, format_args!(" receipt to={}/{boot} next={next} ahead={ahead:x}", hex(&to[..4])));
-        }
+        Ok(Message::Direct(letter)) => dump_letter(&mut line, "direct", &letter),
+        Ok(Message::Receipt(letter)) => dump_letter(&mut line, "receipt", &letter),
         Ok(Message::Seek(seek)) => {
             line.push_str(" seek");
             seek.ids.iter().for_each(|id| put(&mut line, format_args!(" {}", hex(&id[..4]))));
@@ -199,13 +196,8 @@ fn dump_nack(line: &mut String, nack: &Nack) {
     }
 }
 
-fn dump_direct(line: &mut String, direct: &Direct) {
-    put(line, format_args!(" direct to={} frame={} base={}", hex(&direct.to[..4]), direct.seq, direct.base));
-    put(line, format_args!(" mid={}", direct.mid));
-    if let (Some(part), Some(parts)) = (direct.part, direct.parts) {
-        put(line, format_args!(" part={part}/{parts}"));
-    }
-    put(line, format_args!(" {:?}", clip(&direct.text)));
+fn dump_letter(line: &mut String, what: &str, letter: &Letter) {
+    put(line, format_args!(" {what} to={} {} bytes sealed", hex(&letter.to[..4]), letter.sealed.len()));
 }
 
 /// The beginning of a text, safe to show.

@@ -16,6 +16,7 @@
 pub mod body;
 pub mod dump;
 pub mod header;
+pub mod secret;
 pub mod stream;
 
 use std::fmt;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
-use body::{Alive, Answer, Bye, Direct, Entry, Frontier, Hello, Nack, Probe, Receipt, Seek, Suspect, Whereabouts};
+use body::{Alive, Answer, Bye, Entry, Frontier, Hello, Letter, Nack, Probe, Seek, Suspect, Whereabouts};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
 
 /// The version of the protocol. A datagram of another version is told to the person, not read.
@@ -38,6 +39,12 @@ pub const ENTRY_DOMAIN: &[u8] = b"udpnode entry 1\0";
 
 /// See [`DATAGRAM_DOMAIN`]; entries of keyed groups.
 pub const KEYED_ENTRY_DOMAIN: &[u8] = b"udpnode keyed entry 1\0";
+
+/// What a letter was sealed as, and so is not valid as anything else.
+pub const LETTER_DOMAIN: &[u8] = b"udpnode letter 1\0";
+
+/// See [`LETTER_DOMAIN`]; the handshake of a stream.
+pub const STREAM_DOMAIN: &[u8] = b"udpnode stream 1\0";
 
 /// What stands before the body and behind it, in a signed datagram.
 pub const SIGNED_OVERHEAD: usize = HEADER_LEN + SENDER_LEN + SIGNATURE_LEN;
@@ -78,9 +85,9 @@ pub mod kind {
     pub const FRONTIER: u8 = 4;
     /// These entries I lack.
     pub const NACK: u8 = 5;
-    /// A message for one peer.
+    /// A message for one peer, that it alone can read.
     pub const DIRECT: u8 = 6;
-    /// It is here.
+    /// It is here; read by whom it is for alone.
     pub const RECEIPT: u8 = 7;
     /// Are you there?
     pub const PROBE: u8 = 8;
@@ -96,10 +103,13 @@ pub mod kind {
     pub const WHEREABOUTS: u8 = 13;
     /// Any of the others, sealed for those who hold the key of the group.
     pub const SEALED: u8 = 16;
+    /// The handshake of a stream; never a datagram of its own.
+    pub const LINK: u8 = 17;
 }
 
 /// What one datagram says.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and hellos are what there is most of")]
 pub enum Message {
     /// I am here, this is what I hear.
     Hello(Hello),
@@ -111,10 +121,10 @@ pub enum Message {
     Frontier(Frontier),
     /// These entries I lack.
     Nack(Nack),
-    /// A message for one peer.
-    Direct(Direct),
-    /// It is here.
-    Receipt(Receipt),
+    /// A message for one peer, sealed.
+    Direct(Letter),
+    /// It is here; sealed.
+    Receipt(Letter),
     /// Are you there?
     Probe(Probe),
     /// I am.
@@ -143,9 +153,8 @@ impl Message {
             Self::Hello(hello) => small(hello.head) && hello.heard.iter().all(|heard| small(heard.base)),
             Self::Frontier(frontier) => frontier.logs.iter().all(|log| small(log.next) && small(log.floor)),
             Self::Nack(nack) => nack.holes.iter().all(|hole| small(hole.from) && small(hole.to)),
-            Self::Direct(direct) => small(direct.seq) && small(direct.base) && small(direct.mid),
-            Self::Receipt(receipt) => small(receipt.next),
             Self::Bye(bye) => small(bye.head),
+            Self::Direct(_) | Self::Receipt(_) => true,
             Self::Probe(_) | Self::Answer(_) | Self::Suspect(_) | Self::Alive(_) => true,
             Self::Entries(..) | Self::Seek(_) | Self::Whereabouts(_) => true,
         }
@@ -276,8 +285,7 @@ pub fn encode(
         Message::Hello(hello) => body::encode(out, hello),
         Message::Frontier(frontier) => body::encode(out, frontier),
         Message::Nack(nack) => body::encode(out, nack),
-        Message::Direct(direct) => body::encode(out, direct),
-        Message::Receipt(receipt) => body::encode(out, receipt),
+        Message::Direct(letter) | Message::Receipt(letter) => body::encode(out, letter),
         Message::Probe(probe) => body::encode(out, probe),
         Message::Answer(answer) => body::encode(out, answer),
         Message::Suspect(suspect) => body::encode(out, suspect),

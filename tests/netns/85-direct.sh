@@ -2,15 +2,37 @@
 # Proves: 1,000 direct messages arrive, each once and in order, over TCP and over UDP with 20 % of
 # all datagrams lost; single ones over TCP have no tail of 30 ms; what is said to one who is away
 # waits, and is delivered once when that one is back; and one that stops for a while loses nothing.
+# No direct message can be read on the wire, by TCP or by UDP.
 . "$(dirname "$0")/lib.sh"
 command -v nft >/dev/null || skip_all "needs nftables"
 
+command -v tcpdump >/dev/null || skip_all "needs tcpdump"
+
 MANY=1000
 lan a b
-for i in $(seq "$MANY"); do echo "/tell bob direct $i"; done >"$T/tells"
+{ echo "for everybody"; for i in $(seq "$MANY"); do echo "/tell bob direct $i"; done; } >"$T/tells"
 for i in $(seq "$MANY"); do echo "direct $i"; done >"$T/wanted"
 
+# record WAY: everything on the wire of b, until sealed looks at it.
+record() {
+    ip netns exec "$P-b" tcpdump --immediate-mode -B 16384 -U -n -i eth0 -w "$T/$1.pcap" 2>"$T/$1.err" &
+    PID[tcpdump]=$!
+    follow "$T/$1.err" "listening on" 10
+}
+# sealed WAY FILTER: what is for all is there to be read, and much besides, but nothing of what is for one.
+sealed() {
+    kill -INT "${PID[tcpdump]}"
+    wait "${PID[tcpdump]}" 2>/dev/null
+    unset "PID[tcpdump]"
+    local packets
+    packets=$(tcpdump -nr "$T/$1.pcap" "$2" 2>/dev/null | wc -l)
+    check "$1: what is for everybody can be read on the wire" grep -aq 'for everybody' "$T/$1.pcap"
+    check "$1: of $packets packets" below 100 "$packets"
+    is "$1: none shows what is for one" "$(grep -ac 'direct [0-9]' "$T/$1.pcap")" 0
+}
+
 # --- TCP ---------------------------------------------------------------------------------------
+record TCP
 start bob b --tcp
 began=$(now_ms)
 feed tcp a "$T/tells" --commands --tcp
@@ -23,6 +45,7 @@ check "TCP: $MANY arrived, each once and in order" cmp "$T/wanted" "$T/got"
 is "TCP: not one by datagram" "$(times bob message direct=true address=10.77.1.1:5001)" 0
 is "TCP: every one is told as delivered" "$(times tcp delivered direct=true confirmed=1)" "$MANY"
 stop bob
+sealed TCP 'tcp and greater 100'
 
 timeout 60 python3 "$HERE/latency.py" 200 "$UDPNODE" "$P-a" "$P-b" --tcp >"$T/latency"
 read -r p50 p99 most <"$T/latency"
@@ -72,6 +95,7 @@ for h in a b; do
     on "$h" nft 'table inet t { chain i { type filter hook input priority 0; ip protocol udp numgen random mod 100 < 20 counter drop; }; }' \
         || skip_all "this kernel has no nftables"
 done
+record UDP
 NAME=bob start lossy b
 began=$(now_ms)
 feed udp a "$T/tells" --commands
@@ -81,5 +105,6 @@ is "UDP: the sender ends with 0" "$STATUS" 0
 direct_texts lossy >"$T/got"
 check "UDP: $MANY arrived, each once and in order" cmp "$T/wanted" "$T/got"
 stop lossy
+sealed UDP 'udp and greater 200'
 
 finish

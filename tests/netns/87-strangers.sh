@@ -28,8 +28,8 @@ is "nobody was lost" "$(times ann lost)" 0
 check "ann used $(peak ann) kB at most" below "$(peak ann)" 32768
 
 # --- a want of descriptors ---------------------------------------------------------------------
-FILES=24 start few c --tcp --commands
-check "a node with 24 descriptors meets the others" tells few joined peer=bob
+FILES=18 start few c --tcp --commands
+check "a node with 18 descriptors meets the others" tells few joined peer=bob
 other crowd b python3 "$HERE/crowd.py" 100 10.77.1.3 5003 silent
 check "100 connections are there" hears crowd "holding 100"
 check "it says that it cannot accept" follow "$T/few.out" 'cannot accept streams' 10

@@ -22,6 +22,15 @@ check "the id of a sender, from its key" has '"from": "83561adb398fd87f8e7ed8331
 tag=$(cd "$HERE" && PYTHONDONTWRITEBYTECODE=1 python3 -c 'import decode; print(decode.group_tag("239.192.7.7:5007").hex())')
 is "every one has the tag of the default group" "$(grep -c "\"group\": \"$tag\"" <<<"$all")" "$(wc -l <<<"$all")"
 
+# Letters, with no other cryptography than that of the script: bob is of golden.rs.
+SEED=$(printf '02%.0s' {1..32})
+for letter in 'direct:"mid": 300, "wall_ms": 1769861045678, "text": "only for you"' 'direct-part:"part": 2, "parts": 3' \
+    'receipt:"boot": 9, "next": 17, "ahead": 9223372036854775813'; do
+    check "bob opens ${letter%%:*}" grep -qF -- "${letter#*:}" <<<"$(decode --open "$SEED" 1099511627776 "$GOLDEN/${letter%%:*}.hex")"
+done
+check "not in a later run" grep -q 'not opened' <<<"$(decode --open "$SEED" 1099511627777 "$GOLDEN/direct.hex")"
+check "and nobody else opens it" grep -q 'not opened' <<<"$(decode --open "${SEED/02/03}" 1099511627776 "$GOLDEN/direct.hex")"
+
 # Flipped at offsets that nothing but the signature covers.
 flip() { # FILE OFFSET
     tr -d '\n' <"$1" | python3 -c 'import sys; b = bytearray.fromhex(sys.stdin.read()); b[int(sys.argv[1])] ^= 1; print(b.hex())' "$2" >"$T/flipped"

@@ -3,11 +3,13 @@
 
     decode.py FILE...           one line for each datagram, as the program's own traces show it
     decode.py --all FILE...     everything in it as one JSON object a line, signatures checked
+    decode.py --open SEED BOOT FILE...  what letters say, as JSON, for the holder of that Ed25519 seed (hexadecimal)
 
 FILE holds one datagram in hexadecimal, or is a capture (pcap, Ethernet or "any" device).
 """
 
 import hashlib
+import hmac
 import ipaddress
 import json
 import struct
@@ -159,14 +161,15 @@ FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLA
 HOLE = record(author=ID, boot=U64, **{"from": U64, "to": U64})
 NACK = table((0, "asked", ID, True), (1, "round", U8), (2, "holes", many(HOLE)))
 BYE = table((0, "head", U64))
+LETTER = table((0, "to", ID), (1, "sealed", exactly(bytes)))
 DIRECT = table(
-    (0, "to", ID), (1, "seq", U64), (2, "base", U64), (3, "mid", U64), (4, "wall_ms", U64), (5, "text", TEXT),
+    (1, "seq", U64), (2, "base", U64), (3, "mid", U64), (4, "wall_ms", U64), (5, "text", TEXT),
     (6, "part", U16, True), (7, "parts", U16, True),
 )
-RECEIPT = table((0, "to", ID), (1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
+RECEIPT = table((1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
 SUSPECTED = record(id=ID, boot=U64, for_ms=U32)
 BODIES = {
-    "hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": DIRECT, "receipt": RECEIPT,
+    "hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": LETTER, "receipt": LETTER,
     "probe": table((0, "token", U32), (1, "flags", U8)), "answer": table((0, "token", U32)),
     "suspect": table((0, "whom", many(SUSPECTED))), "alive": table(),
 }
@@ -277,6 +280,104 @@ def verifies(key, domain, signed, signature):
     return not (left[0] * right[2] - right[0] * left[2]) % P and not (left[1] * right[2] - right[1] * left[2]) % P
 
 
+# --- letters: Noise K with X25519 (RFC 7748), ChaCha20-Poly1305 (RFC 8439) and BLAKE2s -----------
+
+PATTERN = b"Noise_K_25519_ChaChaPoly_BLAKE2s"
+LETTER_DOMAIN = b"udpnode letter 1\0"
+LENGTHS = (64, 128, 256, 512, 959)
+
+
+def x25519(scalar, u):
+    """The ladder of RFC 7748, 5."""
+    k = int.from_bytes(scalar, "little") & ~7 & (1 << 255) - 1 | 1 << 254
+    u = int.from_bytes(u, "little") & (1 << 255) - 1
+    x2, z2, x3, z3, swap = 1, 0, u, 1, 0
+    for t in range(254, -1, -1):
+        bit = k >> t & 1
+        if swap != bit:
+            x2, x3, z2, z3 = x3, x2, z3, z2
+        swap = bit
+        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+        da, cb, aa, bb = d * a % P, c * b % P, a * a % P, b * b % P
+        x3, z3 = (da + cb) ** 2 % P, u * (da - cb) ** 2 % P
+        x2, z2 = aa * bb % P, (aa - bb) * (aa + 121665 * (aa - bb)) % P
+    if swap:
+        x2, z2 = x3, z3
+    return (x2 * pow(z2, P - 2, P) % P).to_bytes(32, "little")
+
+
+def exchange_public(key):
+    y = int.from_bytes(key, "little") & (1 << 255) - 1
+    return ((1 + y) * pow(1 - y, P - 2, P) % P).to_bytes(32, "little")
+
+
+def exchange_private(seed):
+    return hashlib.sha512(seed).digest()[:32]
+
+
+def chacha20(key, count, nonce):
+    def turn(x, by):
+        return (x << by | x >> 32 - by) & 0xFFFFFFFF
+
+    start = [*struct.unpack("<4I", b"expand 32-byte k"), *struct.unpack("<8I", key), count, *struct.unpack("<3I", nonce)]
+    v = list(start)
+    for _ in range(10):
+        for a, b, c, d in QUARTERS:
+            for x, y, z, by in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+                v[x] = (v[x] + v[y]) & 0xFFFFFFFF
+                v[z] = turn(v[z] ^ v[x], by)
+    return struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(v, start)))
+
+
+def unseal(key, data, more):
+    """The text, with a nonce of zeros, or Malformed."""
+    text, tag, nonce = data[:-16], data[-16:], bytes(12)
+    once = chacha20(key, 0, nonce)
+    r, s = int.from_bytes(once[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF, int.from_bytes(once[16:32], "little")
+    blocks = [part[at : at + 16].ljust(16, b"\0") for part in (more, text) for at in range(0, len(part), 16)]
+    total = 0
+    for block in [*blocks, struct.pack("<QQ", len(more), len(text))]:
+        total = (total + int.from_bytes(block + b"\1", "little")) * r % (2**130 - 5)
+    if (total + s) % 2**128 != int.from_bytes(tag, "little"):
+        raise Malformed("not sealed for us")
+    stream = b"".join(chacha20(key, 1 + at, nonce) for at in range((len(text) + 63) // 64))
+    return bytes(a ^ b for a, b in zip(text, stream))
+
+
+def blake2s(data):
+    return hashlib.blake2s(data).digest()
+
+
+def opened(found, seed, me, boot):
+    """What a letter says to the holder of `seed`, whose public key is `me`, in the run `boot`."""
+    def mix(chain, shared):
+        secret = hmac.digest(chain, shared, "blake2s")
+        first = hmac.digest(secret, b"\1", "blake2s")
+        return first, hmac.digest(secret, first + b"\2", "blake2s")
+
+    kind = 6 if found["kind"] == "direct" else 7
+    prologue = LETTER_DOMAIN + bytes([1, kind]) + peer_id(found["key"]) + struct.pack(">Q", found["boot"])
+    prologue += peer_id(me) + struct.pack(">Q", boot)
+    theirs, sealed = exchange_public(found["key"]), found["sealed"]
+    chain = hashed = PATTERN.ljust(32, b"\0")
+    for known in (prologue, theirs, exchange_public(me), sealed[:32]):
+        hashed = blake2s(hashed + known)
+    for public in (sealed[:32], theirs):
+        chain, key = mix(chain, x25519(exchange_private(seed), public))
+    secret = unseal(key, sealed[32:], hashed)
+    if len(secret) not in LENGTHS:
+        raise Malformed("not a length of secrets")
+    (size,) = struct.unpack_from(">H", secret)
+    return (DIRECT if kind == 6 else RECEIPT)(cbor(secret[2 : 2 + size]))
+
+
+def ed25519_public(seed):
+    n = int.from_bytes(exchange_private(seed), "little") & ~7 & (1 << 255) - 1 | 1 << 254
+    x, y, z, _ = times(n, BASE)
+    inverse = pow(z, P - 2, P)
+    return (y * inverse % P | (x * inverse % P & 1) << 255).to_bytes(32, "little")
+
+
 # --- datagrams -----------------------------------------------------------------------------------
 
 
@@ -302,9 +403,7 @@ def decode(data, check=False):
     found |= {"key": key, "from": peer_id(key), "boot": boot, "counter": counter}
     if check:
         found["good"] = verifies(key, DATAGRAM_DOMAIN, data[:-64], signature)
-    # A receipt has a boot of its own: that of the one it is for.
-    body = BODIES[kind](cbor(body))
-    return found | ({"for_boot": body.pop("boot")} if kind == "receipt" else {}) | body
+    return found | BODIES[kind](cbor(body))
 
 
 def entry(value, check):
@@ -358,13 +457,8 @@ def line(found):
             parts.append(f"hears={heard['id'].hex()[:8]}:{casts(heard['casts'])}{left}")
     if kind == "bye":
         parts.append(f"head={found['head']}")
-    if kind == "direct":
-        parts.append(f"to={found['to'].hex()[:8]} frame={found['seq']} base={found['base']} mid={found['mid']}")
-        parts += [f"part={found['part']}/{found['parts']}"] if "part" in found and "parts" in found else []
-        parts.append(quoted(found["text"]))
-    if kind == "receipt":
-        to = f"{found['to'].hex()[:8]}/{found['for_boot']}"
-        parts.append(f"to={to} next={found['next']} ahead={found['ahead']:x}")
+    if kind in ("direct", "receipt"):
+        parts.append(f"to={found['to'].hex()[:8]} {len(found['sealed'])} bytes sealed")
     if kind in ("probe", "answer"):
         parts.append(f"{found['token']:08x}")
         parts += ["doubts"] if found.get("flags", 0) & 1 else []
@@ -427,7 +521,23 @@ def datagrams(path):
     return [bytes.fromhex(data.decode())]
 
 
+def open_letters(seed, boot, paths):
+    seed, bad = bytes.fromhex(seed), False
+    for path in paths:
+        for data in datagrams(path):
+            try:
+                found = decode(data)
+                if found["kind"] in ("direct", "receipt"):
+                    print(json.dumps(opened(found, seed, ed25519_public(seed), int(boot)), ensure_ascii=False))
+            except Malformed as why:
+                bad = True
+                print(f"not opened: {why}")
+    return 1 if bad else 0
+
+
 def main(args):
+    if args[:1] == ["--open"]:
+        return open_letters(args[1], args[2], args[3:])
     everything = args[:1] == ["--all"]
     bad = False
     for path in args[everything:]:

@@ -1,13 +1,22 @@
 //! Direct messages, by datagram and by stream.
 
-use udpnode::address::StreamId;
+use std::rc::Rc;
+use std::time::Instant;
+
+use udpnode::address::{Cast, SegmentId, StreamId};
 use udpnode::command::Command;
+use udpnode::config::{Config, GroupSecret};
+use udpnode::crypto::{Courier, Identity, Party, open_group_tag};
 use udpnode::event::Event;
 use udpnode::node::{Input, StreamInput};
+use udpnode::wire::header::{HEADER_LEN, Header, Sender};
+use udpnode::wire::stream::{HANDSHAKE_MAX, PREAMBLE, write_frame};
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, Message, encode, kind};
 
 use crate::check::{all_met, count};
 use crate::net::Faults;
 use crate::scenarios::{millis, secs};
+use crate::world::Sent;
 use crate::world::{World, seed_or};
 
 fn tell(world: &mut World, from: usize, to: &str, text: &str) {
@@ -24,15 +33,45 @@ fn whispers(world: &World, host: usize) -> Vec<String> {
     heard.collect()
 }
 
-/// Two nodes; the second accepts streams if it `listens`.
+/// Two nodes that accept streams if they `listens`.
 fn two(listens: bool, faults: Faults) -> World {
+    some(2, faults, |config| config.listens = listens)
+}
+
+fn some(count: usize, faults: Faults, adjust: impl Fn(&mut Config)) -> World {
     let mut world = World::new(seed_or(31), faults);
-    for _ in 0..2 {
-        let host = world.add_host(&[0], |config| config.listens = listens);
+    for _ in 0..count {
+        let host = world.add_host(&[0], &adjust);
         world.start(host);
     }
     assert!(world.run_until(secs(10), all_met).is_some());
     world
+}
+
+/// Records from now on.
+fn tap(world: &mut World) {
+    (world.tap, world.streamed) = (Some(Vec::new()), Some(Vec::new()));
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Hands a datagram to a node, as if it came by unicast from the address of host `from`.
+fn hand(world: &mut World, to: usize, from: usize, bytes: &[u8]) {
+    let (segment, from) = (SegmentId(0), world.hosts[from].places[0].1);
+    world.input(to, Input::Datagram { segment, cast: Cast::Unicast, from, ttl: None, bytes });
+}
+
+fn stats(world: &World, host: usize) -> udpnode::stats::Stats {
+    world.hosts[host].node.as_ref().expect("it runs").stats().clone()
+}
+
+/// The letters that a host sent of late.
+fn letters(world: &mut World, host: usize) -> Vec<Message> {
+    let sent = world.tap.take().expect("tapped").into_iter().filter(|sent| sent.host == host);
+    let messages = sent.filter_map(|sent| Datagram::parse(&sent.bytes).ok()?.message().ok());
+    messages.filter(|message| matches!(message, Message::Direct(_) | Message::Receipt(_))).collect()
 }
 
 #[test]
@@ -87,4 +126,208 @@ fn silent_streams_do_not_keep_out_who_has_something_to_say() {
     world.run_for(secs(10));
     let refused = world.hosts[1].node.as_ref().map(|node| node.stats().streams_refused);
     assert_eq!(refused, Some(1000), "each was closed in the end");
+}
+
+#[test]
+fn what_is_for_one_alone_is_nowhere_to_be_read() {
+    for (listens, keyed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut world = some(3, Faults::NONE, |config| {
+            config.listens = listens;
+            config.secrets.extend(keyed.then(|| GroupSecret::new([5; 32])));
+        });
+        tap(&mut world);
+        tell(&mut world, 0, "n1", "the word is swordfish");
+        tell(&mut world, 1, "n0", "swordfish it is");
+        world.run_for(secs(2));
+        let (ways, case) = ((listens, keyed), format!("listens {listens}, keyed {keyed}"));
+        assert_eq!(
+            (whispers(&world, 1), whispers(&world, 0)),
+            (vec!["the word is swordfish".into()], vec!["swordfish it is".into()]),
+            "{case}"
+        );
+        assert_eq!(count(&world, 2, |event| matches!(event, Event::Whisper(_))), 0, "{case}");
+        let sent: Vec<Sent> = world.tap.take().expect("tapped");
+        let streamed = world.streamed.take().expect("tapped");
+        assert!(sent.iter().all(|sent| !holds(&sent.bytes, "swordfish")), "{case}");
+        assert!(streamed.iter().all(|(_, bytes)| !holds(bytes, "swordfish")), "{case}");
+        let is_letter = |sent: &Sent| [kind::DIRECT, kind::RECEIPT].contains(&sent.bytes[5]);
+        assert_eq!(sent.iter().any(is_letter), ways == (false, false), "{case}");
+        assert_eq!(!streamed.is_empty(), listens, "{case}");
+        for host in 0..3 {
+            assert_eq!((stats(&world, host).unopened, stats(&world, host).handshakes_refused), (0, 0), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_member_makes_nothing_of_a_letter_for_another() {
+    let mut world = some(3, Faults::NONE, |_| {});
+    tap(&mut world);
+    tell(&mut world, 0, "n1", "for n1 alone");
+    world.run_for(millis(50));
+    let stolen = letters(&mut world, 0);
+    assert!(!stolen.is_empty());
+    let before = (stats(&world, 1), whispers(&world, 1));
+    // n2 says it again as its own: signed by n2, addressed to n1, and to n2 itself.
+    let thief = world.identity(2, 1);
+    for (counter, message) in (1 << 40..).zip(&stolen) {
+        let sender = Sender { key: *thief.public(), boot: 1, counter };
+        let mut bytes = Vec::new();
+        let tag = open_group_tag("239.192.7.7:5007".parse().expect("an address"));
+        encode(&mut bytes, tag, &sender, message, |bytes| thief.sign(DATAGRAM_DOMAIN, bytes));
+        tap(&mut world);
+        hand(&mut world, 1, 2, &bytes);
+        assert!(letters(&mut world, 1).is_empty(), "it is not answered");
+    }
+    assert_eq!(stats(&world, 1).unopened, before.0.unopened + stolen.len() as u64, "it is counted");
+    assert_eq!(whispers(&world, 1), before.1, "and not shown");
+}
+
+#[test]
+fn what_was_recorded_opens_in_no_later_run() {
+    for listens in [false, true] {
+        let mut world = two(listens, Faults::NONE);
+        tap(&mut world);
+        tell(&mut world, 0, "n1", "once and never again");
+        tell(&mut world, 1, "n0", "so be it");
+        world.run_for(secs(2));
+        let sent = world.tap.take().expect("tapped");
+        let streamed = world.streamed.take().expect("tapped");
+        let replay = |world: &mut World, stream: StreamId| {
+            for sent in sent.iter().filter(|sent| sent.host == 0) {
+                hand(world, 1, 0, &sent.bytes);
+            }
+            let from = world.hosts[0].places[0].1;
+            world.input(1, Input::Stream { stream, what: StreamInput::Accepted(from) });
+            for (_, bytes) in streamed.iter().filter(|(host, _)| *host == 0) {
+                world.input(1, Input::Stream { stream, what: StreamInput::Bytes(bytes) });
+            }
+            world.run_for(secs(1));
+        };
+        replay(&mut world, StreamId(1 << 40));
+        assert_eq!(whispers(&world, 1), ["once and never again"], "in the same run, listens {listens}");
+        // Who wrote it is there and proves it: only the run of who is to read it is another.
+        world.crash(1);
+        world.start(1);
+        world.run_for(secs(1));
+        let shown = whispers(&world, 1).len();
+        replay(&mut world, StreamId(2 << 40));
+        assert_eq!(whispers(&world, 1).len(), shown, "in a later run, listens {listens}");
+        let after = stats(&world, 1);
+        assert_eq!(after.unopened > 0, !listens, "letters are counted");
+        assert_eq!(after.handshakes_refused, u64::from(listens), "and so is a handshake");
+    }
+}
+
+/// What somebody writes who knows the form of a handshake and no key: another one each time.
+fn forged_handshake(n: u64) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    let group_tag = open_group_tag("239.192.7.7:5007".parse().expect("an address"));
+    Header { kind: kind::LINK, errand: 0, group_tag }.write(&mut datagram);
+    datagram.resize(HEADER_LEN + HANDSHAKE_MAX, 7);
+    datagram[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&n.to_be_bytes());
+    let mut bytes = PREAMBLE.to_vec();
+    write_frame(&mut bytes, &datagram);
+    bytes
+}
+
+#[test]
+fn forged_handshakes_are_closed_counted_told_once_and_keep_nobody_out() {
+    let mut world = two(true, Faults::NONE);
+    let before = count(&world, 1, |event| matches!(event, Event::Warning(_)));
+    for n in 0..1000 {
+        let (stream, from) = (StreamId(1_000_000 + n * 2), "10.0.9.9:999".parse().expect("an address"));
+        world.input(1, Input::Stream { stream, what: StreamInput::Accepted(from) });
+        world.input(1, Input::Stream { stream, what: StreamInput::Bytes(&forged_handshake(n)) });
+    }
+    let after = stats(&world, 1);
+    assert_eq!((after.handshakes_refused, after.streams_refused), (1000, 1000));
+    assert_eq!(count(&world, 1, |event| matches!(event, Event::Warning(_))), before + 1, "told once");
+    tap(&mut world);
+    tell(&mut world, 0, "n1", "through the crowd");
+    world.run_for(millis(10));
+    assert_eq!(whispers(&world, 1), ["through the crowd"]);
+    assert!(letters(&mut world, 0).is_empty(), "by stream");
+}
+
+/// A handshake that `from` makes for `to`, as it goes in a group that has no key.
+fn handshake(from: &Identity, to: &Identity) -> Vec<u8> {
+    let party = Party { key: *to.public(), boot: to.boot() };
+    let (_, message) = Courier::new(from, &[3; 32]).greet(&party).expect("greets");
+    let mut datagram = Vec::new();
+    let group_tag = open_group_tag("239.192.7.7:5007".parse().expect("an address"));
+    Header { kind: kind::LINK, errand: 0, group_tag }.write(&mut datagram);
+    datagram.extend_from_slice(&message);
+    let mut bytes = PREAMBLE.to_vec();
+    write_frame(&mut bytes, &datagram);
+    bytes
+}
+
+#[test]
+fn a_stranger_who_knows_our_key_is_answered_where_the_group_is_open_only() {
+    for keyed in [false, true] {
+        let mut world = some(2, Faults::NONE, |config| {
+            config.listens = true;
+            config.secrets.extend(keyed.then(|| GroupSecret::new([5; 32])));
+        });
+        tap(&mut world);
+        let bytes = handshake(&Identity::new(&[77; 32], 1), &world.identity(1, 1));
+        let (stream, from) = (StreamId(1_000_000), "10.0.9.9:999".parse().expect("an address"));
+        world.input(1, Input::Stream { stream, what: StreamInput::Accepted(from) });
+        world.input(1, Input::Stream { stream, what: StreamInput::Bytes(&bytes) });
+        let answered: Vec<_> = world.streamed.take().expect("tapped").iter().map(|(_, bytes)| bytes.len()).collect();
+        assert_eq!(answered, if keyed { vec![] } else { vec![8 + 2 + 16 + 48] });
+        assert!(answered.iter().all(|&len| len < bytes.len()), "never with more than was sent");
+        assert_eq!((stats(&world, 1).outsiders, stats(&world, 1).streams_refused), if keyed { (1, 1) } else { (0, 0) });
+        world.run_for(secs(4));
+        assert_eq!(stats(&world, 1).streams_refused, 1, "who says nothing then is closed");
+    }
+}
+
+#[test]
+fn before_anybody_is_known_few_bytes_are_taken() {
+    let mut world = two(true, Faults::NONE);
+    let stream = StreamId(1_000_000);
+    let from = "10.0.9.9:999".parse().expect("an address");
+    world.input(1, Input::Stream { stream, what: StreamInput::Accepted(from) });
+    let mut bytes = PREAMBLE.to_vec();
+    bytes.extend_from_slice(&1200u16.to_be_bytes());
+    world.input(1, Input::Stream { stream, what: StreamInput::Bytes(&bytes) });
+    assert_eq!(stats(&world, 1).streams_refused, 1, "refused by its length, before anything of it came");
+}
+
+#[test]
+fn one_seed_makes_one_handshake() {
+    let run = || {
+        let mut world = two(true, Faults::rough(0.1, 0.1, 5));
+        tap(&mut world);
+        tell(&mut world, 0, "n1", "the same again");
+        world.run_for(secs(1));
+        let streamed = world.streamed.take().expect("tapped");
+        let sent: Vec<Rc<[u8]>> = world.tap.take().expect("tapped").into_iter().map(|sent| sent.bytes).collect();
+        (streamed, sent)
+    };
+    let (first, again) = (run(), run());
+    assert!(!first.0.is_empty());
+    assert!(first == again);
+}
+
+/// What a frame costs, all told: sealed, signed, verified, opened, and its receipt the same way back.
+#[test]
+#[ignore = "long: measures"]
+fn long_frames_a_second() {
+    for listens in [false, true] {
+        let mut world = two(listens, Faults::NONE);
+        let (began, count_of) = (Instant::now(), 20_000);
+        for n in 0..count_of {
+            tell(&mut world, 0, "n1", &format!("a direct message of a usual length, number {n}"));
+            world.run_for(millis(1));
+        }
+        world.run_for(secs(2));
+        assert_eq!(whispers(&world, 1).len(), count_of);
+        let took = began.elapsed();
+        let each = took / u32::try_from(count_of).expect("few");
+        let rate = f64::from(u32::try_from(count_of).expect("few")) / took.as_secs_f64();
+        eprintln!("listens {listens}: {count_of} frames and receipts in {took:?}, {each:?} each, {rate:.0} a second");
+    }
 }

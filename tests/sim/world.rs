@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) unicasts: u64,
     /// What is sent, if somebody wants to know: by whom, from where, how, and the bytes.
     pub(crate) tap: Option<Vec<Sent>>,
+    /// What is written to streams, if somebody wants to know: by whom, and the bytes.
+    pub(crate) streamed: Option<Vec<(usize, Rc<[u8]>)>>,
     /// Where each address is: a datagram for one is not offered to all.
     homes: HashMap<(usize, SocketAddr), (usize, usize)>,
     /// Nobody forges: signatures cost nothing, and are not checked.
@@ -164,6 +166,7 @@ impl World {
             casts: 0,
             unicasts: 0,
             tap: None,
+            streamed: None,
             homes: HashMap::new(),
             trusting: false,
             watch: None,
@@ -227,17 +230,22 @@ impl World {
         host
     }
 
-    /// Starts a machine; started again, it keeps its key and counts its run.
-    pub(crate) fn start(&mut self, host: usize) {
+    /// The key of a machine, in one of its runs.
+    pub(crate) fn identity(&self, host: usize, boot: u64) -> Identity {
         let mut secret = [0; 32];
         secret[..8].copy_from_slice(&(self.seed ^ ((host as u64) << 40)).to_be_bytes());
+        Identity::new(&secret, boot)
+    }
+
+    /// Starts a machine; started again, it keeps its key and counts its run.
+    pub(crate) fn start(&mut self, host: usize) {
+        let identity = self.identity(host, self.hosts[host].boot + 1);
         let entry = &mut self.hosts[host];
         entry.boot += 1;
         entry.woke = self.now;
         let mut rng = Rng::new(self.seed ^ ((host as u64) << 20) ^ entry.boot);
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
-        let identity = Identity::new(&secret, entry.boot);
         let config = entry.config.clone();
         entry.node = Some(if self.trusting {
             let identity = identity.with_signer(|_, _, _| [0; 64]);
@@ -405,8 +413,10 @@ impl World {
                 self.later(delay * 2, host, Cargo::Connected(stream));
             }
             StreamAct::Write => {
+                let bytes: Rc<[u8]> = Rc::from(bytes);
+                self.streamed.iter_mut().for_each(|all| all.push((host, Rc::clone(&bytes))));
                 let Some(&(other, far)) = self.pairs.get(&(host, stream)) else { return };
-                self.later(delay, other, Cargo::Bytes(far, Rc::from(bytes)));
+                self.later(delay, other, Cargo::Bytes(far, bytes));
             }
             StreamAct::Close => {
                 let Some((other, far)) = self.pairs.remove(&(host, stream)) else { return };

@@ -5,15 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use udpnode::address::Errand;
-use udpnode::crypto::{Identity, open_group_tag, verify};
+use udpnode::config::DATAGRAM_MAX;
+use udpnode::crypto::{Courier, Identity, Party, open_group_tag, verify};
 use udpnode::wire::body::{
     self, Alive, Answer, Bye, Condition, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS,
-    FLAW_REVERSE_PATH, FLAW_REVIVED, Frontier, Heard, Hello, Hole, Nack, PROBE_DOUBTS, PROBE_LARGE_CAME, PROBE_PROMPTS,
-    Place, Probe, Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
+    FLAW_REVERSE_PATH, FLAW_REVIVED, Frontier, Heard, Hello, Hole, Letter, Nack, PROBE_DOUBTS, PROBE_LARGE_CAME,
+    PROBE_PROMPTS, Place, Probe, Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, NUMBER_MAX, encode, encode_entry, parse_entry};
+use udpnode::wire::secret::{SECRET_MAX, Secret};
+use udpnode::wire::{
+    DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, NUMBER_MAX, encode, encode_entry, kind, parse_entry,
+};
 
 pub(crate) fn ann() -> Identity {
     Identity::new(&[1; 32], 3)
@@ -135,9 +139,9 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         ("frontier-part", Message::Frontier(Frontier { hash: 0, logs, whole: Some(false) })),
         ("nack", Message::Nack(Nack { asked: None, round: 0, holes: holes.clone() })),
         ("nack-asked", Message::Nack(Nack { asked: Some(body::bytes(bob().id())), round: 255, holes })),
-        ("direct", Message::Direct(direct(None))),
-        ("direct-part", Message::Direct(direct(Some(2)))),
-        ("receipt", Message::Receipt(Receipt { to: body::bytes(bob().id()), boot: 9, next: 17, ahead: 1 << 63 | 5 })),
+        ("direct", Message::Direct(letter(&Secret::Direct(direct(None))))),
+        ("direct-part", Message::Direct(letter(&Secret::Direct(direct(Some(2)))))),
+        ("receipt", Message::Receipt(letter(&Secret::Receipt(Receipt { boot: 9, next: 17, ahead: 1 << 63 | 5 })))),
         ("seek", Message::Seek(Seek { ids: vec![body::bytes(bob().id())], padding: vec![0; 21].into() })),
         ("whereabouts", Message::Whereabouts(whereabouts())),
         ("probe", Message::Probe(Probe::new(23, 0))),
@@ -160,8 +164,46 @@ fn suspected(who: &Identity, for_ms: u32) -> Suspected {
 }
 
 fn direct(part: Option<u16>) -> Direct {
-    let (to, text) = (body::bytes(bob().id()), "only for you".into());
-    Direct { to, seq: 17, base: 9, mid: 300, wall_ms: 1_769_861_045_678, text, part, parts: part.map(|part| part + 1) }
+    let text = "only for you".into();
+    Direct { seq: 17, base: 9, mid: 300, wall_ms: 1_769_861_045_678, text, part, parts: part.map(|part| part + 1) }
+}
+
+fn party(who: &Identity) -> Party {
+    Party { key: *who.public(), boot: who.boot() }
+}
+
+/// Sealed by ann for bob.
+fn letter(secret: &Secret) -> Letter {
+    let sealed = Courier::new(&ann(), &[7; 32]).seal(&party(&bob()), secret.kind(), &secret.encode());
+    Letter { to: body::bytes(bob().id()), sealed: sealed.expect("sealed").into() }
+}
+
+#[test]
+fn a_letter_that_was_kept_opens_for_whom_it_is_for() {
+    let opened = |name: &str, kind: u8| {
+        let kept = fs::read_to_string(file(&format!("{name}.hex"))).expect("kept");
+        let digits: Vec<u8> = kept.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hex");
+        let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+        let (Message::Direct(letter) | Message::Receipt(letter)) =
+            Datagram::parse(&bytes).and_then(|read| read.message()).expect("ours")
+        else {
+            panic!("{name} is no letter");
+        };
+        let secret = Courier::new(&bob(), &[1; 32]).open(&party(&ann()), kind, &letter.sealed).expect("opens");
+        Secret::parse(kind, &secret).expect("read")
+    };
+    assert_eq!(opened("direct", kind::DIRECT), Secret::Direct(direct(None)));
+    assert_eq!(opened("direct-part", kind::DIRECT), Secret::Direct(direct(Some(2))));
+    let receipt = Receipt { boot: 9, next: 17, ahead: 1 << 63 | 5 };
+    assert_eq!(opened("receipt", kind::RECEIPT), Secret::Receipt(receipt));
+}
+
+#[test]
+fn the_longest_letter_fits_a_datagram_exactly() {
+    let sealed = Courier::new(&ann(), &[7; 32]).seal(&party(&bob()), kind::DIRECT, &[0; SECRET_MAX]).expect("sealed");
+    let letter = Letter { to: body::bytes(bob().id()), sealed: sealed.into() };
+    assert_eq!(datagram(&Message::Direct(letter), u64::MAX).len(), DATAGRAM_MAX);
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -196,7 +238,6 @@ fn every_kind_is_written_as_it_always_was() {
 fn numbers_that_nobody_counts_to_are_refused() {
     for (name, message) in [
         ("bye", Message::Bye(Bye { head: NUMBER_MAX + 1 })),
-        ("direct", Message::Direct(Direct { seq: NUMBER_MAX + 1, ..direct(None) })),
         ("nack", Message::Nack(Nack { asked: None, round: 0, holes: vec![Hole::new(bob().log(), 1, NUMBER_MAX + 1)] })),
     ] {
         assert!(Datagram::parse(&datagram(&message, 1)).expect(name).message().is_err(), "{name}");

@@ -6,8 +6,8 @@ use udpnode::address::Errand;
 use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
-    self, Alive, Answer, Condition, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Place, Probe,
-    Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
+    self, Alive, Answer, Condition, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Letter, Nack, Place,
+    Probe, Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
@@ -87,6 +87,7 @@ proptest! {
             let _ = body::decode::<Text>(&bytes[..len]);
             let _ = body::decode::<Direct>(&bytes[..len]);
             let _ = body::decode::<Receipt>(&bytes[..len]);
+            let _ = body::decode::<Letter>(&bytes[..len]);
             let _ = body::decode::<Seek>(&bytes[..len]);
             if let Ok(told) = body::decode::<Whereabouts>(&bytes[..len]) {
                 assert!(told.peers.iter().filter_map(Place::address).count() <= told.peers.len());
@@ -140,8 +141,9 @@ proptest! {
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();
         let to = ids.first().copied().unwrap_or_default().into();
         let (part, parts) = (text_part(small.3), None);
-        same(&Direct { to, seq: a, base: b, mid: c, wall_ms: d, text: nick.clone(), part, parts })?;
-        same(&Receipt { to, boot: a, next: b, ahead: c })?;
+        same(&Letter { to, sealed: nick.clone().into_bytes().into() })?;
+        same(&Direct { seq: a, base: b, mid: c, wall_ms: d, text: nick.clone(), part, parts })?;
+        same(&Receipt { boot: a, next: b, ahead: c })?;
         let port = u16::from(small.0);
         let ip = |id: &[u8; 16]| id[..usize::from(small.0 % 17)].to_vec().into();
         let place = |id: &[u8; 16]| Place { id: (*id).into(), ip: ip(id), port };

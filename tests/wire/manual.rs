@@ -14,9 +14,11 @@ use udpnode::text::{Line, Nick};
 use udpnode::time::{Time, WallTime};
 use udpnode::wire::body::{Text, decode};
 use udpnode::wire::header::{HEADER_LEN, MAGIC, SENDER_LEN, SIGNATURE_LEN};
-use udpnode::wire::stream::PREAMBLE;
+use udpnode::wire::secret::LENGTHS;
+use udpnode::wire::stream::{GREETING_MAX, PREAMBLE};
 use udpnode::wire::{
-    DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, NUMBER_MAX, SIGNED_OVERHEAD, parse_entry,
+    DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, LETTER_DOMAIN, NUMBER_MAX, SIGNED_OVERHEAD,
+    STREAM_DOMAIN, parse_entry,
 };
 
 fn root() -> PathBuf {
@@ -127,6 +129,9 @@ fn the_tables_have_the_lengths_of_the_header() {
     assert_eq!(NUMBER_MAX, 1 << 48);
     let preamble = PREAMBLE.map(|byte| format!("{byte:02X}")).join(" ");
     assert!(manual().contains(&format!("begins with the 8 bytes {preamble}:")));
+    let lengths = LENGTHS.map(|len| len.to_string()).join(", ");
+    assert!(manual().contains(&format!("the least of {lengths} bytes")));
+    assert!(manual().contains(&format!("at most {GREETING_MAX} bytes until")));
     assert_eq!(offsets["Ar L No - 64"], SIGNATURE_LEN.to_string());
     let magic = MAGIC.map(|byte| format!("{byte:02X}")).join(" ");
     assert!(manual().contains(&format!("begins with the four bytes {magic}.")));
@@ -135,7 +140,7 @@ fn the_tables_have_the_lengths_of_the_header() {
 #[test]
 fn the_domains_and_the_tag_are_ours() {
     let manual = manual();
-    for domain in [DATAGRAM_DOMAIN, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN] {
+    for domain in [DATAGRAM_DOMAIN, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, LETTER_DOMAIN, STREAM_DOMAIN] {
         let text = String::from_utf8_lossy(domain).replace('\0', "\\e0");
         assert!(manual.contains(&format!("the {} bytes\n.Ql {text}\n", domain.len())), "{text}");
     }

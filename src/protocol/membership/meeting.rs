@@ -46,8 +46,10 @@ const EPOCH: Duration = Duration::from_secs(8);
 const UNANSWERED: u32 = 2;
 /// Proofs owed to others by cast. When full, no further one is owed until they were given.
 const OWED_MAX: usize = 4;
-/// Hellos hurried by those who ask for a proof are at least this far apart.
+/// Hellos that ask for a proof, or give one, are hurried no more often than this.
 const HURRY_EVERY: Duration = Duration::from_secs(1);
+/// And within this.
+const HURRY_WITHIN: Duration = Duration::from_millis(100);
 
 /// A way on which somebody is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +76,8 @@ struct Meeting {
     credit: usize,
     challenge_at: Option<Time>,
     challenged: u32,
+    /// It is lost, and was there before: it is waited for.
+    is_missed: bool,
     heard_at: Time,
     /// Its newest hello.
     hello: Option<(Origin, Hello)>,
@@ -146,6 +150,7 @@ impl Meetings {
             credit: 0,
             challenge_at: Some(at),
             challenged: 0,
+            is_missed: false,
             heard_at: now,
             hello: None,
             heard: [None; 3],
@@ -236,6 +241,7 @@ impl Membership {
         let at = ctx.now + ctx.rng.within((SPREAD * many).min(SPREAD_MAX));
         let Some(meeting) = self.meetings.on(origin.way(), origin.boot, at, ctx.now) else { return };
         meeting.heard_at = ctx.now;
+        meeting.is_missed = free;
         meeting.credit = if free { DATAGRAM_MAX } else { (meeting.credit + origin.len).min(DATAGRAM_MAX) };
         meeting.challenge_at = meeting.challenge_at.or(Some(at));
         meeting.heard[slot(origin.cast)] = Some(*origin);
@@ -310,16 +316,26 @@ impl Membership {
             }
             Message::Hello(hello) => {
                 let Some(challenge) = hello.challenge else { return };
+                if self.is_there(&origin.way()) {
+                    self.meetings.owed_alone.insert(origin.way(), challenge);
+                    self.greet.insert(origin.id, ctx.now);
+                    return;
+                }
                 let owed = &mut self.meetings.owed;
                 if owed.len() < OWED_MAX || owed.contains_key(&origin.id) {
                     owed.insert(origin.id, challenge);
                 }
-                if self.meetings.hurried_at.is_none_or(|at| ctx.now.since(at) >= HURRY_EVERY) {
-                    self.meetings.hurried_at = Some(ctx.now);
-                    self.hello_by(ctx.now + ctx.rng.within(SPREAD_MAX));
-                }
+                self.hurry(ctx);
             }
             _ => {}
+        }
+    }
+
+    /// Says the next hello soon.
+    fn hurry(&mut self, ctx: &mut Context<'_>) {
+        if self.meetings.hurried_at.is_none_or(|at| ctx.now.since(at) >= HURRY_EVERY) {
+            self.meetings.hurried_at = Some(ctx.now);
+            self.hello_by(ctx.now + ctx.rng.within(HURRY_WITHIN));
         }
     }
 
@@ -365,8 +381,13 @@ impl Membership {
             let again = (AGAIN_AFTER * (1 << doubled.min(5))).min(AGAIN_MAX);
             (meeting.credit, meeting.challenge_at) = (credit, Some(ctx.now + again));
             meeting.challenged += 1;
+            let hurries = meeting.is_missed && meeting.challenged == UNANSWERED;
             ctx.stats.challenges += 1;
             ctx.posts.push_back(Post { to: To::Address(way.segment, way.address), message: Message::Probe(probe) });
+            if hurries {
+                // Its machine may have forgotten ours with the link, and be silent for a second.
+                self.hurry(ctx);
+            }
         }
     }
 

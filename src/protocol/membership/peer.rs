@@ -8,6 +8,7 @@ use super::Origin;
 use super::quality::{Budget, Quality};
 use super::rounds::Rounds;
 use crate::address::{Cast, SegmentId};
+use crate::id::PublicKey;
 use crate::text::{Line, Nick};
 use crate::time::Time;
 use crate::wire::body::Hello;
@@ -31,6 +32,8 @@ pub enum Presence {
 pub struct Peer {
     /// What it calls itself.
     pub nick: Nick,
+    /// Its public key, to which its id belongs.
+    pub key: PublicKey,
     /// What it says about being away, if it is.
     pub away: Option<Line>,
     /// Its run.
@@ -107,6 +110,7 @@ impl Peer {
     pub(super) fn new(nick: Nick, origin: &Origin, now: Time, every: Duration) -> Self {
         Self {
             nick,
+            key: origin.key,
             away: None,
             boot: origin.boot,
             ephemeral: false,

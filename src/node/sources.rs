@@ -1,0 +1,117 @@
+//! Who may begin streams, and how often: by the address that connected, which TCP has proven.
+//!
+//! Reading a handshake costs a fifth of a millisecond. Whoever asks for too many is turned away, and
+//! keeps nobody else from being heard.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// Handshakes read at once of one address; an honest node needs one for each of its runs there.
+const HANDSHAKES_BURST: u32 = 16;
+/// One more of it after each such time.
+const HANDSHAKES_EVERY: Duration = Duration::from_millis(100);
+/// Handshakes read at once of all addresses together.
+const HANDSHAKES_ALL_BURST: u32 = 128;
+/// One more of them after each such time: a twentieth of a processor at most.
+const HANDSHAKES_ALL_EVERY: Duration = Duration::from_millis(5);
+/// Addresses remembered. When full, the one that asked longest ago is forgotten.
+const SOURCES_MAX: usize = 256;
+/// Addresses of which was told that they are turned away. When full, no further one is told.
+const TOLD_MAX: usize = 64;
+
+/// What is spent, and comes back with time.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    left: u32,
+    at: Time,
+}
+
+impl Bucket {
+    fn take(&mut self, now: Time, burst: u32, every: Duration) -> bool {
+        let gained = now.since(self.at).as_micros() / every.as_micros();
+        if gained > 0 {
+            self.left = self.left.saturating_add(u32::try_from(gained).unwrap_or(u32::MAX)).min(burst);
+            self.at = now;
+        }
+        let some = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        some
+    }
+}
+
+/// What each address asked for.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    all: Option<Bucket>,
+    each: BTreeMap<IpAddr, Bucket>,
+    told: Vec<IpAddr>,
+}
+
+impl Sources {
+    /// Whether a handshake that came from there may be read.
+    pub(super) fn may_greet(&mut self, from: IpAddr, now: Time) -> bool {
+        if self.each.len() >= SOURCES_MAX && !self.each.contains_key(&from) {
+            let oldest = self.each.iter().min_by_key(|(_, bucket)| bucket.at).map(|(&ip, _)| ip);
+            oldest.map(|ip| self.each.remove(&ip));
+        }
+        let each = self.each.entry(from).or_insert(Bucket { left: HANDSHAKES_BURST, at: now });
+        if !each.take(now, HANDSHAKES_BURST, HANDSHAKES_EVERY) {
+            return false;
+        }
+        let all = self.all.get_or_insert(Bucket { left: HANDSHAKES_ALL_BURST, at: now });
+        all.take(now, HANDSHAKES_ALL_BURST, HANDSHAKES_ALL_EVERY)
+    }
+
+    /// Whether it is news that this one is turned away.
+    pub(super) fn is_news(&mut self, from: IpAddr) -> bool {
+        let news = self.told.len() < TOLD_MAX && !self.told.contains(&from);
+        if news {
+            self.told.push(from);
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    fn ip(n: u32) -> IpAddr {
+        IpAddr::from(n.to_be_bytes())
+    }
+
+    #[test]
+    fn one_address_is_turned_away_and_others_are_not() {
+        let mut sources = Sources::default();
+        let read = (0..100).filter(|_| sources.may_greet(ip(1), at(0))).count();
+        assert_eq!(read, 16);
+        assert!(sources.may_greet(ip(2), at(0)), "another address");
+        assert!(!sources.may_greet(ip(1), at(99)));
+        assert!(sources.may_greet(ip(1), at(200)));
+        assert_eq!((0..100).filter(|_| sources.may_greet(ip(1), at(100_000))).count(), 16, "not saved up");
+    }
+
+    #[test]
+    fn many_addresses_cost_no_more_than_all_may() {
+        let mut sources = Sources::default();
+        let read = (0..100_000).filter(|&n| sources.may_greet(ip(n), at(0))).count();
+        assert_eq!(read, 128);
+        assert_eq!(sources.each.len(), SOURCES_MAX);
+        assert!(sources.may_greet(ip(7), at(5)));
+        assert!(!sources.may_greet(ip(8), at(5)));
+    }
+
+    #[test]
+    fn it_is_told_once_and_not_of_everybody() {
+        let mut sources = Sources::default();
+        let told = (0..1000).filter(|&n| sources.is_news(ip(n % 100))).count();
+        assert_eq!(told, TOLD_MAX);
+    }
+}
