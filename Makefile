@@ -25,7 +25,7 @@ STATIC_FLAGS = -Ctarget-feature=+crt-static --cfg getrandom_backend="linux_getra
 TRIPLE = $(if $(wildcard $(shell $${RUSTC:-rustc} --print target-libdir --target $(MUSL))/libstd-*.rlib),$(MUSL),$(HOST))
 STATIC = $(TARGET)/$(TRIPLE)/release/udpnode
 
-.PHONY: all run demo static install uninstall test check lint mutants sim baseline install-deps clean help
+.PHONY: all run demo static install uninstall test check lint mutants sim fuzz bench baseline install-deps clean help
 
 all:  ## build the release program
 	$(CARGO) build --release --locked
@@ -87,6 +87,13 @@ sim:  ## the simulator at length: make sim SEEDS=1000, LINES=50000 for a shorter
 	UDPNODE_SEEDS=$(SEEDS) $(SIM) --nocapture swarm
 	$(SIM) --nocapture presence
 	$(SIM) --ignored --nocapture --test-threads 1 long_
+
+fuzz:  ## look for bytes that break it, for a night; FUZZ_RUNS=100000 for a few minutes (needs a C++ compiler)
+	@CARGO='$(CARGO)' CARGO_TARGET_DIR=$(abspath $(TARGET)) bash tests/fuzz/run.sh
+
+bench: all  ## what signing and sealing cost: lines a second, bytes a line, size of the program
+	@$(CARGO) bench --locked --quiet --bench costs
+	@echo; echo "program: $$(stat -c %s $(BIN)) bytes"
 
 baseline: all  ## size, memory, start-up time and throughput of the release program
 	@UDPNODE=$(abspath $(BIN)) timeout 300 bash tests/lab/baseline.sh

@@ -70,7 +70,9 @@ impl std::str::FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || EndpointError(text.chars().filter(|c| !c.is_control()).take(80).collect());
+        // Only what is seen: whoever reads the refusal is not to be told more than was typed for all to see.
+        let seen = |c: &char| c.is_alphanumeric() || c.is_ascii_graphic() || *c == ' ';
+        let refuse = || EndpointError(text.chars().filter(seen).take(80).collect());
         let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         if let Some((ip, scope)) = host(inner.unwrap_or(text))
             && (inner.is_none() || ip.is_ipv6())
@@ -340,6 +342,12 @@ pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, to: Sock
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_hides_in_a_refused_address_was_told_with_the_refusal() {
+        let why = "1:70.\u{200d}\u{200c}\u{202e}\x1b[m".parse::<Endpoint>().expect_err("no address").to_string();
+        assert!(why.starts_with("'1:70.[m' is not an address"), "{why}");
+    }
 
     #[test]
     fn the_port_rule_holds_for_every_kind_of_address() {

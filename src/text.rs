@@ -14,7 +14,8 @@ pub const LINE_MAX: usize = 65_536;
 /// The widest nick, in columns of a terminal.
 pub const NICK_COLUMNS_MAX: usize = 24;
 
-/// Zero-width characters kept in a row; more of them pile up over the neighbouring lines.
+/// Zero-width characters kept in a row; more of them pile up over the neighbouring lines. The scripts of living
+/// languages need three.
 const MARKS_MAX: usize = 4;
 
 /// One line of text: valid UTF-8 without controls, except that a tab may stand in it.
@@ -102,6 +103,10 @@ enum Fate {
     Keep,
     Drop,
     Show(char),
+    /// It joins what stands on its two sides, or keeps it apart, and is worth nothing elsewhere.
+    Join,
+    /// It chooses between two forms of the character before it.
+    Vary,
 }
 
 /// The whole policy for single characters.
@@ -129,32 +134,83 @@ const fn fate(c: char) -> Fate {
         | '\u{180E}'
         | '\u{00AD}'
         | '\u{034F}'
+        | '\u{17B4}'..='\u{17B5}'
         | '\u{FFF0}'..='\u{FFFB}'
         | '\u{1BCA0}'..='\u{1BCA3}'
         | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0000}'..='\u{E0FFF}' => Fate::Drop,
+        '\u{200C}' | '\u{200D}' => Fate::Join,
+        // Those of Mongolian, and the general ones; the rest of them is among the tags, which are dropped.
+        '\u{180B}'..='\u{180D}' | '\u{180F}' | '\u{FE00}'..='\u{FE0F}' => Fate::Vary,
         _ if c as u32 & 0xFFFE == 0xFFFE || matches!(c, '\u{FDD0}'..='\u{FDEF}') => Fate::Show('\u{FFFD}'),
         _ => Fate::Keep,
     }
 }
 
-/// The text with every character met by its [`fate`], and no pile of more than [`MARKS_MAX`]
-/// zero-width characters.
-fn sanitise(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut marks = 0;
-    for c in text.chars() {
-        let c = match fate(c) {
-            Fate::Keep => c,
-            Fate::Show(picture) => picture,
-            Fate::Drop => continue,
-        };
-        marks = if c.width() == Some(0) { marks + 1 } else { 0 };
-        if marks <= MARKS_MAX {
-            clean.push(c);
+/// Text on its way to being safe.
+struct Cleaner {
+    clean: String,
+    /// The last character that takes columns; none while nothing stands there that a mark could stand on.
+    base: Option<char>,
+    /// Zero-width characters behind it.
+    marks: usize,
+    /// A joiner that is kept when it turns out that there is something to join.
+    joiner: Option<char>,
+}
+
+impl Cleaner {
+    fn push(&mut self, c: char) {
+        if c.width() == Some(0) { self.push_mark(c) } else { self.push_base(c) }
+    }
+
+    fn push_base(&mut self, c: char) {
+        let joiner = self.joiner.take().filter(|_| !c.is_whitespace() && self.marks < MARKS_MAX);
+        self.clean.extend(joiner);
+        self.clean.push(c);
+        (self.base, self.marks) = (Some(c), 0);
+    }
+
+    /// A mark stands on something of the text itself, never on what we print before it.
+    fn push_mark(&mut self, c: char) {
+        let marks = self.marks + 1 + usize::from(self.joiner.is_some());
+        if self.base.is_some() && marks <= MARKS_MAX {
+            self.clean.extend(self.joiner.take());
+            self.clean.push(c);
+            self.marks = marks;
         }
     }
-    clean
+
+    /// ASCII is never joined: there a joiner would but make two words that look like one another.
+    fn join(&mut self, c: char) {
+        if self.base.is_some_and(|base| !base.is_ascii() && !base.is_whitespace()) {
+            self.joiner.get_or_insert(c);
+        }
+    }
+
+    /// One choice for each character; of ASCII only what stands on keycaps has two forms.
+    fn vary(&mut self, c: char) {
+        let varies = |base: char| !base.is_ascii() && !base.is_whitespace() || matches!(base, '0'..='9' | '#' | '*');
+        if self.base.is_some_and(varies) && self.marks == 0 && self.joiner.is_none() {
+            self.push_mark(c);
+        }
+    }
+}
+
+/// The text with every character met by its [`fate`], and no pile of more than [`MARKS_MAX`] zero-width
+/// characters. What is clean stays as it is.
+fn sanitise(text: &str) -> String {
+    let clean = String::with_capacity(text.len());
+    let mut cleaner = Cleaner { clean, base: None, marks: 0, joiner: None };
+    for c in text.chars() {
+        match fate(c) {
+            Fate::Keep => cleaner.push(c),
+            Fate::Show(picture) => cleaner.push(picture),
+            Fate::Join => cleaner.join(c),
+            Fate::Vary => cleaner.vary(c),
+            Fate::Drop => {}
+        }
+    }
+    cleaner.clean
 }
 
 /// A name as a person chose it: one word, no longer than [`NICK_COLUMNS_MAX`], safe to show.
@@ -312,17 +368,43 @@ mod tests {
         assert_eq!(Nick::from_any("-rf").as_str(), "rf");
     }
 
-    /// Neither a control (but for the tab) nor anything that reorders or hides.
+    #[test]
+    fn what_has_no_width_stands_where_it_has_a_meaning_and_nowhere_else() {
+        for text in ["می\u{200C}خواهم", "র\u{200D}\u{9CD}য", "❤\u{FE0F}\u{200D}🔥", "1\u{FE0F}\u{20E3}", "葛\u{FE00}"]
+        {
+            assert_eq!(line(text), text);
+        }
+        assert_eq!(line("\u{301}\u{200D}x"), "x", "nothing to stand on but what we print before it");
+        assert_eq!(line("pass\u{200D}word\u{200C}"), "password", "two words must not look like one another");
+        assert_eq!(line("é\u{200D}\u{200C}\u{200D}é"), "é\u{200D}é", "one joiner");
+        assert_eq!(line("é\u{200D} é\u{200D}"), "é é", "nothing to join");
+        assert_eq!(line("a\u{FE0F}你\u{FE00}\u{FE01}\u{FE02}"), "a你\u{FE00}", "nothing hidden in choices");
+        assert_eq!(line("x\u{E0061}\u{E0062}\u{E0100}y\u{17B4}"), "xy", "nothing hidden in tags");
+    }
+
+    /// Neither a control (but for the tab) nor anything that reorders or hides, nor a pile.
     fn harmless(text: &str) -> bool {
-        text.chars().all(|c| c == '\t' || (!c.is_control() && !('\u{202A}'..='\u{202E}').contains(&c)))
+        let (mut row, mut before) = (0, None);
+        let each = text.chars().all(|c| {
+            row = if c.width() == Some(0) { row + 1 } else { 0 };
+            let hides = matches!(fate(c), Fate::Drop | Fate::Show(_)) || (row > 0 && before.is_none());
+            before = Some(c);
+            row <= MARKS_MAX && !hides && (c == '\t' || !c.is_control()) && !('\u{202A}'..='\u{202E}').contains(&c)
+        });
+        each && !text.ends_with(['\u{200C}', '\u{200D}'])
     }
 
     #[test]
     fn every_scalar_value_is_harmless() {
         for c in '\0'..=char::MAX {
-            let text = line(&format!("a{c}b"));
-            assert!(harmless(&text), "{:x}", c as u32);
-            assert_eq!(line(&text), text, "{:x}", c as u32);
+            for text in [format!("{c}"), format!("a{c}b"), format!("é{c}é{c}{c}{c}{c}{c}{c} {c}")] {
+                let text = line(&text);
+                assert!(harmless(&text), "{:x}: {text:?}", c as u32);
+                assert_eq!(line(&text), text, "{:x}", c as u32);
+            }
+            let nick = Nick::from_any(&format!("n{c}{c}x"));
+            assert!(harmless(nick.as_str()) && !nick.as_str().contains(['\u{200C}', '\u{200D}', '\t', ' ']));
+            assert_eq!(Nick::new(nick.as_str()), Ok(nick), "{:x}", c as u32);
         }
     }
 
@@ -331,6 +413,16 @@ mod tests {
         fn any_text_becomes_harmless_and_stays_so(text in "\\PC*|(?s).*") {
             let clean = line(&text);
             prop_assert!(harmless(&clean));
+            prop_assert_eq!(line(&clean), clean);
+        }
+
+        /// As above, of nothing but what is delicate.
+        #[test]
+        fn any_mixture_becomes_harmless_and_stays_so(
+            text in "[aé1 \u{301}\u{200C}\u{200D}\u{FE00}\u{FE0F}\u{9CD}你\u{1160}\u{202E}\u{E0061}\t\u{1b}]{0,24}",
+        ) {
+            let clean = line(&text);
+            prop_assert!(harmless(&clean), "{:?}", clean);
             prop_assert_eq!(line(&clean), clean);
         }
 

@@ -1,6 +1,8 @@
 //! The contract, a test a sentence, and what a single node does without a network.
 
+mod clones;
 mod families;
+mod names;
 
 use super::*;
 use crate::address::Ttls;

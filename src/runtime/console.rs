@@ -90,19 +90,32 @@ impl Console {
             true => Ok(()),
             false => registry.register(&mut SourceFd(&fd), token, Interest::READABLE),
         };
+        let (always, readable) = (registered.is_err(), registered.is_ok());
+        Self { always, readable, ended, ..Self::detached(kind, commands, plain) }
+    }
+
+    /// A console that reads nothing by itself: what it is fed with [`Console::feed`].
+    pub(crate) fn detached(kind: Kind, commands: bool, plain: bool) -> Self {
         Self {
             kind,
             commands,
             plain,
-            always: registered.is_err(),
-            readable: registered.is_ok(),
-            ended,
+            always: true,
+            readable: false,
+            ended: false,
             lines: Lines::default(),
             editor: Editor::default(),
             chunk: vec![0; READ_MAX],
             items: VecDeque::new(),
             told_bytes: false,
         }
+    }
+
+    /// As if these bytes had been read; no more than one read brings.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        let len = bytes.len().min(READ_MAX);
+        self.chunk[..len].copy_from_slice(&bytes[..len]);
+        self.on_bytes(len);
     }
 
     /// Whether lines come from a pipe or a file, and not from somebody who types.
@@ -283,25 +296,12 @@ mod tests {
     use super::*;
 
     fn console(kind: Kind, commands: bool) -> Console {
-        Console {
-            kind,
-            commands,
-            plain: false,
-            always: true,
-            readable: false,
-            ended: false,
-            lines: Lines::default(),
-            editor: Editor::default(),
-            chunk: vec![0; READ_MAX],
-            items: VecDeque::new(),
-            told_bytes: false,
-        }
+        Console::detached(kind, commands, false)
     }
 
     /// What `bytes` mean, as short text.
     fn means(console: &mut Console, bytes: &[u8]) -> Vec<String> {
-        console.chunk[..bytes.len()].copy_from_slice(bytes);
-        console.on_bytes(bytes.len());
+        console.feed(bytes);
         std::iter::from_fn(|| console.take()).map(|item| shown(&item)).collect()
     }
 

@@ -92,26 +92,62 @@ pub(crate) fn read(path: &Path, group: SocketAddr) -> Result<Vec<GroupSecret>, K
     }
     let mut text = Zeroizing::new(String::new());
     file.take(FILE_MAX).read_to_string(&mut text).map_err(io)?;
-    let mut secrets = Vec::new();
+    let lines = parse(&text, path)?.into_iter();
+    lines.map(|line| line.secret(group).map_err(|why| KeyFileError::Line(path.to_owned(), line.at, why))).collect()
+}
+
+/// A line of a key file that is one.
+struct KeyLine<'a> {
+    /// Its number, from 1.
+    at: usize,
+    written: Written<'a>,
+}
+
+enum Written<'a> {
+    Key(GroupSecret),
+    Passphrase(&'a str),
+}
+
+/// The keys in the text of a file, one or [`KEYS_MAX`]. Passphrases are not made keys yet, for that takes its time.
+fn parse<'a>(text: &'a str, path: &Path) -> Result<Vec<KeyLine<'a>>, KeyFileError> {
+    let mut keys = Vec::new();
     for (at, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if secrets.len() == KEYS_MAX {
+        if keys.len() == KEYS_MAX {
             return Err(KeyFileError::TooMany(path.to_owned()));
         }
-        secrets.push(secret(line, group).map_err(|why| KeyFileError::Line(path.to_owned(), at, why))?);
+        let written = written(line).map_err(|why| KeyFileError::Line(path.to_owned(), at, why))?;
+        keys.push(KeyLine { at, written });
     }
-    if secrets.is_empty() { Err(KeyFileError::Empty(path.to_owned())) } else { Ok(secrets) }
+    if keys.is_empty() { Err(KeyFileError::Empty(path.to_owned())) } else { Ok(keys) }
 }
 
-fn secret(line: &str, group: SocketAddr) -> Result<GroupSecret, &'static str> {
+fn written(line: &str) -> Result<Written<'_>, &'static str> {
     match line.split_once(char::is_whitespace) {
-        Some((KEY_WORD, digits)) => key(digits.trim()).ok_or("a key has 64 hexadecimal digits"),
-        Some(("passphrase", words)) => from_passphrase(words.trim(), group),
+        Some((KEY_WORD, digits)) => key(digits.trim()).map(Written::Key).ok_or("a key has 64 hexadecimal digits"),
+        Some(("passphrase", words)) if words.trim().chars().count() < PASSPHRASE_MIN => {
+            Err("a passphrase has at least 12 characters")
+        }
+        Some(("passphrase", words)) => Ok(Written::Passphrase(words.trim())),
         _ => Err("a line begins with udpnode-key-1 or passphrase"),
     }
+}
+
+impl KeyLine<'_> {
+    fn secret(&self, group: SocketAddr) -> Result<GroupSecret, &'static str> {
+        match &self.written {
+            Written::Key(secret) => Ok(secret.clone()),
+            Written::Passphrase(words) => from_passphrase(words, group),
+        }
+    }
+}
+
+/// How many keys stand in a text, or what is wrong with it: for the fuzzers.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    parse(text, Path::new("FILE")).map(|keys| keys.len()).map_err(|why| why.to_string())
 }
 
 fn key(digits: &str) -> Option<GroupSecret> {
@@ -129,9 +165,6 @@ fn key(digits: &str) -> Option<GroupSecret> {
 
 /// A secret from words, slowly: whoever wants to try many must take as long for each.
 fn from_passphrase(words: &str, group: SocketAddr) -> Result<GroupSecret, &'static str> {
-    if words.chars().count() < PASSPHRASE_MIN {
-        return Err("a passphrase has at least 12 characters");
-    }
     // Spaces between words are a matter of taste.
     let words = Zeroizing::new(words.split_whitespace().collect::<Vec<_>>().join(" "));
     let salt = format!("udpnode 1 passphrase {group}");
@@ -243,6 +276,6 @@ mod tests {
         assert_ne!(from_passphrase("correct horse batterz", group()).expect("long enough"), one);
         let other = "239.192.7.8:5007".parse().expect("an address");
         assert_ne!(from_passphrase("correct horse battery", other).expect("long enough"), one);
-        assert!(from_passphrase("short", group()).is_err());
+        assert!(written("passphrase elevenchars").is_err() && written("passphrase twelve chars").is_ok());
     }
 }

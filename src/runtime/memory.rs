@@ -94,6 +94,14 @@ impl Memory {
     }
 }
 
+/// The addresses remembered that a file holds.
+pub(super) fn addresses_of(text: &str, now: WallTime) -> Vec<SocketAddr> {
+    let heard = parse(text, seconds(now));
+    let mut memory = Memory { dir: PathBuf::new(), heard, written: Vec::new() };
+    memory.bound(seconds(now));
+    memory.addresses()
+}
+
 /// What can be made of the file; times to come count as now.
 fn parse(text: &str, now: u64) -> BTreeMap<SocketAddr, u64> {
     let lines = text.lines().filter_map(|line| {

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `shell` is the loop; `netlink` tells it when to look at the interfaces again, `pauses` that nothing
-//! could be heard for a while. Everything here may fail; whatever ends the program ends in one line on
-//! standard error and an exit status, both made below.
+//! could be heard for a while; `foreign` is for fuzzers alone. Everything here may fail; whatever ends
+//! the program ends in one line on standard error and an exit status, both made below.
 
 mod answers;
 mod ask;
@@ -19,6 +19,8 @@ mod completions;
 mod console;
 mod control;
 mod ending;
+#[doc(hidden)]
+pub mod foreign;
 mod holder;
 mod interfaces;
 mod jobs;

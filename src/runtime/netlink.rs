@@ -92,7 +92,7 @@ impl Watch {
 
 /// The links that a packet of messages says are gone. (A bridge tells in the same words, but as
 /// another family, that one is no longer its own.)
-fn deleted(mut packet: &[u8]) -> Vec<u32> {
+pub(super) fn deleted(mut packet: &[u8]) -> Vec<u32> {
     let mut gone = Vec::new();
     // nlmsghdr: length (4), type (2), flags (2), seq (4), port (4); ifinfomsg: family (1), padding (1),
     // type (2), index (4), all in the order of this machine.

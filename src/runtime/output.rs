@@ -66,6 +66,17 @@ impl Output {
         Self { queue: VecDeque::new(), terminal: Self::is_terminal(), slow: false, closed: false, left_out: 0 }
     }
 
+    /// A queue that nothing empties but [`Output::take`]: for the fuzzers.
+    pub(crate) const fn detached() -> Self {
+        Self { queue: VecDeque::new(), terminal: true, slow: false, closed: false, left_out: 0 }
+    }
+
+    /// What waits in the queue, which is empty then.
+    pub(crate) fn take(&mut self) -> String {
+        let bytes: Vec<u8> = self.queue.drain(..).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Whether standard output is a terminal.
     pub(crate) fn is_terminal() -> bool {
         isatty(io::stdout()).unwrap_or(false)
@@ -207,7 +218,7 @@ mod tests {
     use super::*;
 
     fn output() -> Output {
-        Output { queue: VecDeque::new(), terminal: false, slow: false, closed: false, left_out: 0 }
+        Output { terminal: false, ..Output::detached() }
     }
 
     #[test]

@@ -176,14 +176,23 @@ fn read_key(path: &Path, file: File) -> Result<[u8; KEY_LEN], Unusable> {
     }
     let mut bytes = Vec::with_capacity(KEY_LEN + 1);
     file.take(64 * 1024).read_to_end(&mut bytes).map_err(io)?;
-    let len = bytes.len();
-    bytes.try_into().map_err(|_| StateError::Damaged(path.to_owned(), len).into())
+    key_of(&bytes).ok_or_else(|| StateError::Damaged(path.to_owned(), bytes.len()).into())
+}
+
+/// The key that a file holds.
+pub(super) fn key_of(bytes: &[u8]) -> Option<[u8; KEY_LEN]> {
+    bytes.try_into().ok()
+}
+
+/// The number of a run that a file holds.
+pub(super) fn boot_of(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
 }
 
 /// Counts this run, before anything is said in it: a key must never run twice with one number.
 fn next_boot(dir: &Path, fresh: bool) -> io::Result<(u64, Option<String>)> {
     let last = match fs::read_to_string(dir.join("boot")) {
-        Ok(text) => text.trim().parse::<u64>().ok(),
+        Ok(text) => boot_of(&text),
         Err(why) if why.kind() == io::ErrorKind::NotFound => fresh.then_some(0),
         Err(why) if why.kind() == io::ErrorKind::InvalidData => None,
         Err(why) => return Err(why),

@@ -1,0 +1,52 @@
+//! Whom a name means.
+
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+
+/// One who has met two others, of whom one bears its own name.
+fn met() -> (Node, Vec<PeerName>) {
+    let (mut ann, bob) = pair();
+    let mut double = node(3, config());
+    up(&mut double, 3);
+    for now in [at(1000), at(1100), at(1400)] {
+        double.handle_timeout(now);
+        for bytes in drain(&mut double).0 {
+            hear(&mut ann, now, 3, &bytes);
+        }
+    }
+    let names: Vec<_> = ann.peers().map(|peer| peer.name).collect();
+    assert!(names.len() == 2 && names.iter().any(|name| name.id == bob.identity().id()));
+    (ann, names)
+}
+
+#[test]
+fn a_name_as_it_is_shown_means_who_is_shown_so() {
+    let (ann, names) = met();
+    for name in &names {
+        assert_eq!(ann.named(&name.label()), [name.id], "{}", name.label());
+        assert_eq!(ann.named(&format!("{}~{}", name.nick, name.id)), [name.id]);
+    }
+}
+
+#[test]
+fn no_other_text_means_anybody() {
+    let (ann, names) = met();
+    let texts = "(?s).{0,12}|ann.{0,3}|(ann|bob)?~[a-z2-7~]{0,27}";
+    let done = TestRunner::default().run(&texts, |text| {
+        for id in ann.named(&text) {
+            let (nick, suffix) = text.split_once('~').unwrap_or((&text, ""));
+            let meant = names.iter().find(|name| name.id == id).expect("a peer");
+            prop_assert_eq!(meant.nick.as_str(), nick);
+            prop_assert!(meant.id.to_string().starts_with(suffix));
+        }
+        // What a person may type after it does no harm either.
+        let line = Line::from_peer(&text);
+        prop_assert_eq!(ann.knows(&line), !ann.named(line.as_str()).is_empty());
+        let _ = ann.why(&text);
+        Ok(())
+    });
+    assert_eq!(done, Ok(()));
+}

@@ -1,0 +1,84 @@
+#!/bin/bash
+# Fuzzes with libFuzzer and says what came of it: inputs, seconds, coverage and crashes of each target.
+#
+#   make fuzz                                   every target: FUZZ_RUNS inputs, or until FUZZ_SECONDS have passed
+#   FUZZ_RUNS=100000 make fuzz                  a short run
+#   FUZZ_TARGETS="group keyed" make fuzz        some of them
+#   FUZZ_KEEP=1 make fuzz                       what was found new is merged into tests/fuzz/corpus
+#
+# 10^8 inputs each, or eight hours in all, whichever comes first: what was really run is said. Needs a C++ compiler
+# and python3. FUZZ_DIR keeps the corpora that grow from night to night, and what crashed.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+ALL="datagram group keyed typed files screen streams"
+FUZZ_TARGETS=${FUZZ_TARGETS:-$ALL}
+FUZZ_RUNS=${FUZZ_RUNS:-100000000}
+FUZZ_SECONDS=${FUZZ_SECONDS:-28800}
+FUZZ_JOBS=${FUZZ_JOBS:-$(nproc)}
+TARGET=${CARGO_TARGET_DIR:-$PWD/target}
+FUZZ_DIR=${FUZZ_DIR:-$TARGET/fuzz-found}
+ENGINE=$TARGET/fuzz/release/udpnode-fuzz
+# The longest input, in bytes: see tests/fuzz/targets/mod.rs.
+declare -A LEN=([datagram]=1500 [screen]=1024)
+
+export RUSTC_WRAPPER=$PWD/tests/fuzz/rustc.sh
+"${CARGO:-cargo}" build --release --locked --manifest-path tests/fuzz/Cargo.toml --target-dir "$TARGET/fuzz" || exit 1
+
+unpack() { # FILE DIRECTORY: a line of digits each becomes a file
+    python3 - "$1" "$2" <<'END'
+import hashlib, pathlib, sys
+for line in open(sys.argv[1]):
+    if not line.startswith("#"):
+        data = bytes.fromhex(line)
+        pathlib.Path(sys.argv[2], hashlib.sha1(data).hexdigest()).write_bytes(data)
+END
+}
+
+# one TARGET SECONDS: fuzzes, and leaves a line about it in TARGET.told.
+one() {
+    local name=$1 seconds=$2 dir=$FUZZ_DIR/$1 began=$SECONDS status inputs
+    mkdir -p "$dir/corpus" "$dir/crashes"
+    unpack "tests/fuzz/corpus/$name.hex" "$dir/corpus"
+    UDPNODE_FUZZ=$name "$ENGINE" "$dir/corpus" -artifact_prefix="$dir/crashes/" -runs="$FUZZ_RUNS" \
+        -max_total_time="$seconds" -max_len="${LEN[$name]:-4096}" -timeout=10 -rss_limit_mb=1024 \
+        -print_final_stats=1 -reload=0 -verbosity=1 >"$dir/log" 2>&1
+    status=$?
+    inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log" | tail -n 1)
+    # Ended by a crash, libFuzzer says how far it was in its last report only.
+    [ -n "$inputs" ] || inputs=$(sed -n 's/^#\([0-9]*\).*/\1/p' "$dir/log" | tail -n 1)
+    printf '%-9s %12s inputs %7s s %8s/s   cov %6s   peak %5s MB   crashes %s   status %s\n' "$name" "${inputs:-0}" \
+        $((SECONDS - began)) $((${inputs:-0} / (SECONDS - began + 1))) \
+        "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$dir/log" | tail -n 1)" \
+        "$(sed -n 's/^stat::peak_rss_mb: *//p' "$dir/log" | tail -n 1)" \
+        "$(find "$dir/crashes" -type f -newer "$FUZZ_DIR/began" | wc -l)" "$status" >"$dir/told"
+    cat "$dir/told"
+    return "$status"
+}
+
+mkdir -p "$FUZZ_DIR"
+touch "$FUZZ_DIR/began"
+count=$(wc -w <<<"$FUZZ_TARGETS")
+share=$((FUZZ_SECONDS * FUZZ_JOBS / count))
+[ "$FUZZ_JOBS" -le "$count" ] || share=$FUZZ_SECONDS
+echo "fuzzing $count targets, $FUZZ_JOBS at once: at most $FUZZ_RUNS inputs and $share s each, in $FUZZ_DIR"
+failed=0
+for name in $FUZZ_TARGETS; do
+    while [ "$(jobs -rp | wc -l)" -ge "$FUZZ_JOBS" ]; do wait -n || failed=1; done
+    one "$name" "$share" &
+done
+for job in $(jobs -p); do wait "$job" || failed=1; done
+
+if [ -n "${FUZZ_KEEP:-}" ] && [ "$failed" = 0 ]; then
+    for name in $FUZZ_TARGETS; do
+        rm -rf "$FUZZ_DIR/$name/small" && mkdir "$FUZZ_DIR/$name/small"
+        UDPNODE_FUZZ=$name "$ENGINE" -merge=1 "$FUZZ_DIR/$name/small" "$FUZZ_DIR/$name/corpus" >/dev/null 2>&1
+        python3 tests/fuzz/keep.py "$FUZZ_DIR/$name/small" "tests/fuzz/corpus/$name.hex"
+    done
+fi
+for crash in $(find "$FUZZ_DIR"/*/crashes -type f -newer "$FUZZ_DIR/began" 2>/dev/null); do
+    echo "CRASH $crash; as a line of the corpus:"
+    python3 -c 'import sys; print(open(sys.argv[1], "rb").read().hex())' "$crash"
+done
+[ "$failed" = 0 ] && echo "no crash" || echo "FAILED: see the logs in $FUZZ_DIR"
+exit "$failed"

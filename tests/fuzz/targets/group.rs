@@ -1,0 +1,349 @@
+//! Target `group` and `keyed`: typed messages, right and wrong, validly signed by a member and by copies of members,
+//! into a live group, with time, loss, partitions, crashes and commands drawn from the input.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use minicbor::Encoder;
+use udpnode::address::{Cast, StreamId};
+use udpnode::command::{CastChoice, Command};
+use udpnode::crypto::peer_id;
+use udpnode::id::PublicKey;
+use udpnode::node::{Input, SegmentChange, StreamInput};
+use udpnode::text::{Line, Nick};
+use udpnode::time::WallTime;
+use udpnode::wire::header::{Header, Sender};
+use udpnode::wire::stream::{PREAMBLE, write_frame};
+use udpnode::wire::{DATAGRAM_DOMAIN, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, kind};
+
+use super::choices::Choices;
+use super::shapes::Writer;
+use super::town::{HOSTS, Town, address, key, segment, sign};
+
+/// Things that one input may do, and the time that it may take in all.
+const ACTS_MAX: usize = 160;
+const SPAN_MAX: Duration = Duration::from_secs(20);
+
+/// How much time passes at once, in milliseconds.
+const STEPS: [u64; 8] = [1, 4, 20, 70, 250, 800, 2500, 9000];
+
+/// What is over the header, the sender and the signature of the largest datagram.
+const BODY_MAX: usize = 1158 - 128;
+
+struct Play<'a> {
+    town: Town,
+    choices: Choices<'a>,
+    /// Keys that speak: the members', and two more that keep to no rules.
+    speakers: Vec<PublicKey>,
+    ids: Vec<[u8; 16]>,
+    counters: Vec<u64>,
+    keyed: bool,
+    span: Duration,
+}
+
+/// Plays one input in an open group.
+pub(crate) fn open(input: &[u8]) {
+    play(input, false);
+}
+
+/// Plays one input in a keyed group.
+pub(crate) fn keyed(input: &[u8]) {
+    play(input, true);
+}
+
+fn play(input: &[u8], keyed: bool) {
+    let mut choices = Choices::new(input);
+    let head = choices.byte();
+    let town = Town::new(keyed, head & 1 == 1, head);
+    let speakers: Vec<_> = (0..HOSTS + 2).map(key).collect();
+    let ids = speakers.iter().map(|speaker| peer_id(speaker).0).collect();
+    let counters = vec![1 << 40; HOSTS + 2];
+    let mut play = Play { town, choices, speakers, ids, counters, keyed, span: Duration::ZERO };
+    for _ in 0..ACTS_MAX {
+        if play.choices.is_over() || play.span > SPAN_MAX {
+            break;
+        }
+        play.act();
+    }
+    play.town.run_for(Duration::from_millis(400));
+}
+
+impl Play<'_> {
+    fn act(&mut self) {
+        let act = self.choices.byte();
+        let host = usize::from(act >> 5) % HOSTS;
+        match act & 31 {
+            0..=5 => self.pass_time(),
+            6..=8 => self.say(host),
+            9..=15 => self.inject(host),
+            16..=18 => self.inject_entries(host),
+            19 => self.replay(host),
+            20 => self.change_network(),
+            21 => self.command(host),
+            22 => self.stream(host),
+            23 => self.change_segment(host),
+            24 => self.town.crash(host),
+            25 => self.town.start(host),
+            26 => self.tell(host),
+            27 => {
+                let ready = self.choices.flip();
+                self.town.input(host, Input::Reader { ready });
+            }
+            28 => {
+                let listens = self.choices.flip();
+                self.town.input(host, if self.choices.flip() { Input::Resumed } else { Input::Listens(listens) });
+            }
+            29 => {
+                let (net, cast, from) = self.place();
+                let bytes = self.choices.bytes();
+                self.town.arrive(host, net, cast, from, bytes);
+            }
+            _ => self.look(host),
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let span = Duration::from_millis(STEPS[self.choices.below(STEPS.len())]);
+        self.span += span;
+        self.town.run_for(span);
+    }
+
+    fn line(&mut self) -> Line {
+        Line::from_peer(&self.choices.text())
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime(1_700_000_000_000 + self.town.now.as_micros() / 1000)
+    }
+
+    fn say(&mut self, host: usize) {
+        let wants = self.town.node(host).is_some_and(|node| node.wants_line());
+        let count = 1 + self.choices.below(4);
+        let mut lines: Vec<_> = (0..count).map(|_| self.line()).collect();
+        if self.choices.rarely() {
+            // Longer than a datagram.
+            lines.push(Line::from_peer(&"long words ".repeat(400)));
+        }
+        if wants {
+            let wall = self.wall();
+            self.town.input(host, Input::Command(Command::Say { lines, wall }));
+        }
+    }
+
+    fn tell(&mut self, host: usize) {
+        let names = ["n0", "n1", "n2", "eve", "n1~", "nobody"];
+        let to = Line::from_peer(names[self.choices.below(names.len())]);
+        let (text, wall) = (self.line(), self.wall());
+        self.town.input(host, Input::Command(Command::Tell { to, text, wall }));
+    }
+
+    fn command(&mut self, host: usize) {
+        let command = match self.choices.below(12) {
+            0 => Command::Nick(Nick::from_any(&self.choices.text())),
+            1 => Command::Away(self.choices.flip().then(|| self.line())),
+            2 => Command::Cast(CastChoice::Auto),
+            3 => Command::Cast(CastChoice::Multicast),
+            4 => Command::Cast(CastChoice::Broadcast),
+            5 => Command::Cast(CastChoice::Unicast),
+            6 => Command::Peers((0..self.choices.below(5)).map(|n| address(n % 2, n)).collect()),
+            7 => Command::Examine,
+            8 => Command::LineWaiting,
+            9 => Command::EndOfInput,
+            10 => Command::Quit,
+            _ => Command::Plain { to: self.place().2, text: self.line() },
+        };
+        self.town.input(host, Input::Command(command));
+    }
+
+    fn change_network(&mut self) {
+        match self.choices.below(5) {
+            0 => self.town.loss = self.choices.byte() & 0x7F,
+            1 => self.town.cut = u16::from(self.choices.byte()) << 1,
+            2 => self.town.blocked = self.choices.byte() & 15,
+            3 => self.town.delay_ms = u64::from(self.choices.byte() & 63),
+            _ => (self.town.loss, self.town.cut, self.town.blocked, self.town.delay_ms) = (0, 0, 0, 0),
+        }
+    }
+
+    fn change_segment(&mut self, host: usize) {
+        let net = self.choices.below(2);
+        match self.choices.below(3) {
+            0 => self.town.input(host, Input::Segment(SegmentChange::Down(segment(net, host).id))),
+            1 => self.town.plug(host, net),
+            _ => {
+                let mut other = segment(net, host);
+                (other.broadcast, other.group) = (other.broadcast.filter(|_| self.choices.flip()), None);
+                other.relays = self.choices.flip();
+                self.town.input(host, Input::Segment(SegmentChange::Up(other)));
+            }
+        }
+    }
+
+    /// Where something comes from, and how.
+    fn place(&mut self) -> (usize, Cast, SocketAddr) {
+        let byte = self.choices.byte();
+        let net = usize::from(byte & 1);
+        let cast = [Cast::Multicast, Cast::Broadcast, Cast::Unicast, Cast::Multicast][usize::from(byte >> 1 & 3)];
+        let from = match byte >> 3 & 7 {
+            n @ 0..=4 => address(net, usize::from(n)),
+            5 => SocketAddr::from(([192, 0, 2, byte], 7)),
+            6 => SocketAddr::from(([10, 0, net as u8, 255], 5255)),
+            _ => "[fe80::9%3]:5009".parse().unwrap_or_else(|_| address(0, 9)),
+        };
+        (net, cast, from)
+    }
+
+    /// Who speaks: most often the fourth key, sometimes a copy of a member's, or somebody who has not the key that
+    /// he says he has.
+    fn speaker(&mut self) -> (usize, bool) {
+        match self.choices.byte() {
+            0..=0x6F => (HOSTS, false),
+            0x70..=0x9F => (HOSTS + 1, false),
+            forger @ 0xA0..=0xDF => (usize::from(forger) % HOSTS, true),
+            copy => {
+                let member = usize::from(copy) % HOSTS;
+                self.town.copy(member);
+                (member, false)
+            }
+        }
+    }
+
+    /// The signature of a speaker; of a forger that of another key, or over other bytes.
+    fn sign(&mut self, speaker: usize, forges: bool, domain: &[u8], bytes: &[u8]) -> [u8; 64] {
+        match (forges, self.keyed) {
+            (false, _) => sign(&self.speakers[speaker], domain, bytes),
+            (true, false) => sign(&self.speakers[HOSTS], domain, bytes),
+            (true, true) => sign(&self.speakers[speaker], domain, &bytes[..bytes.len() - 1]),
+        }
+    }
+
+    fn boot(&mut self, speaker: usize) -> u64 {
+        match self.choices.byte() {
+            0..=0xDF if speaker < HOSTS => self.town.boot(speaker),
+            0..=0xDF => 1,
+            _ => self.choices.number(),
+        }
+    }
+
+    fn inject(&mut self, host: usize) {
+        let (net, cast, from) = self.place();
+        let (speaker, forges) = self.speaker();
+        let boot = self.boot(speaker);
+        let kind = self.choices.byte() & 15;
+        let mut bytes = Vec::new();
+        Header { kind, errand: 0, group_tag: self.town.keyring.tag() }.write(&mut bytes);
+        self.counters[speaker] += 1;
+        let counter = if self.choices.rarely() { self.choices.number() } else { self.counters[speaker] };
+        Sender { key: self.speakers[speaker], boot, counter }.write(&mut bytes);
+        let body = Writer { choices: &mut self.choices, ids: &self.ids }.body(kind);
+        bytes.extend_from_slice(&body[..body.len().min(BODY_MAX)]);
+        let signature = self.sign(speaker, forges, DATAGRAM_DOMAIN, &bytes);
+        bytes.extend_from_slice(&signature);
+        self.deliver(host, net, cast, from, bytes);
+    }
+
+    /// Entries of whoever speaks, numbered as it likes.
+    fn inject_entries(&mut self, host: usize) {
+        let (net, cast, from) = self.place();
+        let errand = self.choices.byte() & 7;
+        let mut entries = Vec::new();
+        for _ in 0..1 + self.choices.below(3) {
+            entries.push(self.entry());
+        }
+        while entries.iter().map(Vec::len).sum::<usize>() > BODY_MAX {
+            entries.pop();
+        }
+        let mut bytes = Vec::new();
+        Header { kind: kind::ENTRIES, errand, group_tag: self.town.keyring.tag() }.write(&mut bytes);
+        Encoder::new(&mut bytes).array(entries.len() as u64).expect("memory takes everything");
+        bytes.extend(entries.concat());
+        self.deliver(host, net, cast, from, bytes);
+    }
+
+    fn entry(&mut self) -> Vec<u8> {
+        let (speaker, forges) = self.speaker();
+        let (boot, seq, first) = (self.boot(speaker), self.choices.ordinal(), self.choices.ordinal());
+        let count = self.choices.below(6);
+        let content = Writer { choices: &mut self.choices, ids: &self.ids }.content(count);
+        let (mut said, mut entry) = (Vec::new(), Vec::new());
+        let public = self.speakers[speaker];
+        let written = (|| {
+            let cbor = &mut Encoder::new(&mut said);
+            cbor.map(9)?.u8(0)?.bytes(&public)?.u8(1)?.u64(boot)?.u8(2)?.u64(seq)?;
+            cbor.u8(3)?.u64(self.choices.number())?.u8(4)?.str(&self.choices.text())?.u8(5)?.u64(first)?;
+            let count = if self.choices.rarely() { self.choices.number() as u32 } else { count as u32 };
+            let kind = if self.choices.rarely() { self.choices.byte() } else { 1 };
+            cbor.u8(6)?.u32(count)?.u8(7)?.u8(kind)?.u8(8)?.bytes(&content)?;
+            Ok::<_, minicbor::encode::Error<std::convert::Infallible>>(())
+        })();
+        written.expect("memory takes everything");
+        let domain = if self.keyed { KEYED_ENTRY_DOMAIN } else { ENTRY_DOMAIN };
+        let signature = self.sign(speaker, forges, domain, &said);
+        let cbor = &mut Encoder::new(&mut entry);
+        cbor.array(2)
+            .and_then(|c| c.bytes(&said))
+            .and_then(|c| c.bytes(&signature))
+            .map(drop)
+            .expect("memory takes everything");
+        entry
+    }
+
+    /// Seals it where the group has a key, and hands it to one or to all.
+    fn deliver(&mut self, host: usize, net: usize, cast: Cast, from: SocketAddr, mut bytes: Vec<u8>) {
+        self.town.keyring.seal(&mut bytes, &[1, 2, self.counters[HOSTS]]);
+        if self.choices.flip() {
+            (0..HOSTS).for_each(|host| self.town.arrive(host, net, cast, from, &bytes));
+        } else {
+            self.town.arrive(host, net, cast, from, &bytes);
+        }
+    }
+
+    /// Something that was sent before, as it was or with a byte changed, from anywhere.
+    fn replay(&mut self, host: usize) {
+        let (net, cast, from) = self.place();
+        let which = self.choices.below(self.town.overheard.len().max(1));
+        let Some(mut bytes) = self.town.overheard.get(which).cloned() else { return };
+        if self.choices.flip() && !bytes.is_empty() {
+            let at = (self.choices.number() as usize) % bytes.len();
+            bytes[at] ^= 1 << (self.choices.byte() & 7);
+        }
+        self.town.arrive(host, net, cast, from, &bytes);
+    }
+
+    fn stream(&mut self, host: usize) {
+        let stream = StreamId(1_000_000 + self.choices.below(4) as u64);
+        let from = self.place().2;
+        let mut bytes = Vec::new();
+        let what = match self.choices.below(6) {
+            0 | 1 => StreamInput::Accepted(from),
+            2 => StreamInput::Closed,
+            3 => StreamInput::Connected,
+            4 => {
+                bytes.extend_from_slice(self.choices.bytes());
+                StreamInput::Bytes(&bytes)
+            }
+            _ => {
+                if self.choices.flip() {
+                    bytes.extend_from_slice(&PREAMBLE);
+                }
+                let which = self.choices.below(self.town.overheard.len().max(1));
+                if let Some(frame) = self.town.overheard.get(which).filter(|frame| frame.len() < 1 << 16) {
+                    write_frame(&mut bytes, frame);
+                }
+                StreamInput::Bytes(&bytes)
+            }
+        };
+        self.town.input(host, Input::Stream { stream, what });
+    }
+
+    /// Asks what a person may ask.
+    fn look(&mut self, host: usize) {
+        let Some(node) = self.town.node(host) else { return };
+        let reach = node.reach();
+        assert!(reach.nodes.len() <= 1024, "{} nodes in the picture", reach.nodes.len());
+        let _ = udpnode::protocol::diagnosis::diagnose(&node.diagnosable());
+        for peer in node.peers() {
+            let _ = node.why(&peer.name.label());
+        }
+    }
+}
