@@ -10,6 +10,7 @@ use crate::id::{LogId, PeerId};
 use crate::protocol::diagnosis::Foreign;
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
+use crate::protocol::sources::Source;
 use crate::protocol::{Believed, To};
 use crate::wire::body::{Hello, bytes as wire_id};
 use crate::wire::header::Header;
@@ -90,8 +91,9 @@ impl Node {
             self.stats.malformed += 1;
             return;
         };
-        if !(self.verifier)(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
-            self.stats.forged += 1;
+        let source = (arrival.address, Some(&sender.key));
+        if !self.is_signed(source, |node| (node.verifier)(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature))
+        {
             return;
         }
         let origin = Origin {
@@ -103,6 +105,9 @@ impl Node {
             address: arrival.address,
             ttl: arrival.ttl,
         };
+        if matches!(message, Message::Hello(_)) && !self.admits_newcomer(&origin, source) {
+            return;
+        }
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
         if matches!(message, Message::Hello(_)) {
@@ -113,11 +118,17 @@ impl Node {
             return;
         }
         if known == Admission::Fresh && self.membership.is_online(origin.id) {
+            self.sources.on_member(arrival.address, &sender.key, self.now);
             let len = signed.bytes.len() + signed.signature.len();
             self.contacts.on_heard(origin.id, len, &context!(self));
         }
         match (message, known) {
-            (Message::Hello(hello), _) => self.on_hello(&origin, known, &hello),
+            (Message::Hello(hello), _) => {
+                self.on_hello(&origin, known, &hello);
+                if known == Admission::Stranger && self.membership.is_online(origin.id) {
+                    self.sources.on_member(arrival.address, &sender.key, self.now);
+                }
+            }
             (Message::Bye(bye), Admission::Fresh) => {
                 let log = LogId { author: origin.id, boot: origin.boot };
                 self.logs.on_bye(log, bye.head, &mut context!(self));
@@ -131,6 +142,16 @@ impl Node {
             }
             _ => {}
         }
+    }
+
+    /// Whether the sender of a hello is known, or may be taken in: whoever makes up identities makes up many.
+    fn admits_newcomer(&mut self, origin: &Origin, source: Source<'_>) -> bool {
+        let admitted = self.membership.peer(origin.id).is_some() || self.sources.admits_newcomer(self.now);
+        if !admitted {
+            self.stats.peers_refused += 1;
+            self.sources.on_vain(source, self.now);
+        }
+        admitted
     }
 
     /// What a peer that is online says beyond that it is there.
@@ -200,15 +221,21 @@ impl Node {
         let (log, seq) = (LogId { author, boot: signed.entry.boot }, signed.entry.seq);
         let wants = self.logs.wants(log, seq, &context!(self));
         match wants {
-            Wants::Own => self.stats.echoes += 1,
+            Wants::Nothing => {}
+            Wants::Own => {
+                self.stats.echoes += 1;
+                self.compare_entry(log, &signed, arrival);
+            }
             Wants::Duplicate => {
                 self.relay.on_again(log, seq, arrival.segment);
                 self.logs.on_duplicate(log, &mut context!(self));
+                self.compare_entry(log, &signed, arrival);
             }
             Wants::New | Wants::TooFar
-                if !(self.verifier)(signed.author(), self.entry_domain(), signed.bytes, signed.signature) =>
+                if !self.is_signed((arrival.address, None), |node| {
+                    (node.verifier)(signed.author(), node.entry_domain(), signed.bytes, signed.signature)
+                }) =>
             {
-                self.stats.forged += 1;
                 return;
             }
             Wants::TooFar => self.logs.on_too_far(log, seq, &mut context!(self)),

@@ -11,9 +11,9 @@ trap 'unmount; cleanup' EXIT
 # place NAME OPTIONS: a file system of its own.
 place() { mkdir "$T/$1" && mount -t tmpfs -o "mode=0755,$2" tmpfs "$T/$1" && MOUNTS+=("$T/$1"); }
 
-# without TAG WHY: a node on that directory has a key of its own, says why, once, and chats.
+# without TAG WHY [PLACE]: a node on that directory has a key of its own, says why, once, and chats.
 without() {
-    NAME=ann KEEP="--state-dir $T/$1/ann" start "ann-$1" ann
+    NAME=ann KEEP="--state-dir $T/${3:-$1}/ann" start "ann-$1" ann
     check "$1: it runs" tells "ann-$1" ready name=ann
     check "$1: and says why" hears "ann-$1" "$(event warning).*$2.*this run has a key of its own"
     check "$1: it meets bob" tells "ann-$1" joined peer=bob
@@ -54,7 +54,7 @@ if chown 12345 "$T/theirs/ann" 2>/dev/null; then
     NAME=ann KEEP="--state-dir $T/theirs/ann" start mine ann
     tells mine ready name=ann; stop mine
     chown 12345 "$T/theirs/ann/key"
-    without theirs "belongs to user 12345"
+    without their-key "belongs to user 12345" theirs
 fi
 stop bob
 finish

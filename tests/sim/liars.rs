@@ -95,6 +95,14 @@ impl Scene {
         self.drain();
     }
 
+    /// Bytes from an address.
+    fn hear(&mut self, host: u8, bytes: &[u8]) {
+        let from = SocketAddr::from(([10, 0, 0, host], 5000 + u16::from(host)));
+        let input = Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: None, bytes };
+        self.node.handle_input(self.now, input);
+        self.drain();
+    }
+
     fn claim(&mut self, log: LogId, next: u64, floor: u64) {
         let logs = vec![Progress::new(log, next, floor)];
         self.say(Message::Frontier(Frontier { hash: 7, logs, whole: None }));
@@ -243,4 +251,82 @@ fn a_difference_that_stays_is_told_ever_less() {
     let whole = |message: &&Message| matches!(message, Message::Frontier(frontier) if frontier.whole == Some(true));
     let told = scene.sent.iter().filter(whole).count();
     assert!((10..=40).contains(&told), "{told} frontiers in a minute");
+}
+
+/// A datagram of somebody, its signature as good as that.
+fn signed(who: &Identity, counter: u64, message: &Message, good: bool) -> Vec<u8> {
+    let sender = Sender { key: *who.public(), boot: who.boot(), counter };
+    let mut out = Vec::new();
+    let tag = open_group_tag(GROUP.parse().expect("an address"));
+    encode(&mut out, tag, &sender, message, |bytes| if good { who.sign(DATAGRAM_DOMAIN, bytes) } else { [7; 64] });
+    out
+}
+
+#[test]
+fn who_floods_with_forged_signatures_is_not_looked_at_for_long_and_others_are() {
+    let mut scene = Scene::new(|_| {});
+    let (bob, mallory) = (Identity::new(&[8; 32], 1), Identity::new(&[77; 32], 1));
+    scene.hear(8, &signed(&bob, 1, &hello("bob", 1), true));
+    scene.run_for(1000);
+    let before = scene.node.stats().clone();
+    let mut heard = 0;
+    for round in 0..100u64 {
+        for n in 0..200 {
+            // From an address of its own, and from bob's, in its own name and in bob's.
+            let (host, who) = if n % 2 == 0 { (77, &mallory) } else { (8, &mallory) };
+            scene.hear(host, &signed(who, round * 200 + n, &hello("mallory", 1), false));
+        }
+        scene.hear(8, &signed(&bob, 2 + round, &hello("bob", 1), true));
+        scene.run_for(10);
+        heard += 1;
+    }
+    let stats = scene.node.stats();
+    let (forged, unchecked) = (stats.forged - before.forged, stats.unchecked - before.unchecked);
+    assert_eq!(forged + unchecked, 20_000, "bob was heard each time of {heard}");
+    assert!((1..=250).contains(&forged), "{forged} were looked at");
+    let peers: Vec<_> = scene.node.peers().map(|peer| peer.name.label()).collect();
+    assert!(peers.contains(&"bob".to_owned()) && !peers.contains(&"mallory".to_owned()), "{peers:?}");
+}
+
+#[test]
+fn entries_in_anothers_name_cost_no_more_than_hellos_do() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[4; 32], 9);
+    let tag = open_group_tag(GROUP.parse().expect("an address"));
+    let sender = Sender { key: *dan.public(), boot: 9, counter: 0 };
+    for seq in 1..=3000 {
+        let mut entry = line(&dan, 9, 1 + seq % 200).to_vec();
+        *entry.last_mut().expect("a signature") ^= 1;
+        let (mut out, message) = (Vec::new(), Message::Entries(Errand::Said, vec![entry.into()]));
+        encode(&mut out, tag, &sender, &message, |_| [0; 64]);
+        scene.hear(77, &out);
+    }
+    let stats = scene.node.stats();
+    assert_eq!(stats.forged + stats.unchecked, 3000);
+    assert!((1..=64).contains(&stats.forged), "{} were looked at", stats.forged);
+}
+
+#[test]
+fn sprayed_identities_take_neither_the_table_nor_the_time_of_those_who_are_here() {
+    let mut scene = Scene::new(|config| config.peers_max = 64);
+    let bob = Identity::new(&[8; 32], 1);
+    scene.hear(8, &signed(&bob, 1, &hello("bob", 1), true));
+    scene.run_for(3000);
+    let mut taken = 0;
+    for n in 0..4000u32 {
+        let mut secret = [5; 32];
+        secret[..4].copy_from_slice(&n.to_be_bytes());
+        let fresh = Identity::new(&secret, 1);
+        scene.hear(77, &signed(&fresh, 1, &hello("x", 1), true));
+        if n % 100 == 0 {
+            scene.hear(8, &signed(&bob, 2 + u64::from(n), &hello("bob", 1), true));
+            scene.run_for(100);
+        }
+        taken = taken.max(scene.node.peers().count());
+    }
+    assert!(taken <= 64, "{taken} peers");
+    assert!(scene.node.peers().any(|peer| peer.name.nick.as_str() == "bob" && peer.online));
+    let joined = scene.told.iter().filter(|event| matches!(event, Event::Joined(..))).count();
+    assert!(joined <= 512 + 4 * 32, "{joined} joins in four seconds");
+    assert!(scene.node.stats().peers_refused + scene.node.stats().unchecked > 3000);
 }

@@ -16,6 +16,8 @@ pub enum Wants {
     TooFar,
     /// We said it ourselves.
     Own,
+    /// Two machines write this log: nothing more of it is taken.
+    Nothing,
 }
 
 /// Who tells of a log.
@@ -38,6 +40,9 @@ impl Logs {
         // Of who is not here no more is kept beyond a hole than can be asked for.
         let ahead = if here { ctx.config.ahead_max } else { ctx.config.ask_max * 2 };
         let log = self.logs.get(&id);
+        if log.is_some_and(|log| log.forked) {
+            return Wants::Nothing;
+        }
         let next = log.map_or_else(|| self.forgotten.next(id), |log| log.next);
         if seq < next || log.is_some_and(|log| log.held.contains_key(&seq)) {
             Wants::Duplicate
