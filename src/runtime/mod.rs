@@ -19,6 +19,7 @@ mod completions;
 mod console;
 mod control;
 mod ending;
+mod gate;
 mod holder;
 mod interfaces;
 mod jobs;
