@@ -175,7 +175,8 @@ pub struct Config {
     pub stalled_after: Duration,
     /// Unconfirmed entries to begin with; grows with each confirmation, halves with each request for repair.
     pub window_start: u32,
-    /// Peers known at once. When full, the one silent longest and not online makes room, else the new one is not taken.
+    /// Peers known at once. When full, the one silent longest and not online makes room, else the new one is not taken;
+    /// who was heard for a while and is lost keeps its place as long as it is called for.
     pub peers_max: usize,
     /// Logs known at once. When full, the log of an author who is not online and was silent longest makes room.
     pub logs_max: usize,

@@ -18,6 +18,7 @@ mod cli;
 mod completions;
 mod console;
 mod control;
+mod crowd;
 mod ending;
 mod gate;
 mod holder;
