@@ -101,17 +101,18 @@ impl Sources {
 
     /// Whether a signature from there is checked now.
     pub fn admits(&mut self, source: Source<'_>, now: Time) -> bool {
-        let Some(slot) = self.slot(source, now) else { return self.strangers.take(1, STRANGERS, now) };
-        if slot.known_until > now {
+        if let Some(slot) = self.member(source, now) {
             return slot.bucket.take(1, MEMBER, now);
         }
         // Its own first: who has nothing left does not draw on what is for all.
-        slot.bucket.take(1, STRANGER, now) && self.strangers.take(1, STRANGERS, now)
+        let own = self.slot(stranger(source), now).is_none_or(|slot| slot.bucket.take(1, STRANGER, now));
+        own && self.strangers.take(1, STRANGERS, now)
     }
 
     /// A signature from there was checked in vain.
     pub fn on_vain(&mut self, source: Source<'_>, now: Time) {
-        if let Some(slot) = self.slot(source, now) {
+        let slot = if self.member(source, now).is_some() { source } else { stranger(source) };
+        if let Some(slot) = self.slot(slot, now) {
             slot.bucket.charge(VAIN_COST - 1);
         }
     }
@@ -130,14 +131,16 @@ impl Sources {
         self.newcomers.take(1, NEWCOMERS, now)
     }
 
+    /// The slot of a source, if it is a member's.
+    fn member(&mut self, source: Source<'_>, now: Time) -> Option<&mut Slot> {
+        let (who, set) = self.set(source);
+        set.iter_mut().find(|slot| slot.who == who && slot.known_until > now)
+    }
+
     /// The slot of a source; that of the stranger silent longest in its set if it has none yet, and none if
     /// all of them are members'.
     fn slot(&mut self, source: Source<'_>, now: Time) -> Option<&mut Slot> {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, source).hash(&mut hasher);
-        let who = hasher.finish().max(1);
-        let first = usize::try_from(who % SETS as u64).unwrap_or_default() * WAYS;
-        let set = &mut self.slots[first..first + WAYS];
+        let (who, set) = self.set(source);
         let at = set.iter().position(|slot| slot.who == who).or_else(|| {
             let strangers = set.iter().enumerate().filter(|(_, slot)| slot.known_until <= now);
             strangers.min_by_key(|(_, slot)| (slot.who != 0, slot.bucket.at)).map(|(at, _)| at)
@@ -148,6 +151,20 @@ impl Sources {
         }
         Some(slot)
     }
+
+    /// What a source is called in the table, and the set where it belongs.
+    fn set(&mut self, source: Source<'_>) -> (u64, &mut [Slot]) {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, source).hash(&mut hasher);
+        let who = hasher.finish().max(1);
+        let first = usize::try_from(who % SETS as u64).unwrap_or_default() * WAYS;
+        (who, &mut self.slots[first..first + WAYS])
+    }
+}
+
+/// Whoever is at an address and no member there: keys are made up as easily as anything.
+const fn stranger<'a>((address, _): Source<'_>) -> Source<'a> {
+    (address, Some(&[0; 32]))
 }
 
 #[cfg(test)]
@@ -193,6 +210,14 @@ mod tests {
             0,
             "another key there is a stranger"
         );
+    }
+
+    #[test]
+    fn one_address_has_one_budget_whatever_keys_it_makes_up() {
+        let mut sources = Sources::new(1);
+        let key = |n: u32| std::array::from_fn(|at| n.to_be_bytes()[at % 4]);
+        let all = (1..10_000).filter(|&n| sources.admits((host(1), Some(&key(n))), at(1)));
+        assert_eq!(u32::try_from(all.count()), Ok(STRANGER.at_once));
     }
 
     #[test]
