@@ -15,8 +15,9 @@ use socket2::{SockFilter, SockRef};
 use crate::wire::header::{HEADER_LEN, Header, MAGIC};
 use crate::wire::{VERSION, kind};
 
-/// Strangers heard before the gate shuts, ...
+/// Strangers heard within a span before the gate shuts, ...
 const STRANGERS_MAX: u32 = 8;
+const SPAN: Duration = Duration::from_secs(1);
 
 /// ... for so long.
 const SHUT_FOR: Duration = Duration::from_secs(1);
@@ -34,14 +35,16 @@ const RETURN: u16 = 0x06;
 #[derive(Debug)]
 pub(crate) struct Gate {
     tags: Vec<[u8; 8]>,
+    /// Strangers heard since then.
     strangers: u32,
+    since: Option<Instant>,
     opens_at: Option<Instant>,
 }
 
 impl Gate {
     /// A gate for those who seal with these tags; none if there are none.
     pub(crate) fn new(tags: Vec<[u8; 8]>) -> Option<Self> {
-        (!tags.is_empty()).then_some(Self { tags, strangers: 0, opens_at: None })
+        (!tags.is_empty()).then_some(Self { tags, strangers: 0, since: None, opens_at: None })
     }
 
     /// Puts the gate before a socket, as it stands now.
@@ -58,6 +61,9 @@ impl Gate {
         if self.opens_at.is_some() || self.is_ours(bytes) {
             return false;
         }
+        if self.since.is_none_or(|since| now.duration_since(since) >= SPAN) {
+            (self.since, self.strangers) = (Some(now), 0);
+        }
         self.strangers += 1;
         if self.strangers < STRANGERS_MAX {
             return false;
@@ -73,11 +79,7 @@ impl Gate {
 
     /// True if the gate must be opened now.
     pub(crate) fn on_time(&mut self, now: Instant) -> bool {
-        let opens = self.opens_at.take_if(|at| *at <= now).is_some();
-        if opens {
-            self.strangers = 0;
-        }
-        opens
+        self.opens_at.take_if(|at| *at <= now).is_some()
     }
 
     fn is_ours(&self, bytes: &[u8]) -> bool {
@@ -204,7 +206,9 @@ mod tests {
         assert!(!gate.on_datagram(&theirs, began), "what was queued before does not shut it again");
         assert!(!gate.on_time(began) && gate.on_time(began + SHUT_FOR));
         assert_eq!(gate.opens_at(), None);
-        assert!(!gate.on_datagram(&theirs, began), "and it counts anew");
+        assert!(!gate.on_datagram(&theirs, began + SHUT_FOR), "and it counts anew");
+        let few = (2..100).all(|second| (0..7).all(|_| !gate.on_datagram(&theirs, began + SPAN * second)));
+        assert!(few, "a few a second never shut it");
     }
 
     #[test]
