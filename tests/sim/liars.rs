@@ -15,6 +15,11 @@ use udpnode::wire::body::{Bye, ENTRY_TEXT, Entry, Frontier, Hello, Hole, Nack, P
 use udpnode::wire::header::Sender;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, encode, encode_entry};
 
+use crate::check::{all_met, screen};
+use crate::net::Faults;
+use crate::scenarios::secs;
+use crate::world::{World, seed_or};
+
 const GROUP: &str = "239.192.7.7:5007";
 
 /// A node, and somebody with a key of its own who says what it likes.
@@ -329,4 +334,32 @@ fn sprayed_identities_take_neither_the_table_nor_the_time_of_those_who_are_here(
     let joined = scene.told.iter().filter(|event| matches!(event, Event::Joined(..))).count();
     assert!(joined <= 512 + 4 * 32, "{joined} joins in four seconds");
     assert!(scene.node.stats().peers_refused + scene.node.stats().unchecked > 3000);
+}
+
+/// Whoever makes up identities makes up listeners who confirm nothing.
+#[test]
+fn listeners_who_are_nobody_do_not_hold_up_the_talk() {
+    let mut world = World::of(2, seed_or(96), Faults::NONE);
+    assert!(world.run_until(secs(5), all_met).is_some());
+    world.run_for(secs(1));
+    for n in 0..100 {
+        let fresh = Identity::new(&[100 + n; 32], 1);
+        let from = SocketAddr::from(([10, 0, 0, 77], 5077));
+        let bytes = signed(&fresh, 1, &hello("x", 1), true);
+        let (segment, cast) = (SegmentId(0), Cast::Multicast);
+        world.input(0, Input::Datagram { segment, cast, from, ttl: None, bytes: &bytes });
+    }
+    let began = world.now;
+    let mut said = 0;
+    while said < 200 && world.now.since(began) < secs(60) {
+        if world.hosts[0].node.as_ref().is_some_and(Node::wants_line) {
+            world.say(0, &format!("line {said}"));
+            said += 1;
+        }
+        world.run_for(Duration::from_millis(20));
+    }
+    let took = world.now.since(began);
+    assert!(took < secs(10), "{said} lines took {took:?}");
+    world.run_for(secs(1));
+    assert_eq!(screen(&world, 1).remove("n0").map_or(0, |lines| lines.len()), 200);
 }
