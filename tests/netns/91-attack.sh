@@ -53,7 +53,7 @@ under() {
     sent=$(cat "$T"/flood*.out | awk '$1 == "sent" { all += $2 } END { print all }')
     WITHIN=30 check "$name: ann ends" hears ann '^status 0'
     heard=$(($(counted carl heard) - heard))
-    echo "# $name: $sent datagrams sent in $FLOOD_FOR s ($kinds); $heard woke a node; $(grep -E '^(echo|rss|lines)' "$T/ann.out" | tr '\n' ';')"
+    echo "# $name: $sent datagrams sent in $FLOOD_FOR s ($kinds); $heard woke a node; $(grep -E '^(echo|rss|joined|lines)' "$T/ann.out" | tr '\n' ';')"
     echo "# $name: of those, $(counted carl unchecked) signatures were not looked at, $(counted carl forged) were forged, $(counted carl peers_refused) peers refused, $(times carl joined) joins"
     check "$name: keys are echoed, p99 of $(figure echo 5) keys" below "$(figure echo 3)" "$LATENCY_MAX"
     is "$name: every line of bob is shown" "$(figure lines 2)" $((FLOOD_FOR * 8))
@@ -68,6 +68,8 @@ under() {
 under "open group" "garbage header garbage header"
 # 256 peers that are not there take their place, and no more.
 GROWTH=6144 under "open group, sprayed" "garbage spray header spray"
+check "open group, sprayed: few are shown one by one" below "$(figure joined 2)" 40
+check "open group, sprayed: the others are counted" below 40 "$(figure joined 3)"
 check "open group: sprayed identities are bounded" below "$(times carl joined)" $((520 + 33 * (FLOOD_FOR + 10)))
 
 "$UDPNODE" keygen "$T/key"

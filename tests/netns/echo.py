@@ -2,7 +2,8 @@
 
 Types a key every 20 ms from the first line of standard input on, until the second; that line says what
 must then still be shown: "FROM COUNT" waits for the lines "FROM: FROM says 1" to COUNT. Prints "shows NAME"
-for each who joins, and at the end, in ms, "echo P50 P99 MAX KEYS"; "rss BEFORE AFTER" in kB; and "lines SHOWN TOOK", TOOK being
+for each who joins, and at the end, in ms, "echo P50 P99 MAX KEYS"; "rss BEFORE AFTER" in kB;
+"joined SHOWN COUNTED"; and "lines SHOWN TOOK", TOOK being
 how long after the second line the last of them was shown, or -1 if one never was.
 """
 
@@ -36,6 +37,8 @@ class Terminal:
         self.lines = []
         # When each line was shown first, and when the last of what was read came.
         self.at = {}
+        # Who joined, one by one and counted.
+        self.one_by_one = self.more = 0
 
     def read(self, seconds):
         """What is written within that time, once something is; lines are kept."""
@@ -52,6 +55,10 @@ class Terminal:
         joined = re.search(r"\* (\S+) joined", line)
         if joined and len(self.at) < 100_000:
             self.at.setdefault("joined " + joined[1], now)
+        many = re.search(r"\* and (\d+) more joined", line)
+        if many:
+            self.more += int(many[1])
+        self.one_by_one += bool(joined)
         said = re.search(r"\d (\S+): (\S+ says \d+)\r*$", line)
         if said:
             self.at.setdefault(said[1] + ": " + said[2], now)
@@ -98,6 +105,7 @@ def main():
     took.sort()
     print("echo %.1f %.1f %.1f %d" % (took[len(took) // 2], took[len(took) * 99 // 100], took[-1], len(took)))
     print("rss", before, after)
+    print("joined", term.one_by_one, term.more)
     print("lines %d %d" % (len(shown), late), flush=True)
     os.write(term.fd, b"\x15\x04")
     limit = time.monotonic() + 10

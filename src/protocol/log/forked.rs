@@ -6,7 +6,7 @@
 use super::Logs;
 use crate::id::{LogId, PeerId};
 use crate::protocol::Context;
-use crate::wire::parse_entry;
+use crate::wire::body::split_signed;
 
 impl Logs {
     /// Whether what is signed here - `bytes`, without the signature - is not what stands in this place.
@@ -15,7 +15,7 @@ impl Logs {
     pub fn contradicts(&self, id: LogId, seq: u64, bytes: &[u8]) -> bool {
         let kept = self.logs.get(&id).and_then(|log| log.held.get(&seq));
         match kept {
-            Some(held) => parse_entry(&held.raw).is_ok_and(|kept| kept.bytes != bytes),
+            Some(held) => split_signed(&held.raw).is_ok_and(|(kept, _)| kept != bytes),
             None => id == self.own && seq >= self.author.head(),
         }
     }
