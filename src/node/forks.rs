@@ -11,7 +11,8 @@ use crate::id::{LogId, PeerId};
 use crate::protocol::sources::Source;
 use crate::wire::{DATAGRAM_DOMAIN, Signed, SignedEntry};
 
-/// Keys of which the alarm was told. When full, nobody more is told of; it is counted all the same.
+/// Keys of which the alarm was told, our own besides. When full, nobody more is told of: whoever makes up keys
+/// makes up such pairs as well. It is counted all the same.
 const TOLD_MAX: usize = 64;
 
 /// Keys of which the alarm was told.
@@ -58,7 +59,8 @@ impl Node {
     }
 
     fn alarm(&mut self, id: PeerId) {
-        if self.forks.0.len() >= TOLD_MAX || !self.forks.0.insert(id) {
+        let is_full = self.forks.0.len() >= TOLD_MAX && id != self.identity.id();
+        if is_full || !self.forks.0.insert(id) {
             return;
         }
         let text = if id == self.identity.id() {
