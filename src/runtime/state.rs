@@ -264,12 +264,21 @@ fn read_key(path: &Path, file: File) -> Result<[u8; KEY_LEN], Unusable> {
     }
     let mut bytes = Vec::with_capacity(KEY_LEN + 1);
     file.take(FILE_MAX).read_to_end(&mut bytes).map_err(io)?;
-    let len = bytes.len();
-    let secret = <[u8; KEY_LEN]>::try_from(bytes).map_err(|_| StateError::Damaged(path.to_owned(), len))?;
+    let secret = key_of(&bytes).ok_or_else(|| StateError::Damaged(path.to_owned(), bytes.len()))?;
     if secret == [0; KEY_LEN] {
         return Err(StateError::Blank(path.to_owned()).into());
     }
     Ok(secret)
+}
+
+/// The key that a file holds.
+pub(super) fn key_of(bytes: &[u8]) -> Option<[u8; KEY_LEN]> {
+    bytes.try_into().ok()
+}
+
+/// The number of a run that a file holds.
+pub(super) fn boot_of(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
 }
 
 /// What a file here says; nothing if there is none.
@@ -288,7 +297,7 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 /// `moved`: this may be a copy, and the machine it was copied from counts on.
 fn next_boot(dir: &Path, fresh: bool, moved: bool) -> io::Result<(u64, Option<String>)> {
     let last = match read(&dir.join("boot"))? {
-        Some(text) => text.parse::<u64>().ok(),
+        Some(text) => boot_of(&text),
         None => fresh.then_some(0),
     };
     let (boot, warning) = match last.and_then(|last| last.checked_add(1)) {
