@@ -31,14 +31,14 @@ struct Rate {
     at_once: u32,
 }
 
-/// Of a member: 100,000 lines a second of 46 bytes are 6,300 entries, and some are repaired. It takes two thirds
-/// of a core at most.
+/// Of a member: 100,000 lines a second of 46 bytes are 6,300 entries, and some are repaired. At 41 us each that
+/// is half a core at most.
 const MEMBER: Rate = Rate { every_second: 10_000, at_once: 16_384 };
 
 /// Of a stranger: an hello now and then, and a little history from one who was not greeted yet.
 const STRANGER: Rate = Rate { every_second: 256, at_once: 512 };
 
-/// Of all strangers together: a group of 256 says hello at once, by several casts. Seven hundredths of a core.
+/// Of all strangers together: a group of 256 says hello at once, by several casts. A twentieth of a core.
 const STRANGERS: Rate = Rate { every_second: 1_024, at_once: 2_048 };
 
 /// Fresh identities taken in: a class of 256 at once, and then some more.
