@@ -44,6 +44,12 @@ const STRANGERS: Rate = Rate { every_second: 1_024, at_once: 2_048 };
 /// Fresh identities taken in: a class of 256 at once, and then some more.
 const NEWCOMERS: Rate = Rate { every_second: 32, at_once: 512 };
 
+/// Of these from one host: it may run many nodes, but who sprays does it from somewhere.
+const NEWCOMERS_HERE: Rate = Rate { every_second: 1, at_once: 64 };
+
+/// In place of a key, where newcomers of a host are counted.
+const NEWCOMER: PublicKey = [0xFF; 32];
+
 /// A token bucket. Empty of debts to begin with.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
@@ -128,8 +134,10 @@ impl Sources {
     }
 
     /// Whether somebody is taken in who was never met.
-    pub fn admits_newcomer(&mut self, now: Time) -> bool {
-        self.newcomers.take(1, NEWCOMERS, now)
+    pub fn admits_newcomer(&mut self, address: SocketAddr, now: Time) -> bool {
+        let host = (SocketAddr::new(address.ip(), 0), Some(&NEWCOMER));
+        let here = self.slot(host, now).is_none_or(|slot| slot.bucket.take(1, NEWCOMERS_HERE, now));
+        here && self.newcomers.take(1, NEWCOMERS, now)
     }
 
     /// The slot of a source, if it is a member's.
@@ -255,7 +263,11 @@ mod tests {
     #[test]
     fn fresh_identities_are_taken_in_as_fast_as_a_class_comes() {
         let mut sources = Sources::new(1);
-        let taken = |sources: &mut Sources, now| (0..10_000).filter(|_| sources.admits_newcomer(now)).count();
-        assert_eq!((taken(&mut sources, at(1)), taken(&mut sources, at(1001))), (512, 32));
+        let spray = (0..10_000).filter(|_| sources.admits_newcomer(host(999), at(1))).count();
+        assert_eq!(spray, 64, "one host is not a class");
+        let class = (0..256).filter(|&n| sources.admits_newcomer(host(n), at(1))).count();
+        assert_eq!(class, 256);
+        let mut taken = |now| (1000..9000).filter(|&n| sources.admits_newcomer(host(n), now)).count();
+        assert_eq!((taken(at(1)), taken(at(1001))), (512 - 64 - 256, 32));
     }
 }

@@ -332,7 +332,7 @@ fn sprayed_identities_take_neither_the_table_nor_the_time_of_those_who_are_here(
     assert!(taken <= 64, "{taken} peers");
     assert!(scene.node.peers().any(|peer| peer.name.nick.as_str() == "bob" && peer.online));
     let joined = scene.told.iter().filter(|event| matches!(event, Event::Joined(..))).count();
-    assert!(joined <= 512 + 4 * 32, "{joined} joins in four seconds");
+    assert!((10..=64 + 4 + 1).contains(&joined), "{joined} joins in four seconds");
     assert!(scene.node.stats().peers_refused + scene.node.stats().unchecked > 3000);
 }
 
