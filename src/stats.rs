@@ -48,6 +48,10 @@ counters! {
     forks,
     /// Datagrams that were heard before, or come from an earlier run of their sender.
     replayed,
+    /// Challenges to those who are not known to live, or not where they are heard.
+    challenges,
+    /// Entries of logs of which no member tells.
+    unclaimed,
     /// Plain text datagrams.
     plain,
     /// Entries heard that we did not have.

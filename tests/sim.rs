@@ -29,6 +29,8 @@ mod paths;
 mod presence;
 #[path = "sim/private.rs"]
 mod private;
+#[path = "sim/replay.rs"]
+mod replay;
 #[path = "sim/rooms.rs"]
 mod rooms;
 #[path = "sim/scenarios.rs"]

@@ -104,6 +104,7 @@ impl Node {
             cast: arrival.cast,
             address: arrival.address,
             ttl: arrival.ttl,
+            len: signed.bytes.len() + signed.signature.len(),
         };
         if matches!(message, Message::Hello(_)) && !self.admits_newcomer(&origin, source) {
             return;
@@ -117,30 +118,19 @@ impl Node {
             self.stats.replayed += 1;
             return;
         }
-        if known == Admission::Fresh && self.membership.is_online(origin.id) {
-            self.sources.on_member(arrival.address, &sender.key, self.now);
-            let len = signed.bytes.len() + signed.signature.len();
-            self.contacts.on_heard(origin.id, len, &context!(self));
+        if let Some((origin, hello)) = self.membership.on_meeting(&origin, known, &message, &mut context!(self)) {
+            self.settle();
+            self.on_hello(&origin, &hello);
+            self.take_claimed();
+            self.sources.on_member(origin.address, &sender.key, self.now);
         }
-        match (message, known) {
-            (Message::Hello(hello), _) => {
-                self.on_hello(&origin, known, &hello);
-                if known == Admission::Stranger && self.membership.is_online(origin.id) {
-                    self.sources.on_member(arrival.address, &sender.key, self.now);
-                }
-            }
-            (Message::Bye(bye), Admission::Fresh) => {
-                let log = LogId { author: origin.id, boot: origin.boot };
-                self.logs.on_bye(log, bye.head, &mut context!(self));
-                self.membership.on_bye(origin.id, &mut context!(self));
-            }
-            (message, Admission::Fresh) if self.membership.is_online(origin.id) => {
-                self.on_member(&origin, message, arrival);
-            }
-            (Message::Frontier(_) | Message::Nack(_) | Message::Direct(_) | Message::Probe(_), Admission::Stranger) => {
-                self.ask_stranger(arrival, signed.bytes.len());
-            }
-            _ => {}
+        self.settle();
+        if known == Admission::Fresh {
+            self.sources.on_member(arrival.address, &sender.key, self.now);
+            self.contacts.on_heard(origin.id, origin.len, &context!(self));
+            self.on_member(&origin, message, arrival);
+        } else if matches!(message, Message::Frontier(_) | Message::Nack(_) | Message::Direct(_)) {
+            self.ask_stranger(arrival, origin.len);
         }
     }
 
@@ -155,10 +145,19 @@ impl Node {
         admitted
     }
 
-    /// What a peer that is online says beyond that it is there.
+    /// What a peer says that is online.
     fn on_member(&mut self, origin: &Origin, message: Message, arrival: Arrival) {
         match message {
-            Message::Frontier(frontier) => self.logs.on_frontier(origin.id, &frontier, &mut context!(self)),
+            Message::Hello(hello) => self.on_hello(origin, &hello),
+            Message::Bye(bye) => {
+                let log = LogId { author: origin.id, boot: origin.boot };
+                self.logs.on_bye(log, bye.head, &mut context!(self));
+                self.membership.on_bye(origin.id, &mut context!(self));
+            }
+            Message::Frontier(frontier) => {
+                self.logs.on_frontier(origin.id, &frontier, &mut context!(self));
+                self.take_claimed();
+            }
             Message::Nack(nack) => self.logs.on_nack(origin.id, &nack, &mut context!(self)),
             Message::Direct(frame) => {
                 let back = To::Address(arrival.segment, arrival.address);
@@ -173,8 +172,8 @@ impl Node {
         }
     }
 
-    fn on_hello(&mut self, origin: &Origin, known: Admission, hello: &Hello) {
-        self.membership.on_hello(origin, known, hello, &mut context!(self));
+    fn on_hello(&mut self, origin: &Origin, hello: &Hello) {
+        self.membership.on_hello(origin, hello, &mut context!(self));
         self.settle();
         if !self.membership.is_online(origin.id) {
             return;
@@ -213,7 +212,7 @@ impl Node {
         }
     }
 
-    fn on_entry(&mut self, raw: &[u8], arrival: Arrival) {
+    pub(super) fn on_entry(&mut self, raw: &[u8], arrival: Arrival) {
         let Ok(signed) = parse_entry(raw) else {
             self.stats.malformed += 1;
             return;
@@ -239,6 +238,10 @@ impl Node {
             {
                 return;
             }
+            Wants::Unclaimed => {
+                self.stats.unclaimed += 1;
+                self.unclaimed.hold((log, seq), raw, arrival, self.now);
+            }
             Wants::TooFar => self.logs.on_too_far(log, seq, &mut context!(self)),
             Wants::New => {
                 let entry = Believed { log, seq, raw: Arc::from(raw) };
@@ -252,7 +255,7 @@ impl Node {
         let passed_on = || {
             self.membership.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == arrival.address))
         };
-        if wants == Wants::New && self.membership.peer(author).is_none() && !passed_on() {
+        if wants == Wants::Unclaimed && self.membership.peer(author).is_none() && !passed_on() {
             self.ask_stranger(arrival, raw.len());
         }
     }

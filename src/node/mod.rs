@@ -30,6 +30,7 @@ mod streams;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod unclaimed;
 mod why;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -61,6 +62,7 @@ use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
 use tell::PlainGate;
+use unclaimed::Unclaimed;
 
 pub use machine::Machine;
 pub use plain::PlainNode;
@@ -182,6 +184,7 @@ pub struct Node {
     membership: Membership,
     contacts: Contacts,
     logs: Logs,
+    unclaimed: Unclaimed,
     directs: Directs,
     matrix: Matrix,
     relay: Relay,
@@ -254,10 +257,14 @@ impl Node {
         };
         Self {
             keyring: Keyring::new(&config.secrets, config.group),
-            membership: Membership::new(config.nick.clone(), now),
+            membership: {
+                let key = blake3::derive_key("udpnode 1 freshness challenges", &seed);
+                Membership::new(config.nick.clone(), key, now)
+            },
             contacts: Contacts::new(&config.remembered_peers, now),
             session: Session::new(now, &config),
             logs,
+            unclaimed: Unclaimed::default(),
             directs: Directs::default(),
             matrix: Matrix::default(),
             relay: Relay::default(),
@@ -373,7 +380,7 @@ impl Node {
     pub fn peers(&self) -> impl Iterator<Item = PeerStatus> {
         let here = self.membership.peers().filter(|(_, peer)| peer.presence != Presence::Left);
         here.map(|(id, peer)| {
-            let place = peer.best_path();
+            let place = peer.best_place();
             let path = place.and_then(|(segment, _)| peer.paths.get(&segment));
             PeerStatus {
                 name: self.name_of(id, &peer.nick),
@@ -470,7 +477,7 @@ impl Node {
         self.settle();
         self.logs.on_timeout(&mut context!(self));
         self.directs.on_timeout(&mut context!(self));
-        self.relay.on_timeout(&mut context!(self));
+        self.relay.on_timeout(|log| self.logs.progress(log), &mut context!(self));
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
         self.look_for_contacts();

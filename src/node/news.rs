@@ -91,7 +91,7 @@ impl Node {
 
     fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
         let peer = self.membership.peer(id)?;
-        let address = peer.best_path().map_or_else(|| peer.last_address(), |(_, address)| address);
+        let address = peer.best_place().map_or_else(|| peer.last_address(), |(_, address)| address);
         Some(event(self.name_of(id, &peer.nick), address))
     }
 

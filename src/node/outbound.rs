@@ -170,7 +170,7 @@ impl Node {
         let mut nobody_known = true;
         for (id, peer) in self.membership.online() {
             nobody_known = false;
-            let Some((segment, address)) = peer.best_path() else { continue };
+            let Some((segment, address)) = peer.best_place() else { continue };
             let path = peer.paths.get(&segment);
             let hears = path.and_then(|path| path.hears_us(self.now)).map(|hears| hears.casts);
             listeners.entry(segment).or_default().push((id, peer, Listener { address, hears }));
@@ -179,7 +179,10 @@ impl Node {
             let mut here = listeners.remove(&segment.id).unwrap_or_default();
             here.retain(|&(_, peer, _)| meant(segment, Some(peer)));
             let all: Vec<_> = here.iter().map(|&(.., listener)| listener).collect();
-            let plan = plan(self.config.cast, segment, &all, nobody_known && meant(segment, None));
+            let mut plan = plan(self.config.cast, segment, &all, nobody_known && meant(segment, None));
+            // What is heard may be forged: nothing is sent to one alone of whom it is not proven to be there.
+            let is_there = |address| here.iter().any(|(_, peer, _)| peer.best_path() == Some((segment.id, address)));
+            plan.copies.retain(|&address| is_there(address));
             let copied = here.iter().filter(|(.., listener)| plan.copies.contains(&listener.address));
             GroupPlan { segment: segment.id, copies: copied.map(|&(id, ..)| id).collect(), plan }
         });

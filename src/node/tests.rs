@@ -35,12 +35,12 @@ fn segment(last: u8) -> Segment {
     }
 }
 
-/// Everything a node wants done now: datagrams as text, and events.
-fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Vec<Event>) {
+/// Everything a node wants done now: datagrams, and events.
+fn drain_casts(node: &mut Node) -> (Vec<(Cast, Vec<u8>)>, Vec<Event>) {
     let (mut sent, mut told, mut buf) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(output) = node.poll_output(&mut buf) {
         match output {
-            Output::Send { .. } => sent.push(buf.clone()),
+            Output::Send { cast, .. } => sent.push((cast, buf.clone())),
             Output::Event(event) => told.push(event),
             Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
@@ -48,15 +48,52 @@ fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Vec<Event>) {
     (sent, told)
 }
 
+fn drain(node: &mut Node) -> (Vec<Vec<u8>>, Vec<Event>) {
+    let (sent, told) = drain_casts(node);
+    (sent.into_iter().map(|(_, bytes)| bytes).collect(), told)
+}
+
 fn up(node: &mut Node, last: u8) {
     node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment(last))));
     drain(node);
 }
 
-fn hear(node: &mut Node, now: Time, from: u8, bytes: &[u8]) -> (Vec<Vec<u8>>, Vec<Event>) {
+fn put(node: &mut Node, now: Time, from: u8, cast: Cast, bytes: &[u8]) {
     let from = SocketAddr::from(([10, 0, 0, from], 5000 + u16::from(from)));
-    node.handle_input(now, Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: Some(2), bytes });
+    node.handle_input(now, Input::Datagram { segment: SegmentId(1), cast, from, ttl: Some(2), bytes });
+}
+
+fn hear(node: &mut Node, now: Time, from: u8, bytes: &[u8]) -> (Vec<Vec<u8>>, Vec<Event>) {
+    put(node, now, from, Cast::Multicast, bytes);
     drain(node)
+}
+
+/// Lets two nodes, with the last octets of their addresses, talk for some milliseconds; what each tells of it.
+fn converse(nodes: &mut [(Node, u8); 2], ms: std::ops::Range<u64>) -> [Vec<Event>; 2] {
+    let mut told = [Vec::new(), Vec::new()];
+    for now in ms.map(at) {
+        let mut mail = [Vec::new(), Vec::new()];
+        let take = |who: usize, nodes: &mut [(Node, u8); 2], mail: &mut [Vec<_>; 2], told: &mut [Vec<Event>; 2]| {
+            let (sent, events) = drain_casts(&mut nodes[who].0);
+            mail[1 - who].extend(sent);
+            told[who].extend(events);
+        };
+        for who in [0, 1] {
+            nodes[who].0.handle_timeout(now);
+            take(who, nodes, &mut mail, &mut told);
+        }
+        for _ in 0..100 {
+            for who in [0, 1] {
+                for (cast, bytes) in std::mem::take(&mut mail[who]) {
+                    let from = nodes[1 - who].1;
+                    put(&mut nodes[who].0, now, from, cast, &bytes);
+                    take(who, nodes, &mut mail, &mut told);
+                }
+            }
+        }
+        assert!(mail.iter().all(Vec::is_empty), "they never fall silent");
+    }
+    told
 }
 
 fn command(node: &mut Node, now: Time, command: Command) -> (Vec<Vec<u8>>, Vec<Event>) {
@@ -70,21 +107,10 @@ fn say(text: &str) -> Command {
 
 /// Two nodes that have met.
 fn pair() -> (Node, Node) {
-    let (mut ann, mut bob) = (node(1, config()), node(2, config()));
-    up(&mut ann, 1);
-    up(&mut bob, 2);
-    for now in (0..1000).map(at) {
-        for (one, other, last) in [(0, 1, 1), (1, 0, 2)].map(|(a, b, last)| (a, b, last)) {
-            let nodes = [&mut ann, &mut bob];
-            let [a, b] = nodes;
-            let (from, to) = if one == 0 { (a, b) } else { (b, a) };
-            debug_assert_ne!(one, other);
-            from.handle_timeout(now);
-            for bytes in drain(from).0 {
-                hear(to, now, last, &bytes);
-            }
-        }
-    }
+    let mut nodes = [(node(1, config()), 1), (node(2, config()), 2)];
+    nodes.iter_mut().for_each(|(node, last)| up(node, *last));
+    converse(&mut nodes, 0..1000);
+    let [(ann, _), (bob, _)] = nodes;
     (ann, bob)
 }
 
@@ -157,12 +183,15 @@ fn contract_6_the_table_of_peers_has_a_maximum_and_a_counter() {
     let mut node = node(1, config.clone());
     up(&mut node, 1);
     for secret in 2..12 {
-        let mut other = self::node(secret, config.clone());
-        up(&mut other, secret);
-        other.handle_timeout(at(0));
-        for bytes in drain(&mut other).0 {
-            hear(&mut node, at(1), secret, &bytes);
-        }
+        let other = self::node(secret, config.clone());
+        let mut nodes = [(node, 1), (other, secret)];
+        up(&mut nodes[1].0, secret);
+        let ms = u64::from(secret) * 100;
+        converse(&mut nodes, ms..ms + 100);
+        node = {
+            let [(node, _), _] = nodes;
+            node
+        };
     }
     assert_eq!(node.peers().count(), 4);
     assert!(node.stats().peers_refused >= 6);
@@ -204,15 +233,11 @@ fn a_stranger_that_is_heard_is_asked_for_its_hello() {
 
 #[test]
 fn two_of_one_name_are_told_apart() {
-    let mut ann = node(1, config());
-    up(&mut ann, 1);
-    let mut other = node(2, config());
-    up(&mut other, 2);
-    other.handle_timeout(at(0));
-    let (sent, _) = drain(&mut other);
-    let (_, told) = hear(&mut ann, at(1), 2, &sent[0]);
+    let mut nodes = [(node(1, config()), 1), (node(2, config()), 2)];
+    nodes.iter_mut().for_each(|(node, last)| up(node, *last));
+    let [told, _] = converse(&mut nodes, 0..100);
     let [Event::Joined(name, _)] = &told[..] else { panic!("{told:?}") };
-    assert_eq!(name.label(), format!("ann~{}", other.identity().id().suffix()));
+    assert_eq!(name.label(), format!("ann~{}", nodes[1].0.identity().id().suffix()));
 }
 
 #[test]

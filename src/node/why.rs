@@ -137,7 +137,7 @@ impl Node {
             Presence::Lost => WhyState::Lost(self.now.since(peer.heard_at)),
             Presence::Left => WhyState::Left,
         };
-        let best = peer.best_path().map(|(segment, _)| segment);
+        let best = peer.best_place().map(|(segment, _)| segment);
         let paths = peer.paths.iter().map(|(&on, path)| self.why_path(on, path, peer, best == Some(on)));
         Ok(Why {
             name: self.name_of(id, &peer.nick),
@@ -215,7 +215,7 @@ impl Node {
         if peer.presence != Presence::Online {
             return Way::Away;
         }
-        let Some((on, address)) = peer.best_path() else { return Way::Away };
+        let Some((on, address)) = peer.best_place() else { return Way::Away };
         let plans = self.group_plans(|_, _| true);
         let Some(plan) = plans.iter().find(|plan| plan.segment == on) else { return Way::Away };
         let hears = peer.paths.get(&on).and_then(|path| path.hears_us(self.now)).map(|us| us.casts);

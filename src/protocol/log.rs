@@ -27,7 +27,7 @@ mod store;
 mod table;
 mod whom;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub struct Logs {
     own: LogId,
     logs: BTreeMap<LogId, Log>,
     forgotten: Forgotten,
+    /// Logs that members tell of and that found no room.
+    told: BTreeSet<LogId>,
     author: Author,
     /// Who is online, and in which run.
     online: BTreeMap<PeerId, u64>,
@@ -104,6 +106,7 @@ impl Logs {
             own,
             logs: BTreeMap::from([(own, Log::new(ctx.now, History::Until(0), 1))]),
             forgotten: Forgotten::default(),
+            told: BTreeSet::new(),
             author: Author::new(ctx.config, ctx.now),
             online: BTreeMap::new(),
             confirmations: Confirmations::default(),

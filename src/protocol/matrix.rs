@@ -186,8 +186,7 @@ mod tests {
             of,
             round: Some(1),
             sends: Some(6),
-            condition: None,
-            away: None,
+            ..Hello::default()
         }
     }
 

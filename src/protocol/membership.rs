@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!   ann                         bob
-//!    |-- hello x3, all casts ---->|  joined
+//!    |-- hello x3, all casts ---->|
+//!    |   (see `meeting`)          |  joined
 //!    |<-- hello (unicast) --------|  greets the newcomer back, spread over the group
 //!    |-- hello every period ----->|
 //!    |-- bye x3 ----------------->|  left
@@ -17,6 +18,7 @@ mod calling;
 mod contact;
 mod greeting;
 mod hearing;
+mod meeting;
 mod peer;
 mod probe;
 mod quality;
@@ -36,6 +38,7 @@ use crate::time::Time;
 use crate::wire::Message;
 use crate::wire::body::{Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
+use meeting::Meetings;
 pub use peer::{Heard, HearsUs, Path, Peer, Presence};
 use probe::Vigil;
 pub use quality::Quality;
@@ -58,6 +61,8 @@ pub struct Origin {
     pub address: SocketAddr,
     /// What was left of its TTL, where the system tells.
     pub ttl: Option<u8>,
+    /// Its length.
+    pub len: usize,
 }
 
 /// What our own hellos say about our log; `node` asks the log for it.
@@ -80,8 +85,8 @@ pub enum Admission {
     Fresh,
     /// Heard before, or from an earlier run.
     Stale,
-    /// From somebody whose hello we have not heard.
-    Stranger,
+    /// From somebody who is not known to live: unknown, in a new run, or lost.
+    Unproven,
 }
 
 /// The table of peers, and our own greeting.
@@ -99,6 +104,7 @@ pub struct Membership {
     /// Peers to be greeted by unicast, and when.
     greet: BTreeMap<PeerId, Time>,
     strangers: Strangers,
+    meetings: Meetings,
     /// Whom the last hello on a segment told last, where it did not tell all.
     told_up_to: BTreeMap<SegmentId, PeerId>,
     /// Rounds of hellos so far.
@@ -117,9 +123,10 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// A table without anybody in it.
+    /// A table without anybody in it. `key` is a secret of this run: who does not know it cannot make
+    /// others believe that a recording is alive.
     #[must_use]
-    pub fn new(nick: Nick, now: Time) -> Self {
+    pub fn new(nick: Nick, key: [u8; 32], now: Time) -> Self {
         Self {
             nick,
             away: None,
@@ -131,6 +138,7 @@ impl Membership {
             hello_at: Some(now),
             greet: BTreeMap::new(),
             strangers: Strangers::default(),
+            meetings: Meetings::new(key),
             told_up_to: BTreeMap::new(),
             round: 0,
             look_at: None,
@@ -264,49 +272,32 @@ impl Membership {
 
     /// An authentic datagram of somebody else: is it new, and does its sender live?
     pub fn on_authentic(&mut self, origin: &Origin, ctx: &mut Context<'_>) -> Admission {
-        let Some(peer) = self.peers.get_mut(&origin.id) else {
-            return Admission::Stranger;
+        let Some(peer) = self.peers.get_mut(&origin.id).filter(|peer| origin.boot <= peer.boot) else {
+            return Admission::Unproven;
         };
-        if origin.boot > peer.boot {
-            return Admission::Stranger;
-        }
         let newest = peer.window.is_newest(origin.counter);
-        if origin.boot < peer.boot || !peer.window.take(origin.counter) {
+        // What overtook a bye is not heard any more: gone is gone.
+        if origin.boot < peer.boot || !peer.window.take(origin.counter) || peer.presence == Presence::Left {
             return Admission::Stale;
         }
-        peer.note_path(origin, newest, ctx.now);
-        let lost = peer.presence == Presence::Lost;
-        if lost {
-            peer.presence = Presence::Online;
-            peer.joined_at = ctx.now;
-            self.last_joined = Some(ctx.now);
-            ctx.news.push_back(News::Back(origin.id));
-            self.recount();
-            self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
+        if peer.presence == Presence::Lost {
+            return Admission::Unproven;
+        }
+        if !peer.note_path(origin, newest, ctx.now) {
+            self.notice(origin, None, ctx);
         }
         self.on_life(origin, ctx);
-        if lost {
-            self.on_back(origin.id, ctx);
-        }
         Admission::Fresh
     }
 
-    /// A hello. `known` is what [`Membership::on_authentic`] said of it.
-    ///
-    /// Returns whether the peer is new here, in this run of its or after an absence.
-    pub fn on_hello(&mut self, origin: &Origin, known: Admission, hello: &Hello, ctx: &mut Context<'_>) -> bool {
+    /// A hello of a peer that is online.
+    pub fn on_hello(&mut self, origin: &Origin, hello: &Hello, ctx: &mut Context<'_>) {
         let nick = Nick::from_any(&hello.nick);
-        let new = match known {
-            Admission::Stale => return false,
-            Admission::Stranger => {
-                if !self.take_in(origin, nick.clone(), ctx) {
-                    return false;
-                }
-                true
-            }
-            Admission::Fresh => self.welcome_back(origin.id, ctx),
+        let Some(peer) = self.peers.get_mut(&origin.id).filter(|peer| peer.presence == Presence::Online) else {
+            return;
         };
-        let Some(peer) = self.peers.get_mut(&origin.id) else { return false };
+        // In a new run of its, or back from being lost, a moment ago.
+        let new = peer.joined_at == ctx.now;
         if peer.nick != nick {
             let was = std::mem::replace(&mut peer.nick, nick);
             ctx.news.push_back(News::Renamed(origin.id, was));
@@ -332,11 +323,11 @@ impl Membership {
             self.greet_soon(origin.id, ctx);
         }
         self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
-        new
     }
 
-    /// A stranger's first hello, or the first of a new run. False if there is no room for it.
-    fn take_in(&mut self, origin: &Origin, nick: Nick, ctx: &mut Context<'_>) -> bool {
+    /// A peer that is met, or in a new run: by this hello. False if there is no room for it.
+    fn take_in(&mut self, origin: &Origin, hello: &Hello, ctx: &mut Context<'_>) -> bool {
+        let nick = Nick::from_any(&hello.nick);
         let before = self.peers.get(&origin.id).map(|peer| peer.presence);
         if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room(ctx) {
             ctx.stats.peers_refused += 1;
@@ -364,17 +355,6 @@ impl Membership {
         self.vigil.forget(origin.id);
         self.on_life(origin, ctx);
         true
-    }
-
-    /// A known peer says hello: is it back after a bye? (A lost one is back with any datagram.)
-    fn welcome_back(&mut self, id: PeerId, ctx: &mut Context<'_>) -> bool {
-        let Some(peer) = self.peers.get_mut(&id) else { return false };
-        if peer.presence == Presence::Left {
-            // A hello that overtook the bye of the same run: gone is gone.
-            return false;
-        }
-        // Back from being lost a moment ago, in `on_authentic`.
-        peer.joined_at == ctx.now
     }
 
     /// Drops the peer that is not online and was silent longest, those first who were hardly known: whoever
@@ -435,6 +415,7 @@ impl Membership {
         let greet = self.greet.values().min().copied();
         let tell = self.tell.values().min().copied();
         let hellos = earlier(earlier(self.hello_at, greet), earlier(self.look_at, tell));
+        let hellos = earlier(hellos, self.meetings.wake_at());
         earlier(hellos, earlier(self.sweep_at, self.vigil.wake_at()))
     }
 
@@ -447,6 +428,8 @@ impl Membership {
         if self.hello_at.is_some_and(|at| at <= ctx.now) {
             self.say_hello(standing, ctx);
         }
+        self.challenge_due(ctx);
+        self.prove_alone(standing, ctx);
         self.greet_due(standing, ctx);
         self.look(standing, ctx);
         if self.sweep_at.is_some_and(|at| at <= ctx.now) {

@@ -2,7 +2,8 @@
 //!
 //! Nothing is routed: an entry that is news here is cast again, once, on the other segments, after
 //! a moment in which it may turn out that they have it. Authors stay authors, entries are signed;
-//! loops cannot form because nothing is news twice.
+//! loops cannot form because nothing is news twice. Who never met an author takes a member's word, which
+//! is signed and no recording, that there is such a log: a frontier goes ahead of its first entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,10 +13,17 @@ use crate::address::{Errand, SegmentId};
 use crate::id::LogId;
 use crate::protocol::{Context, Post, To, earlier};
 use crate::time::Time;
+use crate::wire::body::{Frontier, Progress};
 use crate::wire::{ENTRY_LEN_MAX, Message};
 
 /// Entries that wait to be passed on. When full, one more is passed on without a wait.
 const PENDING_MAX: usize = 1024;
+/// Logs told in one datagram: as many as fit whatever their numbers.
+const LOGS_MAX: usize = 16;
+/// Logs of which others were told. When full, all are told again.
+const TOLD_MAX: usize = 256;
+/// Whoever came since is told of a log again after this, if it goes on.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How long it may take until the entry is heard elsewhere, at least and how much more.
 const WAIT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(4));
 
@@ -23,6 +31,8 @@ const WAIT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mil
 #[derive(Debug, Default)]
 pub struct Relay {
     pending: BTreeMap<(LogId, u64), Pending>,
+    /// When others were told of a log.
+    told: BTreeMap<LogId, Time>,
     wake: Option<Time>,
 }
 
@@ -33,6 +43,9 @@ struct Pending {
     /// Segments where it was heard, from one of that network.
     heard: BTreeSet<SegmentId>,
 }
+
+/// Entries that go together, and the first entry of each log of which others are to be told ahead of them.
+type Bundle = (Vec<Arc<[u8]>>, BTreeMap<LogId, u64>);
 
 impl Relay {
     /// An entry is news here. `heard` is the segment it came by, unless who sent it is not of that
@@ -57,22 +70,48 @@ impl Relay {
         self.wake
     }
 
-    /// Time passed: passes on what is due, as many entries to a datagram as fit.
-    pub fn on_timeout(&mut self, ctx: &mut Context<'_>) {
+    /// Time passed: passes on what is due, as many entries to a datagram as fit. `progress` says how far we
+    /// have a log.
+    pub fn on_timeout(&mut self, progress: impl Fn(LogId) -> Option<Progress>, ctx: &mut Context<'_>) {
         if self.wake.is_none_or(|at| at > ctx.now) {
             return;
         }
         let due: Vec<_> = self.pending.iter().filter(|(_, entry)| entry.at <= ctx.now).map(|(&key, _)| key).collect();
-        let mut bundles: BTreeMap<BTreeSet<SegmentId>, Vec<Arc<[u8]>>> = BTreeMap::new();
+        let mut bundles: BTreeMap<BTreeSet<SegmentId>, Bundle> = BTreeMap::new();
         for key in due {
             if let Some(entry) = self.pending.remove(&key) {
-                bundles.entry(entry.heard).or_default().push(entry.raw);
+                let (entries, logs) = bundles.entry(entry.heard).or_default();
+                entries.push(entry.raw);
+                let (log, seq) = key;
+                if logs.contains_key(&log) || self.is_untold(log, ctx.now) {
+                    logs.entry(log).and_modify(|first| *first = seq.min(*first)).or_insert(seq);
+                }
             }
         }
-        for (heard, entries) in bundles {
+        for (heard, (entries, logs)) in bundles {
+            // What follows at once is told of by itself: it is news to whoever hears it.
+            let told = |(log, first)| progress(log).map(|told| Progress { next: told.next.min(first), ..told });
+            let logs: Vec<_> = logs.into_iter().filter_map(told).collect();
+            for logs in logs.chunks(LOGS_MAX) {
+                let frontier = Frontier { logs: logs.to_vec(), ..Frontier::default() };
+                let (to, message) = (To::Elsewhere(heard.clone()), Message::Frontier(frontier));
+                ctx.posts.push_back(Post { to, message });
+            }
             pass_on(&heard, entries, ctx);
         }
         self.wake = self.pending.values().map(|entry| entry.at).min();
+    }
+
+    /// Whether others are to be told now that there is this log.
+    fn is_untold(&mut self, log: LogId, now: Time) -> bool {
+        if self.told.get(&log).is_some_and(|&at| now.since(at) < TELL_AGAIN_AFTER) {
+            return false;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(log, now);
+        true
     }
 }
 

@@ -17,7 +17,7 @@ use crate::wire::WireError;
 use crate::wire::header::SIGNATURE_LEN;
 
 pub use contact::{Place, Seek, Whereabouts};
-pub use watch::{Alive, Answer, PROBE_DOUBTS, Probe, Suspect, Suspected};
+pub use watch::{Alive, Answer, PROBE_DOUBTS, Probe, Proof, Suspect, Suspected};
 
 /// The sender's key is for this run only.
 pub const FLAG_EPHEMERAL: u8 = 1;
@@ -71,6 +71,12 @@ pub struct Hello {
     /// What the sender says of itself, for whoever asks why somebody is not seen.
     #[n(11)]
     pub condition: Option<Condition>,
+    /// To be proven by the hellos of those whom the sender hears and who answer none of its probes.
+    #[n(13)]
+    pub challenge: Option<u64>,
+    /// That this is no recording, to those who asked; one of them alone where it is sent to one.
+    #[n(14)]
+    pub proofs: Option<Vec<Proof>>,
 }
 
 /// What a node says of itself on one segment, and what it asks when it examines the network. Nothing

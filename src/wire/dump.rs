@@ -89,6 +89,10 @@ fn dump_hello(line: &mut String, hello: &Hello) {
     }
     number(line, "of", hello.of);
     hello.condition.iter().for_each(|condition| dump_condition(line, condition));
+    challenge(line, "challenge", hello.challenge);
+    for proof in hello.proofs.iter().flatten() {
+        put(line, format_args!(" proves={}:{:016x}", hex(&proof.id[..4]), proof.challenge));
+    }
     for heard in &hello.heard {
         put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
         let left = [('U', heard.unicast_ttl), ('B', heard.broadcast_ttl), ('M', heard.multicast_ttl)];
@@ -120,6 +124,12 @@ fn number(line: &mut String, name: &str, value: Option<impl Into<u32>>) {
     }
 }
 
+fn challenge(line: &mut String, name: &str, value: Option<u64>) {
+    if let Some(value) = value {
+        put(line, format_args!(" {name}={value:016x}"));
+    }
+}
+
 fn dump_place(line: &mut String, place: &Place) {
     match place.address() {
         Some(address) => put(line, format_args!(" {}={address}", hex(&place.id[..4]))),
@@ -133,8 +143,13 @@ fn dump_presence(line: &mut String, message: &Message) {
         Message::Probe(probe) => {
             let doubts = if probe.flags & PROBE_DOUBTS != 0 { " doubts" } else { "" };
             put(line, format_args!(" probe {:08x}{doubts}", probe.token));
+            challenge(line, "challenge", probe.challenge);
         }
-        Message::Answer(answer) => put(line, format_args!(" answer {:08x}", answer.token)),
+        Message::Answer(answer) => {
+            put(line, format_args!(" answer {:08x}", answer.token));
+            challenge(line, "proof", answer.proof);
+            challenge(line, "challenge", answer.challenge);
+        }
         Message::Suspect(suspect) => {
             line.push_str(" suspect");
             for one in &suspect.whom {

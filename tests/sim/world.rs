@@ -79,6 +79,7 @@ pub(crate) struct Sent {
     pub(crate) host: usize,
     pub(crate) from: SocketAddr,
     pub(crate) cast: Cast,
+    pub(crate) to: SocketAddr,
     pub(crate) bytes: Rc<[u8]>,
 }
 
@@ -347,7 +348,7 @@ impl World {
             return self.carry(host, other, place, (cast, left), queued, from, &bytes);
         }
         if let Some(tap) = &mut self.tap {
-            tap.push(Sent { host, from, cast, bytes: Rc::clone(&bytes) });
+            tap.push(Sent { host, from, cast, to, bytes: Rc::clone(&bytes) });
         }
         for other in (0..self.hosts.len()).filter(|&other| other != host) {
             let place = self.hosts[other]

@@ -9,7 +9,7 @@ use udpnode::crypto::{Identity, open_group_tag, verify};
 use udpnode::wire::body::{
     self, Alive, Answer, Bye, Condition, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS,
     FLAW_REVERSE_PATH, FLAW_REVIVED, Frontier, Heard, Hello, Hole, Nack, PROBE_DOUBTS, PROBE_LARGE_CAME, PROBE_PROMPTS,
-    Place, Probe, Progress, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
+    Place, Probe, Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
@@ -95,6 +95,8 @@ fn hello() -> Message {
         sends: Some(6),
         condition: Some(condition()),
         away: None,
+        challenge: Some(1 << 40),
+        proofs: Some(vec![Proof { id: body::bytes(bob().id()), challenge: u64::MAX }]),
     })
 }
 
@@ -116,18 +118,11 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
     let holes = vec![Hole::new(bob().log(), 2, 4), Hole::new(bob().log(), 9, 300)];
     let alone = Message::Hello(Hello {
         nick: String::new(),
-        flags: 0,
         every_ms: u32::MAX,
         head: 1,
         hash: u64::MAX,
-        heard: Vec::new(),
-        interface: None,
-        ttl: None,
-        of: None,
-        round: None,
-        sends: None,
-        condition: None,
         away: Some("at lunch".into()),
+        ..Hello::default()
     });
     vec![
         ("hello", hello()),
@@ -145,11 +140,13 @@ pub(crate) fn samples() -> Vec<(&'static str, Message)> {
         ("receipt", Message::Receipt(Receipt { to: body::bytes(bob().id()), boot: 9, next: 17, ahead: 1 << 63 | 5 })),
         ("seek", Message::Seek(Seek { ids: vec![body::bytes(bob().id())], padding: vec![0; 21].into() })),
         ("whereabouts", Message::Whereabouts(whereabouts())),
-        ("probe", Message::Probe(Probe { token: 23, flags: 0 })),
-        ("probe-doubts", Message::Probe(Probe { token: u32::MAX, flags: PROBE_DOUBTS })),
-        ("answer", Message::Answer(Answer { token: 70_000 })),
+        ("probe", Message::Probe(Probe::new(23, 0))),
+        ("probe-doubts", Message::Probe(Probe::new(u32::MAX, PROBE_DOUBTS))),
+        ("answer", Message::Answer(Answer::new(70_000))),
         ("suspect", Message::Suspect(Suspect { whom: vec![suspected(&bob(), 0), suspected(&ann(), 1280)] })),
         ("alive", Message::Alive(Alive {})),
+        ("probe-challenge", Message::Probe(Probe::challenging(23, 0, u64::MAX))),
+        ("answer-proof", Message::Answer(Answer { proof: Some(u64::MAX), challenge: Some(24), ..Answer::new(23) })),
     ]
 }
 

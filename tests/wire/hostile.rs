@@ -7,7 +7,7 @@ use udpnode::crypto::{peer_id, verify};
 use udpnode::rng::Rng;
 use udpnode::wire::body::{
     self, Alive, Answer, Condition, Direct, ENTRY_TEXT, Entry, Frontier, Heard, Hello, Hole, Nack, Place, Probe,
-    Progress, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
+    Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
@@ -127,9 +127,12 @@ proptest! {
             sends: small.3.map(u8::from),
             condition: small.3.map(|_| condition(a, &nick)),
             away: small.3.map(|_| nick.clone()),
+            challenge: small.2.then_some(b),
+            proofs: small.3.map(|_| ids.iter().map(|&id| Proof { id: id.into(), challenge: c }).collect()),
         };
-        same(&Probe { token: small.1, flags: small.0 })?;
-        same(&Answer { token: small.1 })?;
+        same(&Probe::new(small.1, small.0))?;
+        same(&Probe::challenging(small.1, small.0, a))?;
+        same(&Answer { token: small.1, proof: small.2.then_some(a), challenge: small.3.map(u64::from) })?;
         same(&Alive {})?;
         let whom = ids.iter().map(|&id| Suspected { id: id.into(), boot: c, for_ms: small.1 }).collect();
         same(&Suspect { whom })?;

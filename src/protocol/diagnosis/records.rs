@@ -261,21 +261,7 @@ mod tests {
     }
 
     fn hello(flags: u8) -> Hello {
-        Hello {
-            nick: "ann".into(),
-            flags,
-            every_ms: 2000,
-            head: 1,
-            hash: 1,
-            heard: Vec::new(),
-            interface: None,
-            ttl: None,
-            of: None,
-            round: None,
-            sends: None,
-            condition: None,
-            away: None,
-        }
+        Hello { nick: "ann".into(), flags, every_ms: 2000, head: 1, hash: 1, ..Hello::default() }
     }
 
     /// What is said of ourselves in a hello to `to`.

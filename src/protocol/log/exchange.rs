@@ -120,7 +120,7 @@ impl Logs {
             let id = progress.log();
             if id == self.own {
                 self.confirm_own(from, progress.next, ctx);
-            } else if (progress.next > self.forgotten.next(id) || self.logs.contains_key(&id))
+            } else if (progress.next > self.forgotten.mark(id).unwrap_or(0) || self.logs.contains_key(&id))
                 && self.open_log(id, progress.next, Source::Hearsay, ctx)
             {
                 self.on_progress(from, progress, ctx);

@@ -42,9 +42,9 @@ impl Forgotten {
         self.0.remove(&id)
     }
 
-    /// The first entry that was not delivered when the log was forgotten; the first of all if it never was.
-    pub(super) fn next(&self, id: LogId) -> u64 {
-        self.0.get(&id).map_or(1, |mark| mark.next)
+    /// The first entry that was not delivered when the log was forgotten, if it was.
+    pub(super) fn mark(&self, id: LogId) -> Option<u64> {
+        self.0.get(&id).map(|mark| mark.next)
     }
 
     /// Each log with the first entry that was not delivered.

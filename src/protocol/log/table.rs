@@ -4,6 +4,11 @@ use super::Logs;
 use super::store::{Held, History, Log};
 use crate::id::LogId;
 use crate::protocol::Context;
+use crate::wire::body::Progress;
+
+/// Logs that are told of and for which there is no room, until they say something themselves. When full, all
+/// are forgotten: they are told of again.
+const TOLD_MAX: usize = 256;
 
 /// What to do with an entry that was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +19,8 @@ pub enum Wants {
     Duplicate,
     /// It is too far ahead to be kept.
     TooFar,
+    /// Nobody who is here tells of its log: it may be a recording of a group that is no more.
+    Unclaimed,
     /// We said it ourselves.
     Own,
     /// Two machines write this log: nothing more of it is taken.
@@ -43,7 +50,10 @@ impl Logs {
         if log.is_some_and(|log| log.forked) {
             return Wants::Nothing;
         }
-        let next = log.map_or_else(|| self.forgotten.next(id), |log| log.next);
+        if log.is_none() && !here && !self.told.contains(&id) && self.forgotten.mark(id).is_none() {
+            return Wants::Unclaimed;
+        }
+        let next = log.map_or_else(|| self.forgotten.mark(id).unwrap_or(1), |log| log.next);
         if seq < next || log.is_some_and(|log| log.held.contains_key(&seq)) {
             Wants::Duplicate
         } else if seq >= next + ahead {
@@ -51,6 +61,12 @@ impl Logs {
         } else {
             Wants::New
         }
+    }
+
+    /// How far we have a log, for those who may not have heard of it.
+    #[must_use]
+    pub fn progress(&self, id: LogId) -> Option<Progress> {
+        self.logs.get(&id).map(|log| Progress::new(id, log.next, log.floor()))
     }
 
     /// The log is there, or is now; false if there is no room for it.
@@ -62,8 +78,13 @@ impl Logs {
         }
         if self.logs.len() >= ctx.config.logs_max && !self.forget_a_log(source, ctx) {
             ctx.stats.logs_refused += 1;
+            if self.told.len() >= TOLD_MAX {
+                self.told.clear();
+            }
+            self.told.insert(id);
             return false;
         }
+        self.told.remove(&id);
         let old = History::Before { woke: ctx.config.woke, until };
         let history = if self.is_joining() { History::Unknown } else { old };
         let log = Log::new(ctx.now, history, until);

@@ -58,7 +58,8 @@ impl Membership {
             let rank = u32::try_from(neighbours / 2 + 1).unwrap_or(u32::MAX);
             let every = (age / CALLS_SLOW).max(ctx.config.lost_every) * rank;
             self.vigil.calls.insert(id, ctx.now + every);
-            let probe = Probe { token: ctx.rng.next_u64() as u32, flags: PROBE_DOUBTS };
+            let (Some(place), boot) = (peer.best_path(), peer.boot) else { continue };
+            let probe = Probe { flags: PROBE_DOUBTS, ..self.challenge(id, boot, place, ctx) };
             ctx.posts.push_back(Post { to: To::Peer(id), message: Message::Probe(probe) });
         }
     }

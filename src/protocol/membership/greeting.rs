@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::meeting::Way;
 use super::{Membership, Peer, Standing};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
 use crate::protocol::{Context, Post, To};
 use crate::time::Time;
-use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, HEARD_BY_STREAM, Heard, Hello};
+use crate::wire::body::{self, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, HEARD_BY_STREAM, Heard, Hello, Proof};
 use crate::wire::{Message, SIGNED_OVERHEAD};
 
 /// Peers told in one hello, if a datagram takes so many.
@@ -40,6 +41,7 @@ impl Membership {
                 ctx.posts.push_back(Post { to: To::Segment(segment, cast), message: Message::Hello(hello) });
             }
         }
+        self.proved_to_all();
         self.greet_afar(standing, ctx);
         self.starting += 1;
         let next = match ctx.config.hello_at.get(self.starting) {
@@ -61,7 +63,7 @@ impl Membership {
         let mut afar = Vec::new();
         for (id, peer) in self.online() {
             let unheard = peer.paths.iter().filter(|(_, path)| path.only_unicast(now, peer.every));
-            afar.extend(unheard.map(|(&segment, path)| (id, segment, path.address)));
+            afar.extend(unheard.filter_map(|(&segment, path)| Some((id, segment, path.proven_address()?))));
         }
         for (id, segment, address) in afar {
             self.post_hello(segment, address, Some(id), 0, standing, ctx);
@@ -73,11 +75,23 @@ impl Membership {
         for id in due {
             self.greet.remove(&id);
             let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
-            // Whom we have just met may not be who it says, nor where: it is told no more than it told.
-            let hello = telling_only(Some(id), self.hello(segment, Some(id), 0, standing, ctx));
-            self.note_told_alone(segment, id, &hello);
-            ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
+            self.greet_at(Way { id, segment, address }, None, standing, ctx);
         }
+    }
+
+    /// Greets one peer, in few bytes: it is told whether it is heard, and of nobody else.
+    pub(super) fn greet_at(
+        &mut self,
+        way: Way,
+        proofs: Option<Vec<Proof>>,
+        standing: Standing<'_>,
+        ctx: &mut Context<'_>,
+    ) {
+        let Way { id, segment, address } = way;
+        let hello = telling_only(Some(id), self.hello(segment, Some(id), 0, standing, ctx));
+        self.note_told_alone(segment, id, &hello);
+        let message = Message::Hello(Hello { proofs, ..hello });
+        ctx.posts.push_back(Post { to: To::Address(segment, address), message });
     }
 
     /// A hello that asks for one and tells of nobody.
@@ -102,7 +116,7 @@ impl Membership {
         ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
     }
 
-    /// Our hello for one segment.
+    /// Our hello for one segment: to one peer, to whoever is asked for its own, or to all.
     pub(super) fn hello(
         &self,
         segment: SegmentId,
@@ -129,7 +143,12 @@ impl Membership {
             sends: on.map(sends),
             condition: None,
             away: self.away.as_ref().map(ToString::to_string),
+            challenge: None,
+            proofs: None,
         };
+        if whom.is_none() && flags & FLAG_ASKS == 0 {
+            self.prove_to_all(&mut hello, ctx.now);
+        }
         let room = DATAGRAM_MAX - SIGNED_OVERHEAD - ROUND_LEN_MAX - CONDITION_LEN_MAX;
         let room = room.saturating_sub(body::encoded_len(&hello));
         (hello.heard, hello.of) = self.heard_on(segment, whom, room, standing, ctx.now);

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use super::peer::WIDE;
-use super::{HearsUs, Membership, Peer, Standing};
+use super::{HearsUs, Membership, Path, Peer, Standing};
 use crate::address::{Cast, SegmentId};
 use crate::id::PeerId;
 use crate::protocol::{Context, earlier};
@@ -124,7 +124,7 @@ impl Membership {
         for (id, segment) in due {
             self.tell.remove(&(id, segment));
             let path = self.peers.get(&id).and_then(|peer| peer.paths.get(&segment));
-            if let Some(address) = path.map(|path| path.address) {
+            if let Some(address) = path.and_then(Path::proven_address) {
                 self.post_hello(segment, address, Some(id), 0, standing, ctx);
             }
         }

@@ -61,8 +61,10 @@ pub struct Peer {
 /// How a peer is heard on one segment.
 #[derive(Clone, Debug)]
 pub struct Path {
-    /// The source of its last datagram there; never something it says.
+    /// The source of its last datagram there; never something it says. Once it is proven that it is there, it
+    /// changes only when that is proven of another.
     pub address: SocketAddr,
+    proven: bool,
     /// When it was first heard there.
     pub(super) since: Time,
     casts: [Heard; 3],
@@ -128,19 +130,27 @@ impl Peer {
         self.last_address
     }
 
-    /// A datagram came. Only the newest of all tells where the peer is: an older one may have been recorded, and
-    /// be said again by somebody else.
-    pub(super) fn note_path(&mut self, origin: &Origin, newest: bool, now: Time) {
+    /// A datagram came. False if it is to be proven that the peer is where it came from. Only the newest of
+    /// all may tell where the peer is: an older one may have been recorded, and be said again by another.
+    pub(super) fn note_path(&mut self, origin: &Origin, newest: bool, now: Time) -> bool {
         self.heard_at = now;
-        let known = self.paths.contains_key(&origin.segment);
         let path = self.paths.entry(origin.segment).or_insert_with(|| Path::new(origin.address, now));
-        if newest || !known {
-            (self.last_address, path.address) = (origin.address, origin.address);
+        if newest && !path.proven {
+            path.address = origin.address;
         }
+        let settled = path.proven && path.address == origin.address;
         let heard = &mut path.casts[slot(origin.cast)];
         heard.span = Some((heard.span.map_or(now, |(first, _)| first), now));
         heard.left = origin.ttl;
         path.rounds.on_sign(origin.cast, now);
+        settled || !newest
+    }
+
+    /// The peer is where it seems to be.
+    pub(super) fn prove(&mut self, segment: SegmentId, address: SocketAddr, now: Time) {
+        let path = self.paths.entry(segment).or_insert_with(|| Path::new(address, now));
+        (path.address, path.proven) = (address, true);
+        self.last_address = address;
     }
 
     /// A hello came by a path: which round it is of, and with which TTL it was sent.
@@ -170,17 +180,28 @@ impl Peer {
         fresh.map(|(&segment, path)| (segment, path))
     }
 
-    /// The segment and address to reach it by: the lowest segment where it is heard now by a cast and does not
-    /// say that it hears nothing of us, or nearly so; else the one where it was heard last.
+    /// The segment and address to reach it by alone; `None` where no address is proven to be its own.
     #[must_use]
     pub fn best_path(&self) -> Option<(SegmentId, SocketAddr)> {
+        self.best(|path| path.proven)
+    }
+
+    /// The segment where it is best reached, by cast if it cannot be by unicast, and its address as it seems.
+    #[must_use]
+    pub fn best_place(&self) -> Option<(SegmentId, SocketAddr)> {
+        self.best_path().or_else(|| self.best(|_| true))
+    }
+
+    /// Of some paths the one of the lowest segment where it is heard now by a cast and does not say that it hears
+    /// nothing of us, or nearly so; else the one where it was heard last.
+    fn best(&self, is_one: impl Fn(&Path) -> bool) -> Option<(SegmentId, SocketAddr)> {
         let now = self.heard_at;
         let rank = |path: &Path| {
             let deaf = path.hears_us(now).is_some_and(|hears| hears.casts == 0);
             (deaf, path.heard_casts(now, self.every) & WIDE == 0)
         };
-        let best = self.fresh_paths().min_by_key(|(_, path)| rank(path));
-        let last = || self.paths.iter().max_by_key(|(_, path)| path.heard_last());
+        let best = self.fresh_paths().filter(|(_, path)| is_one(path)).min_by_key(|(_, path)| rank(path));
+        let last = || self.paths.iter().filter(|(_, path)| is_one(path)).max_by_key(|(_, path)| path.heard_last());
         let best = best.or_else(|| last().map(|(&segment, path)| (segment, path)));
         best.map(|(segment, path)| (segment, path.address))
     }
@@ -189,7 +210,13 @@ impl Peer {
 impl Path {
     fn new(address: SocketAddr, since: Time) -> Self {
         let (casts, rounds) = ([Heard::default(); 3], Rounds::default());
-        Self { address, since, casts, rounds, hears_us: None, told: None }
+        Self { address, proven: false, since, casts, rounds, hears_us: None, told: None }
+    }
+
+    /// Where to send what is for this peer alone; `None` while it is not proven that it is there.
+    #[must_use]
+    pub fn proven_address(&self) -> Option<SocketAddr> {
+        self.proven.then_some(self.address)
     }
 
     /// How it is heard by one cast.
@@ -232,7 +259,7 @@ impl Path {
     }
 }
 
-const fn slot(cast: Cast) -> usize {
+pub(super) const fn slot(cast: Cast) -> usize {
     match cast {
         Cast::Unicast => 0,
         Cast::Broadcast => 1,

@@ -143,7 +143,7 @@ impl Membership {
             return;
         }
         ctx.stats.answers += 1;
-        let answer = Message::Answer(Answer { token: probe.token });
+        let answer = Message::Answer(Answer { proof: probe.challenge, ..Answer::new(probe.token) });
         ctx.posts.push_back(Post { to: To::Address(origin.segment, origin.address), message: answer });
         if probe.flags & PROBE_DOUBTS != 0 {
             self.defend(origin.id, ctx);
@@ -321,6 +321,6 @@ impl Membership {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.quality.probed_at = Some(ctx.now);
         }
-        ctx.posts.push_back(Post { to: To::Peer(id), message: Message::Probe(Probe { token, flags }) });
+        ctx.posts.push_back(Post { to: To::Peer(id), message: Message::Probe(Probe::new(token, flags)) });
     }
 }

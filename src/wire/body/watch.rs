@@ -16,6 +16,26 @@ pub struct Probe {
     /// `PROBE_*`.
     #[n(1)]
     pub flags: u8,
+    /// What the answer is to prove that it is no recording, and comes from where this is sent to.
+    #[n(2)]
+    pub challenge: Option<u64>,
+    /// Makes room for what the answer holds: it is no longer than this.
+    #[n(3)]
+    pub pad: Option<ByteArray<8>>,
+}
+
+impl Probe {
+    /// A probe that asks for nothing but an answer.
+    #[must_use]
+    pub const fn new(token: u32, flags: u8) -> Self {
+        Self { token, flags, challenge: None, pad: None }
+    }
+
+    /// A probe that asks for a proof.
+    #[must_use]
+    pub fn challenging(token: u32, flags: u8, challenge: u64) -> Self {
+        Self { token, flags, challenge: Some(challenge), pad: Some(ByteArray::from([0; 8])) }
+    }
 }
 
 /// I am there.
@@ -25,6 +45,32 @@ pub struct Answer {
     /// That of the probe.
     #[n(0)]
     pub token: u32,
+    /// The challenge of the probe.
+    #[n(1)]
+    pub proof: Option<u64>,
+    /// As in a probe: to be answered by a hello, to where this comes from.
+    #[n(2)]
+    pub challenge: Option<u64>,
+}
+
+impl Answer {
+    /// An answer to a probe that asked for nothing else.
+    #[must_use]
+    pub const fn new(token: u32) -> Self {
+        Self { token, proof: None, challenge: None }
+    }
+}
+
+/// A proof for one of those who hear a hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, CborLen)]
+#[cbor(array)]
+pub struct Proof {
+    /// For whom.
+    #[n(0)]
+    pub id: ByteArray<16>,
+    /// Its challenge.
+    #[n(1)]
+    pub challenge: u64,
 }
 
 /// These do not answer me: who knows better? Whoever is named says so to all.

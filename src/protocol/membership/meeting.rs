@@ -1,0 +1,400 @@
+//! Meeting: nobody is there because a datagram says so. It may be a recording, and its source may be forged.
+//!
+//! Whoever is not online, or is heard from an address where it never was, is sent a challenge that only
+//! that address hears and only the key can answer. Nothing else is sent there until it is answered, and no
+//! more bytes than came from there. Where probes do not get through, hellos carry challenge and proof
+//! by the casts that do: such a peer is online, but nothing is sent to it alone.
+//!
+//! ```text
+//!   ann                              bob
+//!    |-- hello (all casts) ----------->|  may be anybody, any time
+//!    |<------------ probe, challenge --|
+//!    |-- answer, proof, challenge ---->|  ann joined
+//!    |<---------------- hello, proof --|  bob joined
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::peer::{Window, slot};
+use super::{Admission, Membership, Origin, Path, Presence, Standing};
+use crate::address::{Cast, SegmentId};
+use crate::config::DATAGRAM_MAX;
+use crate::id::PeerId;
+use crate::protocol::{Context, Post, To, earlier};
+use crate::time::Time;
+use crate::wire::body::{self, Answer, Hello, PROBE_DOUBTS, Probe, Proof};
+use crate::wire::{Message, SIGNED_OVERHEAD};
+
+/// Ways that wait for a proof. When full, the one heard longest ago makes room.
+const WAITING_MAX: usize = 512;
+/// Who is not heard on a way for this long is not waited for any more.
+const WAIT_FOR: Duration = Duration::from_secs(10);
+/// Challenges to newcomers are spread over this time for each peer known or waiting, ...
+const SPREAD: Duration = Duration::from_millis(1);
+/// ... but no longer than this.
+const SPREAD_MAX: Duration = Duration::from_millis(250);
+/// A challenge is repeated after this, so often, ...
+const AGAIN_AFTER: Duration = Duration::from_millis(60);
+const HURRIED: u32 = 8;
+/// ... and then less and less, but at least this often, while enough is heard to pay for it.
+const AGAIN_MAX: Duration = Duration::from_secs(2);
+/// A proof is as good as fresh for this long, and up to as long again.
+const EPOCH: Duration = Duration::from_secs(8);
+/// After so many challenges without an answer it is asked by cast.
+const UNANSWERED: u32 = 2;
+/// Proofs owed to others by cast. When full, no further one is owed until they were given.
+const OWED_MAX: usize = 4;
+/// Hellos hurried by those who ask for a proof are at least this far apart.
+const HURRY_EVERY: Duration = Duration::from_secs(1);
+
+/// A way on which somebody is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    pub(super) id: PeerId,
+    pub(super) segment: SegmentId,
+    pub(super) address: SocketAddr,
+}
+
+/// What an answered challenge proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proven {
+    /// That its sender lives, and is where it seems to be.
+    Place,
+    /// That its sender lives.
+    Life,
+}
+
+/// Somebody on a way of which nothing is proven.
+#[derive(Debug)]
+struct Meeting {
+    boot: u64,
+    /// Bytes heard and not answered, a datagram's worth at most.
+    credit: usize,
+    challenge_at: Option<Time>,
+    challenged: u32,
+    heard_at: Time,
+    /// Its newest hello.
+    hello: Option<(Origin, Hello)>,
+    /// What came last by each cast.
+    heard: [Option<Origin>; 3],
+    /// It proved that it lives; which of its datagrams were taken since.
+    window: Option<Window>,
+}
+
+/// Everybody who is about to be met.
+#[derive(Debug)]
+pub(super) struct Meetings {
+    key: [u8; 32],
+    waiting: BTreeMap<Way, Meeting>,
+    /// Who asked by cast for a proof that we live.
+    owed: BTreeMap<PeerId, u64>,
+    /// Who asked for it by unicast, and where.
+    owed_alone: BTreeMap<Way, u64>,
+    hurried_at: Option<Time>,
+}
+
+impl Meetings {
+    /// Nobody; `key` is a secret of this run.
+    pub(super) const fn new(key: [u8; 32]) -> Self {
+        Self { key, waiting: BTreeMap::new(), owed: BTreeMap::new(), owed_alone: BTreeMap::new(), hurried_at: None }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Time> {
+        self.waiting.values().filter_map(|meeting| meeting.challenge_at).min()
+    }
+
+    /// The challenge for a way, or for all who hear our casts. Nothing is remembered to know its proof.
+    fn challenge(&self, way: Option<(&Way, u64)>, epoch: u64) -> u64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&epoch.to_be_bytes());
+        if let Some((way, boot)) = way {
+            hasher.update(&way.id.0).update(&boot.to_be_bytes()).update(&way.segment.0.to_be_bytes());
+            hasher.update(&way.address.port().to_be_bytes());
+            match way.address.ip() {
+                IpAddr::V4(ip) => hasher.update(&ip.octets()),
+                IpAddr::V6(ip) => hasher.update(&ip.octets()),
+            };
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        u64::from_be_bytes(first)
+    }
+
+    /// What `proof` proves that came on a way.
+    fn proven(&self, way: &Way, boot: u64, proof: u64, now: Time) -> Option<Proven> {
+        let is = |way| [0, 1].into_iter().any(|ago| self.challenge(way, epoch(now).saturating_sub(ago)) == proof);
+        if is(Some((way, boot))) {
+            return Some(Proven::Place);
+        }
+        is(None).then_some(Proven::Life)
+    }
+
+    /// The meeting on a way: there is one for the newest run that was heard.
+    fn on(&mut self, way: Way, boot: u64, at: Time, now: Time) -> Option<&mut Meeting> {
+        if !self.waiting.contains_key(&way) {
+            self.waiting.retain(|_, meeting| now.since(meeting.heard_at) < WAIT_FOR);
+            if self.waiting.len() >= WAITING_MAX
+                && let Some(oldest) = self.waiting.iter().min_by_key(|(_, m)| m.heard_at).map(|(&way, _)| way)
+            {
+                self.waiting.remove(&oldest);
+            }
+        }
+        let new = || Meeting {
+            boot,
+            credit: 0,
+            challenge_at: Some(at),
+            challenged: 0,
+            heard_at: now,
+            hello: None,
+            heard: [None; 3],
+            window: None,
+        };
+        let meeting = self.waiting.entry(way).or_insert_with(new);
+        if meeting.boot < boot {
+            *meeting = new();
+        }
+        (meeting.boot == boot).then_some(meeting)
+    }
+
+    /// Whether somebody is heard by cast who answers none of our probes.
+    fn is_unanswered(&self) -> bool {
+        let by_cast =
+            |meeting: &Meeting| meeting.hello.as_ref().is_some_and(|(origin, _)| origin.cast != Cast::Unicast);
+        self.waiting.values().any(|meeting| meeting.challenged >= UNANSWERED && by_cast(meeting))
+    }
+}
+
+impl Meeting {
+    /// A hello to go on with, of those that came in the run that proved to live and were not taken before.
+    fn fresh_hello(&mut self) -> Option<(Origin, Hello)> {
+        let (window, (origin, _)) = (self.window.as_mut()?, self.hello.as_ref()?);
+        if window.take(origin.counter) { self.hello.take() } else { None }
+    }
+}
+
+fn epoch(now: Time) -> u64 {
+    now.as_micros() / EPOCH.as_micros() as u64
+}
+
+/// The length of a challenge as a datagram, at most.
+fn challenge_len() -> usize {
+    SIGNED_OVERHEAD + body::encoded_len(&Probe::challenging(u32::MAX, PROBE_DOUBTS, u64::MAX))
+}
+
+impl Origin {
+    pub(super) const fn way(&self) -> Way {
+        Way { id: self.id, segment: self.segment, address: self.address }
+    }
+}
+
+impl Membership {
+    /// What an authentic datagram says to whoever does not know yet whether its sender lives. `known` is what
+    /// [`Membership::on_authentic`] said of it. Returns a hello of a peer that is online from now on, or on
+    /// a way that is new: it was kept until then.
+    pub fn on_meeting(
+        &mut self,
+        origin: &Origin,
+        known: Admission,
+        message: &Message,
+        ctx: &mut Context<'_>,
+    ) -> Option<(Origin, Hello)> {
+        if self.silent {
+            return None;
+        }
+        let me = body::bytes(ctx.me);
+        let proof = match message {
+            Message::Answer(answer) => answer.proof,
+            Message::Hello(hello) => {
+                hello.proofs.iter().flatten().find(|proof| proof.id == me).map(|proof| proof.challenge)
+            }
+            _ => None,
+        };
+        let proven = proof.and_then(|proof| self.meetings.proven(&origin.way(), origin.boot, proof, ctx.now));
+        if known == Admission::Unproven {
+            let hello = if let Message::Hello(hello) = message { Some(hello) } else { None };
+            // What a probe brings is spent on the answer.
+            let origin = if let Message::Probe(_) = message { Origin { len: 0, ..*origin } } else { *origin };
+            self.notice(&origin, hello, ctx);
+        }
+        let met = proven.and_then(|proven| self.on_proof(origin, proven, ctx));
+        self.note_asked(origin, message, ctx);
+        met
+    }
+
+    /// Something came on a way of which nothing is proven.
+    pub(super) fn notice(&mut self, origin: &Origin, hello: Option<&Hello>, ctx: &mut Context<'_>) {
+        let known = self.peers.get(&origin.id).filter(|peer| peer.boot == origin.boot);
+        if hello.is_none() && known.is_none() {
+            return;
+        }
+        // Where it was before it was lost it may be asked whatever it says.
+        let was_there = known.and_then(|peer| peer.paths.get(&origin.segment)).and_then(Path::proven_address);
+        let free = was_there == Some(origin.address);
+        let many = u32::try_from(self.peers.len() + self.meetings.waiting.len()).unwrap_or(u32::MAX);
+        let at = ctx.now + ctx.rng.within((SPREAD * many).min(SPREAD_MAX));
+        let Some(meeting) = self.meetings.on(origin.way(), origin.boot, at, ctx.now) else { return };
+        meeting.heard_at = ctx.now;
+        meeting.credit = if free { DATAGRAM_MAX } else { (meeting.credit + origin.len).min(DATAGRAM_MAX) };
+        meeting.challenge_at = meeting.challenge_at.or(Some(at));
+        meeting.heard[slot(origin.cast)] = Some(*origin);
+        let newer = meeting.hello.as_ref().is_none_or(|(told, _)| told.counter < origin.counter);
+        if let Some(hello) = hello.filter(|_| newer) {
+            meeting.hello = Some((*origin, hello.clone()));
+        }
+    }
+
+    /// A challenge of ours was answered.
+    fn on_proof(&mut self, origin: &Origin, proven: Proven, ctx: &mut Context<'_>) -> Option<(Origin, Hello)> {
+        let way = origin.way();
+        let presence = self.peers.get(&origin.id).filter(|peer| peer.boot == origin.boot).map(|peer| peer.presence);
+        match presence {
+            Some(Presence::Left) => return None,
+            Some(Presence::Lost) => self.revive(origin, ctx),
+            Some(Presence::Online) => {}
+            None => {
+                let meeting = self.meetings.waiting.get_mut(&way).filter(|meeting| meeting.boot == origin.boot)?;
+                meeting.window.get_or_insert_default().take(origin.counter);
+                let is_this = meeting.hello.as_ref().is_some_and(|(told, _)| told.counter == origin.counter);
+                let hello = if is_this { meeting.hello.take() } else { meeting.fresh_hello() };
+                let hello = hello.filter(|(origin, hello)| self.take_in(origin, hello, ctx));
+                return hello.inspect(|_| _ = self.settle_down(origin, proven, ctx));
+            }
+        }
+        let meeting = self.settle_down(origin, proven, ctx);
+        let peer = self.peers.get_mut(&origin.id)?;
+        let (told, hello) = meeting.and_then(|meeting| meeting.hello).filter(|(told, _)| told.boot == peer.boot)?;
+        let is_this = told.counter == origin.counter;
+        (is_this || peer.window.take(told.counter)).then_some((told, hello))
+    }
+
+    /// A way needs no more proof, or it needs no more that its peer lives. What was heard there meanwhile counts
+    /// from now on.
+    fn settle_down(&mut self, origin: &Origin, proven: Proven, ctx: &Context<'_>) -> Option<Meeting> {
+        let mut meeting = self.meetings.waiting.remove(&origin.way());
+        let peer = self.peers.get_mut(&origin.id)?;
+        for heard in meeting.iter().flat_map(|meeting| meeting.heard).flatten() {
+            peer.note_path(&heard, false, ctx.now);
+        }
+        if let Some(window) = meeting.as_mut().and_then(|meeting| meeting.window.take()) {
+            peer.window = window;
+        }
+        if proven == Proven::Place {
+            peer.prove(origin.segment, origin.address, ctx.now);
+        }
+        meeting
+    }
+
+    /// Whether a peer that is online is proven to be where it seems to be.
+    fn is_there(&self, way: &Way) -> bool {
+        let peer = self.peers.get(&way.id).filter(|peer| peer.presence == Presence::Online);
+        peer.and_then(|peer| peer.paths.get(&way.segment)).and_then(Path::proven_address) == Some(way.address)
+    }
+
+    /// Whoever asks that we prove to live is answered at once, or by our next hello.
+    fn note_asked(&mut self, origin: &Origin, message: &Message, ctx: &mut Context<'_>) {
+        let online = self.is_online(origin.id);
+        match message {
+            Message::Probe(probe) if !online && origin.cast == Cast::Unicast => {
+                let Some(proof) = probe.challenge else { return };
+                let challenge = self.meetings.challenge(Some((&origin.way(), origin.boot)), epoch(ctx.now));
+                let answer = Answer { token: probe.token, proof: Some(proof), challenge: Some(challenge) };
+                let to = To::Address(origin.segment, origin.address);
+                ctx.posts.push_back(Post { to, message: Message::Answer(answer) });
+            }
+            Message::Answer(Answer { challenge: Some(challenge), .. }) if self.is_there(&origin.way()) => {
+                // No more than were proven, a datagram each.
+                self.meetings.owed_alone.insert(origin.way(), *challenge);
+                self.greet.insert(origin.id, ctx.now);
+            }
+            Message::Hello(hello) => {
+                let Some(challenge) = hello.challenge else { return };
+                let owed = &mut self.meetings.owed;
+                if owed.len() < OWED_MAX || owed.contains_key(&origin.id) {
+                    owed.insert(origin.id, challenge);
+                }
+                if self.meetings.hurried_at.is_none_or(|at| ctx.now.since(at) >= HURRY_EVERY) {
+                    self.meetings.hurried_at = Some(ctx.now);
+                    self.hello_by(ctx.now + ctx.rng.within(SPREAD_MAX));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody who was lost proved to live.
+    fn revive(&mut self, origin: &Origin, ctx: &mut Context<'_>) {
+        let Some(peer) = self.peers.get_mut(&origin.id) else { return };
+        peer.presence = Presence::Online;
+        peer.joined_at = ctx.now;
+        peer.note_path(origin, true, ctx.now);
+        self.last_joined = Some(ctx.now);
+        ctx.news.push_back(crate::protocol::News::Back(origin.id));
+        self.recount();
+        self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
+        self.on_life(origin, ctx);
+        self.on_back(origin.id, ctx);
+        self.greet_soon(origin.id, ctx);
+    }
+
+    /// A probe by which a peer proves that it lives, and where.
+    pub(super) fn challenge(
+        &self,
+        id: PeerId,
+        boot: u64,
+        place: (SegmentId, SocketAddr),
+        ctx: &mut Context<'_>,
+    ) -> Probe {
+        let way = Way { id, segment: place.0, address: place.1 };
+        let challenge = self.meetings.challenge(Some((&way, boot)), epoch(ctx.now));
+        Probe::challenging(ctx.rng.next_u64() as u32, 0, challenge)
+    }
+
+    /// Sends the challenges that are due and paid for.
+    pub(super) fn challenge_due(&mut self, ctx: &mut Context<'_>) {
+        let waiting = &self.meetings.waiting;
+        let is_due = |meeting: &Meeting| meeting.challenge_at.is_some_and(|at| at <= ctx.now);
+        let due: Vec<_> = waiting.iter().filter(|(_, m)| is_due(m)).map(|(&way, m)| (way, m.boot)).collect();
+        for (way, boot) in due {
+            let probe = self.challenge(way.id, boot, (way.segment, way.address), ctx);
+            let Some(meeting) = self.meetings.waiting.get_mut(&way) else { continue };
+            meeting.challenge_at = None;
+            let Some(credit) = meeting.credit.checked_sub(challenge_len()) else { continue };
+            let doubled = meeting.challenged.saturating_sub(HURRIED);
+            let again = (AGAIN_AFTER * (1 << doubled.min(5))).min(AGAIN_MAX);
+            (meeting.credit, meeting.challenge_at) = (credit, Some(ctx.now + again));
+            meeting.challenged += 1;
+            ctx.stats.challenges += 1;
+            ctx.posts.push_back(Post { to: To::Address(way.segment, way.address), message: Message::Probe(probe) });
+        }
+    }
+
+    /// What our hellos to all ask for, and prove.
+    pub(super) fn prove_to_all(&self, hello: &mut Hello, now: Time) {
+        hello.challenge = self.meetings.is_unanswered().then(|| self.meetings.challenge(None, epoch(now)));
+        let owed = self.meetings.owed.iter();
+        let proofs: Vec<_> = owed.map(|(&id, &challenge)| Proof { id: body::bytes(id), challenge }).collect();
+        hello.proofs = Some(proofs).filter(|proofs| !proofs.is_empty());
+    }
+
+    /// What was owed to all is given.
+    pub(super) fn proved_to_all(&mut self) {
+        self.meetings.owed.clear();
+    }
+
+    /// Says hello to those who wait for a proof, where they wait for it.
+    pub(super) fn prove_alone(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        for (way, challenge) in std::mem::take(&mut self.meetings.owed_alone) {
+            self.greet.remove(&way.id);
+            let proof = Proof { id: body::bytes(way.id), challenge };
+            self.greet_at(way, Some(vec![proof]), standing, ctx);
+        }
+    }
+
+    /// Those who are heard and answer nothing: they may not hear us. Since when does not matter, it is a while.
+    pub fn unanswered(&self) -> impl Iterator<Item = (&Origin, &Hello)> {
+        let long = self.meetings.waiting.values().filter(|meeting| meeting.challenged > UNANSWERED);
+        long.filter_map(|meeting| meeting.hello.as_ref()).map(|(origin, hello)| (origin, hello))
+    }
+}

@@ -1,0 +1,100 @@
+//! Whoever recorded the network and says it all again, to whom it likes and from forged addresses, changes nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use udpnode::address::{Cast, SegmentId};
+use udpnode::event::Event;
+use udpnode::node::Input;
+
+use crate::check::all_met;
+use crate::net::Faults;
+use crate::scenarios::{millis, secs, talk};
+use crate::world::{Sent, World, seed_or};
+
+/// A group in which much has happened, all of it recorded: the last host crashed, the one before it left.
+fn recorded(nodes: usize, seed: u64, loss: f64) -> (World, Vec<Sent>) {
+    let mut world = World::new(seed, Faults::rough(loss, 0.0, 1));
+    world.tap = Some(Vec::new());
+    for _ in 0..nodes {
+        let host = world.add_host(&[0], |_| {});
+        world.start(host);
+    }
+    assert!(world.run_until(secs(20), all_met).is_some());
+    let all: Vec<_> = (0..nodes).collect();
+    talk(&mut world, &all, 40, millis(20), seed);
+    world.input(nodes - 2, Input::Command(udpnode::command::Command::Quit));
+    world.run_for(secs(5));
+    world.crash(nodes - 1);
+    world.run_for(secs(30));
+    let tape = world.tap.replace(Vec::new()).expect("put there above");
+    (world, tape)
+}
+
+/// Says everything again to these hosts, each datagram to all of them, at the pace of a line.
+fn replay(world: &mut World, tape: &[Sent], hosts: &[usize]) {
+    for sent in tape {
+        for &host in hosts {
+            let Sent { from, cast, bytes, .. } = sent;
+            let input = Input::Datagram { segment: SegmentId(0), cast: *cast, from: *from, ttl: Some(1), bytes };
+            world.input(host, input);
+        }
+        world.run_for(millis(1));
+    }
+    world.run_for(secs(5));
+}
+
+fn told(world: &World) -> Vec<(usize, &Event)> {
+    let all = world.hosts.iter().enumerate();
+    all.flat_map(|(host, entry)| entry.events.iter().map(move |(_, event)| (host, event))).collect()
+}
+
+fn forget(world: &mut World) {
+    world.hosts.iter_mut().for_each(|host| host.events.clear());
+}
+
+#[test]
+fn a_recording_tells_nothing_to_those_who_were_there() {
+    for (seed, loss) in [(1, 0.0), (2, 0.3)] {
+        let (mut world, tape) = recorded(5, seed_or(seed), loss);
+        forget(&mut world);
+        assert!(tape.len() > 500, "{} datagrams", tape.len());
+        replay(&mut world, &tape, &[0, 1, 2]);
+        assert_eq!(told(&world), [], "loss {loss}");
+    }
+}
+
+#[test]
+fn a_recording_tells_nothing_to_those_who_started_anew() {
+    let (mut world, tape) = recorded(5, seed_or(3), 0.0);
+    (0..3).for_each(|host| world.crash(host));
+    (0..3).for_each(|host| world.start(host));
+    world.run_for(secs(5));
+    forget(&mut world);
+    replay(&mut world, &tape, &[0, 1, 2]);
+    assert_eq!(told(&world), []);
+}
+
+#[test]
+fn a_recording_tells_nothing_to_one_alone_and_draws_no_more_than_it_brings() {
+    let (mut world, tape) = recorded(5, seed_or(4), 0.0);
+    (0..5).for_each(|host| world.crash(host));
+    let late = world.add_host(&[0], |_| {});
+    world.start(late);
+    world.run_for(secs(1));
+    forget(&mut world);
+    world.tap = Some(Vec::new());
+    replay(&mut world, &tape, &[late]);
+    assert_eq!(told(&world), []);
+    let node = world.hosts[late].node.as_ref().expect("it runs");
+    assert!(node.peers().next().is_none() && node.kept() == (0, 0), "nothing of it is kept");
+    let mut drawn: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+    for sent in world.tap.iter().flatten().filter(|sent| sent.host == late && sent.cast == Cast::Unicast) {
+        *drawn.entry(sent.to).or_default() += sent.bytes.len();
+    }
+    assert!(!drawn.is_empty(), "they are challenged");
+    for (victim, bytes) in drawn {
+        let brought: usize = tape.iter().filter(|sent| sent.from == victim).map(|sent| sent.bytes.len()).sum();
+        assert!(bytes <= brought, "{bytes} bytes to {victim} for {brought}");
+    }
+}
