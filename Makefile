@@ -77,7 +77,7 @@ check:  ## formatting, the pure library, lints, documentation
 lint: check  ## check, and the manual pages
 	$(if $(MANUAL),mandoc -T lint -W warning $(MANUAL))
 
-mutants:  ## break the protocol in nearly seventy places, one at a time: the simulator must notice
+mutants:  ## break the protocol in more than seventy places, one at a time: the simulator must notice
 	@CARGO='$(CARGO)' bash tests/mutants/run.sh
 
 SEEDS ?= 1000

@@ -173,9 +173,13 @@ pub struct Config {
     pub window_max: u32,
     /// A peer that confirms nothing for this long is not waited for until it has caught up.
     pub stalled_after: Duration,
+    /// The same for a peer that has confirmed nothing at all since it joined: identities that somebody made up must not
+    /// hold up the talk. Well above the repeats and what a handed entry takes, below `wait`.
+    pub unproven_after: Duration,
     /// Unconfirmed entries to begin with; grows with each confirmation, halves with each request for repair.
     pub window_start: u32,
-    /// Peers known at once. When full, the one silent longest and not online makes room, else the new one is not taken.
+    /// Peers known at once. When full, the one silent longest and not online makes room, else the new one is not taken;
+    /// who was heard for a while and is lost keeps its place as long as it is called for.
     pub peers_max: usize,
     /// Logs known at once. When full, the log of an author who is not online and was silent longest makes room.
     pub logs_max: usize,
@@ -248,6 +252,7 @@ impl Config {
             ask_max: 128,
             window_max: 512,
             stalled_after: Duration::from_secs(30),
+            unproven_after: ms(3000),
             window_start: 32,
             peers_max: 256,
             logs_max: 1024,

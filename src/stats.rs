@@ -42,6 +42,10 @@ counters! {
     malformed,
     /// Datagrams whose signature is not their sender's.
     forged,
+    /// Signatures that were not checked: where they came from, too many did.
+    unchecked,
+    /// Entries that their author signed in another's place: two machines speak with one key.
+    forks,
     /// Datagrams that were heard before, or come from an earlier run of their sender.
     replayed,
     /// Challenges to those who are not known to live, or not where they are heard.
@@ -108,7 +112,7 @@ counters! {
     seeks,
     /// What members told of others and was not taken: unasked for, nobody's address, or too much.
     contacts_refused,
-    /// Peers not taken because the table was full.
+    /// Peers not taken because the table was full, or too many came at once.
     peers_refused,
     /// Logs not taken because the table was full.
     logs_refused,

@@ -9,6 +9,8 @@
 mod bounds;
 #[path = "sim/check.rs"]
 mod check;
+#[path = "sim/clones.rs"]
+mod clones;
 #[path = "sim/contacts.rs"]
 mod contacts;
 #[path = "sim/doctor.rs"]

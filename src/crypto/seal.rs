@@ -116,6 +116,12 @@ impl Keyring {
         self.tag
     }
 
+    /// The tags of what each key seals; none in an open group.
+    #[must_use]
+    pub fn tags(&self) -> Vec<[u8; 8]> {
+        self.keys.iter().map(|key| key.tag).collect()
+    }
+
     /// Whether a tag is one of this group.
     #[must_use]
     pub fn is_ours(&self, tag: [u8; 8]) -> bool {

@@ -45,7 +45,10 @@ impl Node {
         else {
             return;
         };
-        if !(self.verifier)(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
+        let (key, address) = (&signed.sender.key, arrival.address);
+        if !self.is_signed((address, Some(key)), |node| {
+            (node.verifier)(key, DATAGRAM_DOMAIN, signed.bytes, signed.signature)
+        }) {
             return;
         }
         let hello = match datagram.message() {
@@ -67,7 +70,7 @@ impl Node {
         let place = |address: SocketAddr| (address.ip(), address.port());
         let ours = self.membership.segments().any(|segment| place(segment.address) == place(arrival.address));
         let hello = datagram.header.kind == kind::HELLO;
-        if hello && (self.verifier)(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
+        if hello && self.is_own(signed, arrival) {
             let mark = (signed.sender.boot, signed.sender.counter);
             // Ours are remembered too: somebody may but say them again.
             self.note_heard(peer_id(&signed.sender.key), arrival.address, mark, signed.signature, ours);

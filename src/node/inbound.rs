@@ -11,6 +11,7 @@ use crate::protocol::Believed;
 use crate::protocol::diagnosis::Foreign;
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
+use crate::protocol::sources::Source;
 use crate::wire::body::{Hello, bytes as wire_id};
 use crate::wire::header::Header;
 use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, kind, parse_entry};
@@ -90,8 +91,9 @@ impl Node {
             self.stats.malformed += 1;
             return;
         };
-        if !(self.verifier)(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature) {
-            self.stats.forged += 1;
+        let source = (arrival.address, Some(&sender.key));
+        if !self.is_signed(source, |node| (node.verifier)(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature))
+        {
             return;
         }
         let origin = Origin {
@@ -105,6 +107,9 @@ impl Node {
             ttl: arrival.ttl,
             len: signed.bytes.len() + signed.signature.len(),
         };
+        if matches!(message, Message::Hello(_)) && !self.admits_newcomer(&origin, source) {
+            return;
+        }
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
         if matches!(message, Message::Hello(_)) {
@@ -118,14 +123,27 @@ impl Node {
             self.settle();
             self.on_hello(&origin, &hello);
             self.take_claimed();
+            self.sources.on_member(origin.address, &sender.key, self.now);
         }
         self.settle();
         if known == Admission::Fresh {
+            self.sources.on_member(arrival.address, &sender.key, self.now);
             self.contacts.on_heard(origin.id, origin.len, &context!(self));
             self.on_member(&origin, message, arrival);
         } else if matches!(message, Message::Frontier(_) | Message::Nack(_) | Message::Direct(_)) {
             self.ask_stranger(arrival, origin.len);
         }
+    }
+
+    /// Whether the sender of a hello is known, or may be taken in: whoever makes up identities makes up many.
+    fn admits_newcomer(&mut self, origin: &Origin, source: Source<'_>) -> bool {
+        let admitted =
+            self.membership.peer(origin.id).is_some() || self.sources.admits_newcomer(origin.address, self.now);
+        if !admitted {
+            self.stats.peers_refused += 1;
+            self.sources.on_vain(source, self.now);
+        }
+        admitted
     }
 
     /// What a peer says that is online.
@@ -199,15 +217,21 @@ impl Node {
         let (log, seq) = (LogId { author, boot: signed.entry.boot }, signed.entry.seq);
         let wants = self.logs.wants(log, seq, &context!(self));
         match wants {
-            Wants::Own => self.stats.echoes += 1,
+            Wants::Nothing => {}
+            Wants::Own => {
+                self.stats.echoes += 1;
+                self.compare_entry(log, &signed, arrival);
+            }
             Wants::Duplicate => {
                 self.relay.on_again(log, seq, arrival.segment);
                 self.logs.on_duplicate(log, &mut context!(self));
+                self.compare_entry(log, &signed, arrival);
             }
             Wants::New | Wants::TooFar
-                if !(self.verifier)(signed.author(), self.entry_domain(), signed.bytes, signed.signature) =>
+                if !self.is_signed((arrival.address, None), |node| {
+                    (node.verifier)(signed.author(), node.entry_domain(), signed.bytes, signed.signature)
+                }) =>
             {
-                self.stats.forged += 1;
                 return;
             }
             Wants::Unclaimed => {

@@ -17,6 +17,7 @@ mod check;
 mod contacts;
 mod copies;
 mod doctor;
+mod forks;
 mod handshake;
 mod inbound;
 mod leaving;
@@ -52,12 +53,14 @@ use crate::protocol::matrix::Matrix;
 use crate::protocol::membership::{Membership, Presence};
 use crate::protocol::relay::Relay;
 use crate::protocol::session::{Session, View};
+use crate::protocol::sources::Sources;
 use crate::protocol::{Context, News, Post, Tally, earlier};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::text::Line;
 use crate::time::Time;
 use copies::Copies;
+use forks::Forks;
 use leaving::Leaving;
 use outbound::Outbound;
 use streams::Streams;
@@ -200,6 +203,8 @@ pub struct Node {
     /// What is to be done besides.
     acts: VecDeque<Output>,
     records: Records,
+    sources: Sources,
+    forks: Forks,
     stats: Stats,
     /// Addresses whose unknown version was told.
     versions_told: BTreeSet<IpAddr>,
@@ -280,6 +285,8 @@ impl Node {
             events: VecDeque::new(),
             acts: VecDeque::new(),
             records: Records::default(),
+            sources: Sources::new(folded.rotate_left(32)),
+            forks: Forks::default(),
             stats,
             versions_told: BTreeSet::new(),
             verifier: verify,

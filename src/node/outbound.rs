@@ -29,6 +29,11 @@ impl Outbound {
         self.targets.is_empty()
     }
 
+    /// How many of our datagrams were signed.
+    pub(super) const fn counter(&self) -> u64 {
+        self.counter
+    }
+
     /// Text as it is, not in our protocol.
     pub(super) fn plain(&mut self, segment: SegmentId, to: SocketAddr, text: &str) {
         debug_assert!(self.is_empty(), "one datagram at a time");

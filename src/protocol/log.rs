@@ -20,6 +20,7 @@ mod converge;
 mod detour;
 mod exchange;
 mod forgotten;
+mod forked;
 mod joining;
 mod repair;
 mod store;
@@ -82,6 +83,8 @@ pub struct Logs {
     /// We stand between networks that are not to hear of each other: what others said is not passed
     /// on, so neither is it compared nor repaired by us.
     apart: bool,
+    /// Another machine writes our log as well: what others confirm of it may be that one's.
+    doubled: bool,
     bytes: usize,
     hash: Option<u64>,
 }
@@ -121,6 +124,7 @@ impl Logs {
             reader_ready: true,
             deliver_at: None,
             apart: false,
+            doubled: false,
             bytes: 0,
             hash: None,
         }

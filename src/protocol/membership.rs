@@ -331,7 +331,7 @@ impl Membership {
     fn take_in(&mut self, origin: &Origin, hello: &Hello, ctx: &mut Context<'_>) -> bool {
         let nick = Nick::from_any(&hello.nick);
         let before = self.peers.get(&origin.id).map(|peer| peer.presence);
-        if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room() {
+        if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room(ctx) {
             ctx.stats.peers_refused += 1;
             return false;
         }
@@ -359,10 +359,16 @@ impl Membership {
         true
     }
 
-    /// Drops the peer that is not online and was silent longest. False if all are online.
-    fn make_room(&mut self) -> bool {
-        let gone = self.peers.iter().filter(|(_, peer)| peer.presence != Presence::Online);
-        let Some(id) = gone.min_by_key(|(_, peer)| peer.heard_at).map(|(&id, _)| id) else { return false };
+    /// Drops the peer that is not online and was silent longest, those first who were hardly known: whoever
+    /// makes up identities is to push out no others. False if all are online, or called for.
+    fn make_room(&mut self, ctx: &Context<'_>) -> bool {
+        let known = |peer: &Peer| peer.heard_at.since(peer.met_at) >= KNOWN_AFTER;
+        let missed = |peer: &Peer| {
+            peer.presence == Presence::Lost && known(peer) && ctx.now.since(peer.heard_at) < ctx.config.call_for
+        };
+        let gone = self.peers.iter().filter(|(_, peer)| peer.presence != Presence::Online && !missed(peer));
+        let first = gone.min_by_key(|(_, peer)| (known(peer), peer.heard_at));
+        let Some(id) = first.map(|(&id, _)| id) else { return false };
         self.peers.remove(&id);
         true
     }
@@ -460,6 +466,8 @@ impl Membership {
     }
 }
 
+/// Who was heard for so long is no stranger any more.
+const KNOWN_AFTER: Duration = Duration::from_secs(10);
 /// Greetings to a newcomer are spread over this time for each peer known, ...
 const GREETING_SPREAD: Duration = Duration::from_millis(2);
 /// ... but no longer than this: all see each other within a second.

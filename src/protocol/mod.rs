@@ -1,7 +1,8 @@
 //! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
 //! [`direct`] what was said to one, [`contacts`] whom to find though no cast brings it, [`relay`] what
 //! others should hear as well, [`reach`] which cast gets where, [`matrix`] who says to hear whom,
-//! [`diagnosis`] why somebody is not seen, [`session`] when a run has said everything.
+//! [`diagnosis`] why somebody is not seen, [`session`] when a run has said everything, [`sources`] who
+//! may make us check signatures.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
 //! bytes, and tell [`News`]; `node` carries both to where they belong.
@@ -15,6 +16,7 @@ pub mod membership;
 pub mod reach;
 pub mod relay;
 pub mod session;
+pub mod sources;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;

@@ -56,6 +56,13 @@ pub(crate) enum KeyFileError {
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Io(path, why) if why.kind() == io::ErrorKind::PermissionDenied => {
+                write!(
+                    f,
+                    "key file {0}: {why}: whoever runs this must own it: chown it, or take a copy",
+                    path.display()
+                )
+            }
             Self::Io(path, why) => write!(f, "key file {}: {why}", path.display()),
             Self::Exposed(path) => {
                 write!(f, "key file {0} can be read by others: chmod 600 {0}", path.display())
@@ -90,8 +97,12 @@ pub(crate) fn read(path: &Path, group: SocketAddr) -> Result<Vec<GroupSecret>, K
     if meta.mode() & 0o077 != 0 {
         return Err(KeyFileError::Exposed(path.to_owned()));
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(FILE_MAX).read_to_string(&mut text).map_err(io)?;
+    // Room for all of it: what grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(FILE_MAX as usize + 1));
+    file.take(FILE_MAX).read_to_string(&mut text).map_err(|why| match why.kind() {
+        io::ErrorKind::InvalidData => KeyFileError::NotAFile(path.to_owned()),
+        _ => io(why),
+    })?;
     let lines = parse(&text, path)?.into_iter();
     lines.map(|line| line.secret(group).map_err(|why| KeyFileError::Line(path.to_owned(), line.at, why))).collect()
 }
@@ -265,6 +276,11 @@ mod tests {
         assert!(!refused("word", "secret words", 0o600).contains("secret"), "what stands there is not told");
         assert!(refused("many", &format!("{key}\n{key}\n{key}\n"), 0o600).contains("more than 2"));
         assert!(refused("long", &"#".repeat(5000), 0o600).contains("no key file"));
+        let garbage = file("garbage", "", 0o600);
+        std::fs::write(&garbage, [0xFF; 40]).expect("written");
+        assert!(read(&garbage, group()).expect_err("refused").to_string().contains("no key file"));
+        std::fs::remove_file(&garbage).expect("removed");
+        assert!(read(&std::env::temp_dir(), group()).expect_err("refused").to_string().contains("no key file"));
         assert!(read(Path::new("/nowhere/at/all"), group()).expect_err("refused").to_string().contains("No such file"));
         assert!(read(Path::new("/dev/null"), group()).expect_err("refused").to_string().contains("no key file"));
     }

@@ -18,9 +18,11 @@ mod cli;
 mod completions;
 mod console;
 mod control;
+mod crowd;
 mod ending;
 #[doc(hidden)]
 pub mod foreign;
+mod gate;
 mod holder;
 mod interfaces;
 mod jobs;

@@ -138,6 +138,8 @@ impl Shell {
             self.serve_doctor();
             self.look_after_clients();
             self.mind_peers();
+            self.sockets.mind_gate();
+            self.teller.tell_crowd(wall());
             self.look_around();
         }
     }
@@ -172,9 +174,11 @@ impl Shell {
         let wait = if reads || watched || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
-            let times =
-                [Some(self.look_at), self.machine.poll_timeout(), self.ending.by(), self.job_by(), self.peers_by()];
-            times.into_iter().flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
+            let here = [self.sockets.gate_by(), self.teller.crowd_by()].into_iter().flatten().min();
+            let here = here.map(|at| Time::ZERO + at.saturating_duration_since(self.woke));
+            let others = [self.ending.by(), self.job_by(), self.peers_by(), here];
+            let times = [Some(self.look_at), self.machine.poll_timeout()].into_iter().chain(others);
+            times.flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
         match self.poll.poll(events, Some(wait)) {
             Err(why) if why.kind() == io::ErrorKind::Interrupted => {}

@@ -16,6 +16,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
 
+use super::gate::Gate;
 use super::holder::{self, Table};
 use super::interfaces::Place;
 use super::receive::{self, Margin, Received};
@@ -110,6 +111,8 @@ struct Wires {
 /// Every socket of this node.
 pub(crate) struct Sockets {
     group: Group,
+    /// What keeps strangers out of a keyed group.
+    gate: Option<Gate>,
     open: BTreeMap<SegmentId, Wires>,
     names: BTreeMap<SegmentId, String>,
     next: u32,
@@ -121,10 +124,11 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// No socket yet. Tokens from `first_token` on are theirs.
-    pub(crate) fn new(group: Group, first_token: usize) -> Self {
+    /// No socket yet. Tokens from `first_token` on are theirs; the gate will stand before all of them.
+    pub(crate) fn new(group: Group, gate: Option<Gate>, first_token: usize) -> Self {
         Self {
             group,
+            gate,
             open: BTreeMap::new(),
             names: BTreeMap::new(),
             next: 1,
@@ -147,7 +151,7 @@ impl Sockets {
     ) -> Result<Segment, SocketError> {
         let id = SegmentId(self.next);
         let refused = |why| SocketError::Refused(place.interface.clone(), own_address(place), why);
-        let mut unicast = unicast(place, self.group.ttl, warnings)?;
+        let mut unicast = unicast(place, self.group.ttl, self.gate.as_ref(), warnings)?;
         let address = unicast.local_addr().map_err(refused)?;
         // What the system gives to what is not multicast.
         let socket = SockRef::from(&unicast);
@@ -158,15 +162,16 @@ impl Sockets {
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 
         let mut deaf = None;
-        let mut listen = |cast, to: SocketAddr| match listener(registry, place, to, self.token(id, cast)) {
-            Ok(socket) => Some(socket),
-            Err(why) => {
-                let why = off(place, cast, to, &why);
-                warnings.push(why.clone());
-                deaf = Some(why).filter(|_| cast == Cast::Multicast);
-                None
-            }
-        };
+        let mut listen =
+            |cast, to: SocketAddr| match listener(registry, place, to, self.gate.as_ref(), self.token(id, cast)) {
+                Ok(socket) => Some(socket),
+                Err(why) => {
+                    let why = off(place, cast, to, &why);
+                    warnings.push(why.clone());
+                    deaf = Some(why).filter(|_| cast == Cast::Multicast);
+                    None
+                }
+            };
         let to = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
         let broadcast = to.and_then(|to| listen(Cast::Broadcast, to));
         let group_address = self.group.addresses.beside(place.ip);
@@ -244,10 +249,39 @@ impl Sockets {
                 // Errors that waited on the socket concern datagrams that are gone. Behind them there
                 // may be others, of which no further event would tell.
                 Err(_) => {}
-                Ok(received) => return Some(received),
+                Ok(received) => {
+                    let shuts = |gate: &mut Gate| gate.on_datagram(&buf[..received.len], Instant::now());
+                    if self.gate.as_mut().is_some_and(shuts) {
+                        self.guard();
+                    }
+                    return Some(received);
+                }
             }
         }
         None
+    }
+
+    /// When the gate is to be looked after.
+    pub(crate) fn gate_by(&self) -> Option<Instant> {
+        self.gate.as_ref().and_then(Gate::opens_at)
+    }
+
+    /// Opens the gate when it is time.
+    pub(crate) fn mind_gate(&mut self) {
+        if self.gate.as_mut().is_some_and(|gate| gate.on_time(Instant::now())) {
+            self.guard();
+        }
+    }
+
+    /// Puts the gate as it stands now before every socket.
+    fn guard(&self) {
+        let Some(gate) = &self.gate else { return };
+        for wires in self.open.values() {
+            for socket in [Some(&wires.unicast), wires.broadcast.as_ref(), wires.group.as_ref()].into_iter().flatten() {
+                // A wish: without it more is looked at, and refused, by us.
+                let _ = gate.guard(SockRef::from(socket));
+            }
+        }
     }
 
     /// Sends one datagram. Failing is not fatal: it is counted or told, and the protocol repairs.
@@ -334,13 +368,13 @@ fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> String {
 }
 
 /// The socket that everything is sent from, bound to the own address.
-fn unicast(place: &Place, ttl: u8, warnings: &mut Vec<String>) -> Result<UdpSocket, SocketError> {
+fn unicast(place: &Place, ttl: u8, gate: Option<&Gate>, warnings: &mut Vec<String>) -> Result<UdpSocket, SocketError> {
     let address = own_address(place);
     let refused = |why: io::Error| match why.kind() {
         io::ErrorKind::AddrNotAvailable => SocketError::NotYet(place.interface.clone(), address),
         _ => SocketError::Refused(place.interface.clone(), address, why),
     };
-    let socket = datagram_socket(address).map_err(refused)?;
+    let socket = datagram_socket(address, gate).map_err(refused)?;
     match socket.bind(&address.into()) {
         Ok(()) => {}
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
@@ -381,8 +415,14 @@ fn prepare_sending(socket: &Socket, place: &Place, ttl: u8) -> io::Result<()> {
 }
 
 /// A socket that hears what is sent to `to`, a broadcast address or a group, on one interface.
-fn listener(registry: &Registry, place: &Place, to: SocketAddr, token: Token) -> io::Result<UdpSocket> {
-    let socket = datagram_socket(to)?;
+fn listener(
+    registry: &Registry,
+    place: &Place,
+    to: SocketAddr,
+    gate: Option<&Gate>,
+    token: Token,
+) -> io::Result<UdpSocket> {
+    let socket = datagram_socket(to, gate)?;
     // Every node on this machine listens here.
     socket.set_reuse_address(true)?;
     // Two interfaces may have one broadcast address: this keeps their segments apart. Where it is
@@ -407,7 +447,7 @@ fn listener(registry: &Registry, place: &Place, to: SocketAddr, token: Token) ->
     Ok(socket)
 }
 
-fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
+fn datagram_socket(address: SocketAddr, gate: Option<&Gate>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -416,6 +456,10 @@ fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
     receive::tell_ttl(&socket, address.is_ipv4());
+    if let Some(gate) = gate {
+        // Before it is bound, so that nothing slips in.
+        let _ = gate.guard(SockRef::from(&socket));
+    }
     Ok(socket)
 }
 
@@ -439,7 +483,7 @@ mod tests {
     fn sockets() -> (mio::Poll, Sockets) {
         let addresses = Groups::of("239.192.7.7:5007".parse().expect("a group"));
         let group = Group { addresses, ttl: 2 };
-        (mio::Poll::new().expect("a poll"), Sockets::new(group, 8))
+        (mio::Poll::new().expect("a poll"), Sockets::new(group, None, 8))
     }
 
     #[test]

@@ -1,21 +1,29 @@
 //! The state directory: the key of a node, the number of its run, and a lock.
 //!
-//! One directory is one node. Where it cannot be used - another node has it, it cannot be written,
-//! there is no HOME - the node runs with a key for this run only and says so. A key that is there
-//! but damaged, or that others can read, is never replaced silently.
+//! One directory is one node. Where it cannot be used - another node has it, it cannot be written, it
+//! is somebody else's, there is no HOME - the node runs with a key for this run only and says so. A key
+//! that is there but damaged, or that others could have read or put there, is never replaced silently:
+//! the person decides.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::unistd::{Uid, User, geteuid};
 
 /// Length of a secret key in bytes.
 const KEY_LEN: usize = 32;
+
+/// What is read of any file here, in bytes.
+const FILE_MAX: u64 = 64 * 1024;
+
+/// Where a system keeps the number that is its own, and that no other has.
+const MACHINE_IDS: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
 /// Keeps other nodes out of a state directory until it is dropped.
 pub(crate) type Lock = Flock<File>;
@@ -37,13 +45,21 @@ pub(crate) struct State {
     pub(crate) lock: Option<Lock>,
 }
 
-/// Why the state directory must be looked after before the node can run.
+/// Why the state directory must be looked after before the node can run. Nothing in it was changed.
 #[derive(Debug)]
 pub(crate) enum StateError {
     /// The key has another length than a key has.
     Damaged(PathBuf, usize),
+    /// The key is nothing but zeros, as a crash leaves it.
+    Blank(PathBuf),
     /// Others may read the key.
     Readable(PathBuf, u32),
+    /// Others may look into the directory, or put a key there.
+    Open(PathBuf, u32),
+    /// What stands in the key's place is a link: what it means may be elsewhere, or gone for now.
+    Link(PathBuf),
+    /// What stands in the key's place is no file.
+    NotAFile(PathBuf),
     /// The kernel gives no random numbers.
     Random(getrandom::Error),
 }
@@ -56,12 +72,28 @@ impl fmt::Display for StateError {
                 "the key {} has {len} bytes instead of {KEY_LEN}: restore it, or remove it to become a new peer",
                 path.display()
             ),
-            Self::Readable(path, mode) => write!(
+            Self::Blank(path) => write!(
                 f,
-                "the key {} has mode {mode:04o}, so others can read or change it: chmod 600 {}",
-                path.display(),
+                "the key {} holds nothing but zeros: restore it, or remove it to become a new peer",
                 path.display()
             ),
+            Self::Readable(path, mode) => {
+                write!(
+                    f,
+                    "the key {0} has mode {mode:04o}, so others can read or change it: chmod 600 {0}",
+                    path.display()
+                )
+            }
+            Self::Open(path, mode) => write!(
+                f,
+                "{0} has mode {mode:04o}, so others can change or read what is there: chmod 700 {0}, or name another \
+                 place with --state-dir",
+                path.display()
+            ),
+            Self::Link(path) => {
+                write!(f, "the key {} is a link: name the directory of the key itself with --state-dir", path.display())
+            }
+            Self::NotAFile(path) => write!(f, "{} is no file, and no key: move it away", path.display()),
             Self::Random(why) => write!(f, "the kernel gives no random numbers: {why}"),
         }
     }
@@ -71,6 +103,8 @@ impl fmt::Display for StateError {
 #[derive(Debug)]
 enum Unusable {
     Locked,
+    /// It belongs to another user.
+    Foreign(PathBuf, u32),
     Io(PathBuf, io::Error),
     Broken(StateError),
 }
@@ -94,17 +128,30 @@ pub(crate) fn usual_dir(nick: &str, xdg: Option<PathBuf>, home: Option<PathBuf>)
 /// # Errors
 /// A [`StateError`] if the key that is there must not be used.
 pub(crate) fn open(dir: &Path) -> Result<State, StateError> {
-    match try_open(dir) {
-        Ok(state) => Ok(state),
-        Err(Unusable::Broken(why)) => Err(why),
-        Err(Unusable::Locked) => {
-            let dir = dir.display();
-            nowhere(Some(format!("{dir} is in use by another node: this run has a key of its own")))
+    let why = match try_open(dir) {
+        Ok(state) => return Ok(state),
+        Err(Unusable::Broken(why)) => return Err(why),
+        Err(Unusable::Locked) => format!("{} is in use by another node", dir.display()),
+        Err(Unusable::Foreign(path, uid)) => {
+            format!("{} belongs to {} (name another place with --state-dir)", path.display(), user(uid))
         }
-        Err(Unusable::Io(path, why)) => {
-            let path = path.display();
-            nowhere(Some(format!("cannot use {path}: {why}: this run has a key of its own")))
-        }
+        Err(Unusable::Io(path, why)) => format!("cannot use {}: {why}{}", path.display(), remedy(&why)),
+    };
+    nowhere(Some(format!("{why}: this run has a key of its own")))
+}
+
+fn user(uid: u32) -> String {
+    let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    known.map_or_else(|| format!("user {uid}"), |user| user.name)
+}
+
+/// What to do where the system refuses.
+fn remedy(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::PermissionDenied => " (make it yours with chown, or name another place with --state-dir)",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => " (remove what is not needed there)",
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory => " (name another place with --state-dir)",
+        _ => "",
     }
 }
 
@@ -132,10 +179,44 @@ fn try_open(dir: &Path) -> Result<State, Unusable> {
         move |why| Unusable::Io(path, why)
     };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
+    let meta = fs::metadata(dir).map_err(at(dir))?;
+    is_ours(dir, &meta)?;
+    keep_private(dir, &meta)?;
     let lock = lock(&dir.join("lock"))?;
     let (secret, fresh) = key(dir)?;
-    let (boot, warning) = next_boot(dir, fresh).map_err(at(&dir.join("boot")))?;
+    let moved = !fresh && is_elsewhere(dir).map_err(at(&dir.join("machine")))?;
+    let (boot, warning) = next_boot(dir, fresh, moved).map_err(at(&dir.join("boot")))?;
+    // Last: a run that could not be counted did not use the key here.
+    remember_machine(dir).map_err(at(&dir.join("machine")))?;
     Ok(State { secret, boot, ephemeral: false, warning, dir: Some(dir.to_owned()), lock: Some(lock) })
+}
+
+/// Whoever owns a file can change it. Also root leaves the state of others alone: what it wrote there, they
+/// could not read afterwards.
+fn is_ours(path: &Path, meta: &Metadata) -> Result<(), Unusable> {
+    if meta.uid() == geteuid().as_raw() { Ok(()) } else { Err(Unusable::Foreign(path.to_owned(), meta.uid())) }
+}
+
+/// The directory is for its owner alone. One that others may look into, made by hand perhaps, is closed if
+/// nothing but our key is there; one in which others could have changed something is for the person to judge.
+fn keep_private(dir: &Path, meta: &Metadata) -> Result<(), Unusable> {
+    let io = |why| Unusable::Io(dir.to_owned(), why);
+    let mode = meta.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let holds_key = fs::symlink_metadata(dir.join("key")).is_ok();
+    let is_empty = fs::read_dir(dir).map_err(io)?.next().is_none();
+    let is_safe = if holds_key { mode & 0o022 == 0 } else { is_empty };
+    if !is_safe {
+        return Err(StateError::Open(dir.to_owned(), mode).into());
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(io)
+}
+
+/// What is opened here is a file that stands here: no link, and nothing that lets us wait.
+fn flags() -> i32 {
+    (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()
 }
 
 fn lock(path: &Path) -> Result<Lock, Unusable> {
@@ -144,6 +225,7 @@ fn lock(path: &Path) -> Result<Lock, Unusable> {
         .truncate(false)
         .write(true)
         .mode(0o600)
+        .custom_flags(flags())
         .open(path)
         .map_err(|why| Unusable::Io(path.to_owned(), why))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -156,13 +238,14 @@ fn lock(path: &Path) -> Result<Lock, Unusable> {
 /// The key, and whether it was made just now.
 fn key(dir: &Path) -> Result<([u8; KEY_LEN], bool), Unusable> {
     let path = dir.join("key");
-    let file = match File::open(&path) {
+    let file = match OpenOptions::new().read(true).custom_flags(flags()).open(&path) {
         Ok(file) => file,
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             let secret = random()?;
             replace(dir, "key", &secret).map_err(|why| Unusable::Io(path, why))?;
             return Ok((secret, true));
         }
+        Err(why) if why.raw_os_error() == Some(Errno::ELOOP as i32) => return Err(StateError::Link(path).into()),
         Err(why) => return Err(Unusable::Io(path, why)),
     };
     Ok((read_key(&path, file)?, false))
@@ -170,13 +253,22 @@ fn key(dir: &Path) -> Result<([u8; KEY_LEN], bool), Unusable> {
 
 fn read_key(path: &Path, file: File) -> Result<[u8; KEY_LEN], Unusable> {
     let io = |why| Unusable::Io(path.to_owned(), why);
-    let mode = file.metadata().map_err(io)?.permissions().mode() & 0o7777;
+    let meta = file.metadata().map_err(io)?;
+    if !meta.is_file() {
+        return Err(StateError::NotAFile(path.to_owned()).into());
+    }
+    is_ours(path, &meta)?;
+    let mode = meta.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(StateError::Readable(path.to_owned(), mode).into());
     }
     let mut bytes = Vec::with_capacity(KEY_LEN + 1);
-    file.take(64 * 1024).read_to_end(&mut bytes).map_err(io)?;
-    key_of(&bytes).ok_or_else(|| StateError::Damaged(path.to_owned(), bytes.len()).into())
+    file.take(FILE_MAX).read_to_end(&mut bytes).map_err(io)?;
+    let secret = key_of(&bytes).ok_or_else(|| StateError::Damaged(path.to_owned(), bytes.len()))?;
+    if secret == [0; KEY_LEN] {
+        return Err(StateError::Blank(path.to_owned()).into());
+    }
+    Ok(secret)
 }
 
 /// The key that a file holds.
@@ -189,16 +281,35 @@ pub(super) fn boot_of(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Counts this run, before anything is said in it: a key must never run twice with one number.
-fn next_boot(dir: &Path, fresh: bool) -> io::Result<(u64, Option<String>)> {
-    let last = match fs::read_to_string(dir.join("boot")) {
-        Ok(text) => boot_of(&text),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => fresh.then_some(0),
-        Err(why) if why.kind() == io::ErrorKind::InvalidData => None,
+/// What a file here says; nothing if there is none.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    match OpenOptions::new().read(true).custom_flags(flags()).open(path) {
+        Ok(file) => file.take(FILE_MAX).read_to_end(&mut bytes)?,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(why) => return Err(why),
     };
+    Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned()))
+}
+
+/// Counts this run, before anything is said in it: a key must never run twice with one number.
+///
+/// `moved`: this may be a copy, and the machine it was copied from counts on.
+fn next_boot(dir: &Path, fresh: bool, moved: bool) -> io::Result<(u64, Option<String>)> {
+    let last = match read(&dir.join("boot"))? {
+        Some(text) => boot_of(&text),
+        None => fresh.then_some(0),
+    };
     let (boot, warning) = match last.and_then(|last| last.checked_add(1)) {
-        Some(boot) => (boot, None),
+        Some(boot) if !moved => (boot, None),
+        Some(boot) => {
+            let dir = dir.display();
+            let text = format!(
+                "{dir} was used on another machine before: where that one runs on with it, only one of the two is \
+                 heard. To be a peer of your own here, remove {dir}/key"
+            );
+            (boot.max(seconds_now()), Some(text))
+        }
         // The clock is beyond any number of runs, so no number comes twice.
         None => (seconds_now(), Some(format!("{} was damaged and is mended", dir.join("boot").display()))),
     };
@@ -208,6 +319,29 @@ fn next_boot(dir: &Path, fresh: bool) -> io::Result<(u64, Option<String>)> {
 
 fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Which machine this is: a hash, for the number itself is to be shown to nobody (machine-id(5)). Clones of a
+/// disk share it; those are found out by what they say.
+fn machine() -> Option<String> {
+    let id = MACHINE_IDS.iter().find_map(|path| fs::read_to_string(path).ok().filter(|id| !id.trim().is_empty()))?;
+    let hash = blake3::derive_key("udpnode 1 machine", id.trim().as_bytes());
+    Some(hash[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Whether the state was used on another machine last.
+fn is_elsewhere(dir: &Path) -> io::Result<bool> {
+    let last = read(&dir.join("machine"))?;
+    Ok(last.zip(machine()).is_some_and(|(last, here)| last != here))
+}
+
+fn remember_machine(dir: &Path) -> io::Result<()> {
+    match machine() {
+        Some(here) if read(&dir.join("machine"))?.as_ref() != Some(&here) => {
+            replace(dir, "machine", format!("{here}\n").as_bytes())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file so that after a crash it is the old or the new one, never half of either.
@@ -312,6 +446,85 @@ mod tests {
         let state = open(&temp.0.join("below")).expect("another");
         assert!(state.ephemeral && state.warning.is_some_and(|w| w.contains("cannot use")));
         let _ = fs::remove_file(&temp.0);
+    }
+
+    #[test]
+    fn what_is_no_key_of_ours_is_refused_with_what_to_do() {
+        let temp = Temp::new("place");
+        drop(open(&temp.0).expect("made"));
+        let key = temp.0.join("key");
+        let secret = fs::read(&key).expect("there");
+        let refused = |why: &str| {
+            let told = open(&temp.0).expect_err("refused").to_string();
+            assert!(told.contains(why), "{told}");
+        };
+        fs::write(&key, [0; KEY_LEN]).expect("written");
+        refused("nothing but zeros");
+        fs::remove_file(&key).expect("removed");
+        fs::create_dir(&key).expect("made");
+        refused("move it away");
+        fs::remove_dir(&key).expect("removed");
+        nix::unistd::mkfifo(&key, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).expect("made");
+        refused("move it away");
+        fs::remove_file(&key).expect("removed");
+        std::os::unix::fs::symlink(temp.0.join("gone"), &key).expect("made");
+        refused("--state-dir");
+        fs::remove_file(&key).expect("removed");
+        replace(&temp.0, "key", &secret).expect("written");
+        assert_eq!(open(&temp.0).expect("as before").secret[..], secret);
+    }
+
+    #[test]
+    fn the_directory_is_for_its_owner_alone() {
+        let temp = Temp::new("private");
+        let set = |to: u32| fs::set_permissions(&temp.0, fs::Permissions::from_mode(to)).expect("set");
+        fs::create_dir(&temp.0).expect("made");
+        set(0o775);
+        drop(open(&temp.0).expect("empty, so it can be closed"));
+        assert_eq!(mode(&temp.0), 0o700);
+        set(0o755);
+        drop(open(&temp.0).expect("nobody could change it"));
+        assert_eq!(mode(&temp.0), 0o700);
+        set(0o775);
+        assert!(open(&temp.0).expect_err("others could").to_string().contains("chmod 700"));
+        fs::remove_file(temp.0.join("key")).expect("removed");
+        set(0o755);
+        assert!(open(&temp.0).expect_err("what is there is not ours").to_string().contains("--state-dir"));
+        assert_eq!(mode(&temp.0), 0o755, "a directory of other things is left as it is");
+    }
+
+    #[test]
+    fn a_copy_on_another_machine_counts_beyond_the_one_it_is_a_copy_of() {
+        let temp = Temp::new("moved");
+        let first = open(&temp.0).expect("made");
+        assert_eq!((first.boot, &first.warning), (1, &None));
+        drop(first);
+        if machine().is_none() {
+            return;
+        }
+        fs::write(temp.0.join("machine"), "another\n").expect("written");
+        let moved = open(&temp.0).expect("told");
+        assert!(moved.boot > 1_000_000 && moved.warning.as_ref().is_some_and(|w| w.contains("another machine")));
+        let boot = moved.boot;
+        drop(moved);
+        let again = open(&temp.0).expect("told once");
+        assert_eq!((again.boot, &again.warning), (boot + 1, &None));
+        drop(again);
+        fs::remove_file(temp.0.join("machine")).expect("removed");
+        assert_eq!(open(&temp.0).expect("of an earlier version").warning, None);
+    }
+
+    #[test]
+    fn nothing_here_is_waited_for() {
+        let temp = Temp::new("waits");
+        drop(open(&temp.0).expect("made"));
+        for name in ["boot", "lock", "machine"] {
+            fs::remove_file(temp.0.join(name)).expect("removed");
+            nix::unistd::mkfifo(&temp.0.join(name), nix::sys::stat::Mode::S_IRWXU).expect("made");
+            let state = open(&temp.0).expect("one way or another");
+            assert!(state.ephemeral || state.warning.is_some() || name == "machine", "{name}");
+            fs::remove_file(temp.0.join(name)).expect("removed");
+        }
     }
 
     #[test]

@@ -3,13 +3,17 @@
 //! Events, notices and warnings come in; what comes out waits in the queue of standard output,
 //! except that warnings in text form go to standard error.
 
+use std::time::Instant;
+
 use super::answers::Answer;
+use super::crowd::Crowd;
 use super::output::{self, Output};
 use super::render::{self, Ready, View};
 use super::terminal;
 use crate::event::Event;
 use crate::term::{Screen, expand_tabs};
 use crate::text::Line;
+use crate::time::WallTime;
 
 /// Columns of an answer that goes to no terminal.
 const COLUMNS_MAX: usize = 120;
@@ -33,6 +37,7 @@ pub(crate) struct Teller {
     /// Whether a terminal is to show colours.
     colours: bool,
     screen: Screen,
+    crowd: Crowd,
     pub(crate) output: Output,
     /// What is typed behind the prompt, and where the cursor stands.
     typed: (String, usize),
@@ -41,7 +46,8 @@ pub(crate) struct Teller {
 impl Teller {
     pub(crate) fn new(form: Form, output: Output) -> Self {
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { form, colours, screen: Screen::new(terminal::columns()), output, typed: (String::new(), 0) }
+        let screen = Screen::new(terminal::columns());
+        Self { form, colours, screen, crowd: Crowd::default(), output, typed: (String::new(), 0) }
     }
 
     /// How wide what is answered may be.
@@ -74,6 +80,7 @@ impl Teller {
                     self.line(&line);
                 }
             }
+            (_, Form::Text | Form::Prompt) if !self.crowd.shows(event, Instant::now()) => {}
             (_, Form::Text) => {
                 if let Some(line) = render::text(event, view.now) {
                     self.line(&view.traced(line, event));
@@ -83,6 +90,20 @@ impl Teller {
                 if let Some(line) = render::terminal(event, view.now, own) {
                     self.line(&view.traced(line, event));
                 }
+            }
+        }
+    }
+
+    /// When there is something to tell of many who came or went.
+    pub(crate) fn crowd_by(&self) -> Option<Instant> {
+        self.crowd.by()
+    }
+
+    /// Tells of many who came or went, once it is known how many.
+    pub(crate) fn tell_crowd(&mut self, now: WallTime) {
+        for text in self.crowd.take_due(Instant::now()) {
+            if let Some(line) = render::text(&Event::Notice(text), now) {
+                self.line(&line);
             }
         }
     }

@@ -146,3 +146,80 @@ fn a_broken_key_is_an_error_not_a_new_identity() {
     let other = node.events("ready").iter().any(|v| v["id"] != first["id"]);
     assert!(code == 1 || !other || !warnings(&node).is_empty(), "silently somebody else{}", node.story());
 }
+
+/// Starts a node on this directory that cannot: its status and its one line on standard error.
+fn refused(net: &Net, dir: &Path) -> String {
+    let state = dir.to_str().expect("UTF-8");
+    let args = ["-n", "ann", "-a", &net.address(2), "-g", &net.group(), "--state-dir", state, "--json"];
+    let mut node = net.bare(&args).stdin(Stdio::null()).start();
+    node.exits(1);
+    assert!(node.events("ready").is_empty(), "it did not begin{}", node.story());
+    assert_eq!(node.errors().lines().count(), 1, "{}", node.errors());
+    node.errors()
+}
+
+#[test]
+fn a_key_that_must_not_be_used_ends_the_run_with_what_to_do() {
+    let net = Net::new();
+    let dir = net.directory().join("state");
+    let (node, first) = start(&net, 2, &dir);
+    end(node);
+    let key = dir.join("key");
+    let secret = std::fs::read(&key).expect("there");
+    let set = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    set(&key, 0o644);
+    assert!(refused(&net, &dir).contains(&format!("chmod 600 {}", key.display())));
+    set(&key, 0o600);
+    set(&dir, 0o777);
+    assert!(refused(&net, &dir).contains(&format!("chmod 700 {}", dir.display())));
+    set(&dir, 0o700);
+    for (bytes, why) in [(&secret[..31], "31 bytes"), (&[7; 4000], "4000 bytes"), (&[0; 32], "zeros"), (&[], "0 bytes")]
+    {
+        std::fs::write(&key, bytes).expect("written");
+        let told = refused(&net, &dir);
+        assert!(told.contains(why) && told.contains("restore it, or remove it"), "{told}");
+        assert_eq!(std::fs::read(&key).expect("there"), bytes, "it is left as it is");
+    }
+    std::fs::remove_file(&key).expect("removed");
+    std::fs::create_dir(&key).expect("made");
+    assert!(refused(&net, &dir).contains("move it away"));
+    std::fs::remove_dir(&key).expect("removed");
+    let elsewhere = dir.join("elsewhere");
+    std::fs::write(&elsewhere, &secret).expect("written");
+    set(&elsewhere, 0o600);
+    std::os::unix::fs::symlink(&elsewhere, &key).expect("made");
+    assert!(refused(&net, &dir).contains("is a link"));
+    std::fs::rename(&elsewhere, &key).expect("mended");
+    let (node, again) = start(&net, 2, &dir);
+    end(node);
+    assert_eq!(first["id"], again["id"]);
+}
+
+#[test]
+fn a_directory_of_other_things_is_not_closed_to_others() {
+    let net = Net::new();
+    let dir = net.directory();
+    std::fs::write(dir.join("thesis"), "").expect("written");
+    assert!(refused(&net, &dir).contains("--state-dir"));
+    assert_eq!(std::fs::metadata(&dir).expect("there").permissions().mode() & 0o777, 0o755);
+}
+
+#[test]
+fn a_copy_of_another_machines_state_is_told_once_and_never_repeats_a_boot() {
+    let net = Net::new();
+    let dir = net.directory().join("state");
+    let (node, first) = start(&net, 2, &dir);
+    end(node);
+    std::fs::write(dir.join("machine"), "0123456789abcdef\n").expect("written");
+    let (node, copy) = start(&net, 2, &dir);
+    let node = end(node);
+    assert_eq!(first["id"], copy["id"]);
+    assert!(warnings(&node).contains("another machine"), "{}", node.story());
+    assert!(copy["boot"].as_u64() > Some(1_000_000), "{copy}");
+    let (node, again) = start(&net, 2, &dir);
+    let node = end(node);
+    assert_eq!(warnings(&node), "");
+    assert_eq!(copy["boot"].as_u64().map(|boot| boot + 1), again["boot"].as_u64());
+}

@@ -2,6 +2,7 @@
 # Proves: in a keyed group who has not the key learns nothing, changes nothing and gets no packet back,
 # whatever it sends; what members say stands nowhere on the wire.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/doctor.sh"
 
 lan ann bob eve
 "$UDPNODE" keygen "$T/key"
@@ -29,10 +30,21 @@ is "and heard nothing" "$(times eve message)" 0
 is "ann has met bob alone" "$(times ann joined)" 1
 is "nobody was lost" "$(times ann lost)$(times bob lost)" 00
 say ann "/stats"
-check "ann counts what is not sealed for her" hears ann 'noutsiders +[1-9]'
+check "ann counts what is not sealed for her" hears ann 'nother group +[1-9]'
 captured swordfish >"$T/seen"
 is "no text of theirs is on the wire" "$(cat "$T/seen")" ""
 is "and no name" "$(strings -n 3 "$T/cap" | grep -cxE 'ann|bob')" 0
 is "no packet was for eve" "$(tcpdump -nr "$T/cap" 'udp and dst host 10.77.1.3' 2>/dev/null | wc -l)" 0
-for t in ann bob eve; do stop "$t"; done
+stop eve
+
+# Which key another has the doctor cannot know, but that it is another: also while a flood shuts the gate of the
+# kernel before whatever is not sealed for us.
+"$UDPNODE" keygen "$T/another"
+start mal eve --key-file "$T/another"
+ARGS="--key-file $T/key" WITHIN=15 eventually finds "another key" ann "other-group [10.77.1.3:5003]"
+other garbage eve python3 "$HERE/hostile.py" garbage "$T/cap" 3 10.77.1.1:5001 239.192.7.7:5007
+hears garbage floods
+ARGS="--key-file $T/key" finds "another key, during a flood" ann "other-group [10.77.1.3:5003]"
+reap garbage
+for t in ann bob mal; do stop "$t"; done
 finish

@@ -1,9 +1,10 @@
 #!/bin/bash
-# Proves: a million random and mutated datagrams, empty ones among them, at every socket of a node
-# neither stop it nor make it grow; what it prints is harmless, and the chat works afterwards.
+# Proves: hundreds of thousands of random and mutated datagrams (FLOOD=1000000 for more), empty ones among
+# them, at every socket of a node neither stop it nor make it grow; what it prints is harmless, and the chat
+# works afterwards.
 . "$(dirname "$0")/lib.sh"
 
-FLOOD=${FLOOD:-1000000}
+FLOOD=${FLOOD:-400000}
 lan a b c
 start bob b
 mkfifo "$T/ann.in"

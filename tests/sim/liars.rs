@@ -15,6 +15,11 @@ use udpnode::wire::body::{Answer, Bye, ENTRY_TEXT, Entry, Frontier, Hello, Hole,
 use udpnode::wire::header::Sender;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, encode, encode_entry};
 
+use crate::check::{all_met, screen};
+use crate::net::Faults;
+use crate::scenarios::secs;
+use crate::world::{World, seed_or};
+
 const GROUP: &str = "239.192.7.7:5007";
 
 /// A node, and somebody with a key of its own who says what it likes.
@@ -25,8 +30,8 @@ struct Scene {
     told: Vec<Event>,
     /// What the node sent, decoded.
     sent: Vec<Message>,
-    /// Those who answer when they are asked for a proof that they live.
-    alive: Vec<Identity>,
+    /// Those who answer when they are asked for a proof that they live, and where they are.
+    alive: Vec<(Identity, u8)>,
 }
 
 impl Scene {
@@ -61,7 +66,7 @@ impl Scene {
     /// Somebody says hello and proves to live.
     fn meet(&mut self, who: Identity, nick: &str, head: u64) {
         self.say_as(&who, hello(nick, head));
-        self.alive.push(who);
+        self.alive.push((who, 66));
         self.run_for(100);
     }
 
@@ -71,9 +76,9 @@ impl Scene {
         let asked: Vec<_> = self.sent.iter().filter_map(probe).collect();
         self.sent.retain(|message| probe(message).is_none());
         let alive = std::mem::take(&mut self.alive);
-        for (who, probe) in alive.iter().flat_map(|who| asked.iter().map(move |asked| (who, asked))) {
+        for ((who, host), probe) in alive.iter().flat_map(|who| asked.iter().map(move |asked| (who, asked))) {
             let answer = Answer { proof: probe.challenge, ..Answer::new(probe.token) };
-            self.say_as(who, Message::Answer(answer));
+            self.hear_of(*host, who, &Message::Answer(answer), true);
         }
         self.alive = alive;
     }
@@ -118,6 +123,21 @@ impl Scene {
         let input = Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: None, bytes: &out };
         self.node.handle_input(self.now, input);
         self.drain();
+    }
+
+    /// Bytes from an address.
+    fn hear(&mut self, host: u8, bytes: &[u8]) {
+        let from = SocketAddr::from(([10, 0, 0, host], 5000 + u16::from(host)));
+        let input = Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: None, bytes };
+        self.node.handle_input(self.now, input);
+        self.drain();
+    }
+
+    /// A datagram of somebody at an address, its signature as good as that.
+    fn hear_of(&mut self, host: u8, who: &Identity, message: &Message, good: bool) {
+        self.counter += 1;
+        let bytes = signed(who, self.counter, message, good);
+        self.hear(host, &bytes);
     }
 
     /// Passes on what an author said who is not here, as a relay does.
@@ -278,4 +298,128 @@ fn a_difference_that_stays_is_told_ever_less() {
     let whole = |message: &&Message| matches!(message, Message::Frontier(frontier) if frontier.whole == Some(true));
     let told = scene.sent.iter().filter(whole).count();
     assert!((10..=40).contains(&told), "{told} frontiers in a minute");
+}
+
+/// A datagram of somebody, its signature as good as that.
+fn signed(who: &Identity, counter: u64, message: &Message, good: bool) -> Vec<u8> {
+    let sender = Sender { key: *who.public(), boot: who.boot(), counter };
+    let mut out = Vec::new();
+    let tag = open_group_tag(GROUP.parse().expect("an address"));
+    encode(&mut out, tag, &sender, message, |bytes| if good { who.sign(DATAGRAM_DOMAIN, bytes) } else { [7; 64] });
+    out
+}
+
+#[test]
+fn who_floods_with_forged_signatures_is_not_looked_at_for_long_and_others_are() {
+    let mut scene = Scene::new(|_| {});
+    let (bob, mallory) = (Identity::new(&[8; 32], 1), Identity::new(&[77; 32], 1));
+    scene.hear_of(8, &bob, &hello("bob", 1), true);
+    scene.alive.push((Identity::new(&[8; 32], 1), 8));
+    scene.run_for(1000);
+    let before = scene.node.stats().clone();
+    let mut heard = 0;
+    for _ in 0..100 {
+        for n in 0..200 {
+            // From an address of its own, and from bob's, in its own name and in bob's.
+            let (host, who) = if n % 2 == 0 { (77, &mallory) } else { (8, &mallory) };
+            scene.hear_of(host, who, &hello("mallory", 1), false);
+        }
+        scene.hear_of(8, &bob, &hello("bob", 1), true);
+        scene.run_for(10);
+        heard += 1;
+    }
+    let stats = scene.node.stats();
+    let (forged, unchecked) = (stats.forged - before.forged, stats.unchecked - before.unchecked);
+    assert_eq!(forged + unchecked, 20_000, "bob was heard each time of {heard}");
+    assert!((1..=250).contains(&forged), "{forged} were looked at");
+    let peers: Vec<_> = scene.node.peers().map(|peer| peer.name.label()).collect();
+    assert!(peers.contains(&"bob".to_owned()) && !peers.contains(&"mallory".to_owned()), "{peers:?}");
+}
+
+#[test]
+fn entries_in_anothers_name_cost_no_more_than_hellos_do() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[4; 32], 9);
+    scene.meet(Identity::new(&[4; 32], 9), "dan", 1);
+    let before = scene.node.stats().clone();
+    let tag = open_group_tag(GROUP.parse().expect("an address"));
+    let sender = Sender { key: *dan.public(), boot: 9, counter: 0 };
+    for seq in 1..=3000 {
+        let mut entry = line(&dan, 9, 1 + seq % 200).to_vec();
+        *entry.last_mut().expect("a signature") ^= 1;
+        let (mut out, message) = (Vec::new(), Message::Entries(Errand::Said, vec![entry.into()]));
+        encode(&mut out, tag, &sender, &message, |_| [0; 64]);
+        scene.hear(77, &out);
+    }
+    let stats = scene.node.stats();
+    let (forged, unchecked) = (stats.forged - before.forged, stats.unchecked - before.unchecked);
+    assert_eq!(forged + unchecked, 3000);
+    assert!((1..=64).contains(&forged), "{forged} were looked at");
+}
+
+#[test]
+fn sprayed_identities_take_neither_the_table_nor_the_time_of_those_who_are_here() {
+    let mut scene = Scene::new(|config| config.peers_max = 64);
+    let bob = Identity::new(&[8; 32], 1);
+    scene.hear_of(8, &bob, &hello("bob", 1), true);
+    scene.alive.push((Identity::new(&[8; 32], 1), 8));
+    scene.run_for(3000);
+    let mut taken = 0;
+    for n in 0..4000u32 {
+        let mut secret = [5; 32];
+        secret[..4].copy_from_slice(&n.to_be_bytes());
+        let fresh = Identity::new(&secret, 1);
+        scene.hear_of(77, &fresh, &hello("x", 1), true);
+        if n % 100 == 0 {
+            scene.hear_of(8, &bob, &hello("bob", 1), true);
+            scene.run_for(100);
+        }
+        taken = taken.max(scene.node.peers().count());
+    }
+    assert!(taken <= 64, "{taken} peers");
+    assert!(scene.node.peers().any(|peer| peer.name.nick.as_str() == "bob" && peer.online));
+    let joined = scene.told.iter().filter(|event| matches!(event, Event::Joined(..))).count();
+    assert_eq!(joined, 1, "bob, and nobody who does not prove that it lives");
+    assert!(scene.node.stats().peers_refused + scene.node.stats().unchecked > 3000);
+}
+
+/// Whoever makes up identities makes up listeners who confirm nothing.
+#[test]
+fn listeners_who_are_nobody_do_not_hold_up_the_talk() {
+    let mut world = World::of(2, seed_or(96), Faults::NONE);
+    assert!(world.run_until(secs(5), all_met).is_some());
+    world.run_for(secs(1));
+    for n in 0..100 {
+        let fresh = Identity::new(&[100 + n; 32], 1);
+        let from = SocketAddr::from(([10, 0, 0, 77], 5077));
+        let bytes = signed(&fresh, 1, &hello("x", 1), true);
+        let (segment, cast) = (SegmentId(0), Cast::Multicast);
+        world.tap = Some(Vec::new());
+        world.input(0, Input::Datagram { segment, cast, from, ttl: None, bytes: &bytes });
+        world.run_for(Duration::from_millis(5));
+        for sent in world.tap.take().unwrap_or_default().into_iter().filter(|sent| sent.host == 0) {
+            let Some(Message::Probe(probe)) = Datagram::parse(&sent.bytes).ok().and_then(|read| read.message().ok())
+            else {
+                continue;
+            };
+            let answer = Answer { proof: probe.challenge, ..Answer::new(probe.token) };
+            let bytes = signed(&fresh, 2, &Message::Answer(answer), true);
+            world.input(0, Input::Datagram { segment, cast: Cast::Unicast, from, ttl: None, bytes: &bytes });
+        }
+    }
+    let met = world.hosts[0].node.as_ref().map_or(0, |node| node.peers().count());
+    assert!(met > 3, "{met} are there");
+    let began = world.now;
+    let mut said = 0;
+    while said < 200 && world.now.since(began) < secs(60) {
+        if world.hosts[0].node.as_ref().is_some_and(Node::wants_line) {
+            world.say(0, &format!("line {said}"));
+            said += 1;
+        }
+        world.run_for(Duration::from_millis(20));
+    }
+    let took = world.now.since(began);
+    assert!(took < secs(10), "{said} lines took {took:?}");
+    world.run_for(secs(1));
+    assert_eq!(screen(&world, 1).remove("n0").map_or(0, |lines| lines.len()), 200);
 }

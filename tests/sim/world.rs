@@ -65,6 +65,8 @@ pub(crate) struct Host {
     /// Messages of others shown, and own messages said: counted, for the events are many.
     pub(crate) shown: usize,
     pub(crate) said: usize,
+    /// Whose key it has: its own, unless it is a clone.
+    pub(crate) key_of: usize,
     boot: u64,
     woke: Time,
     armed: Option<Time>,
@@ -218,6 +220,7 @@ impl World {
             events: Vec::new(),
             shown: 0,
             said: 0,
+            key_of: host,
             boot: 0,
             woke: Time::ZERO,
             armed: None,
@@ -233,7 +236,7 @@ impl World {
     /// The key of a machine, in one of its runs.
     pub(crate) fn identity(&self, host: usize, boot: u64) -> Identity {
         let mut secret = [0; 32];
-        secret[..8].copy_from_slice(&(self.seed ^ ((host as u64) << 40)).to_be_bytes());
+        secret[..8].copy_from_slice(&(self.seed ^ ((self.hosts[host].key_of as u64) << 40)).to_be_bytes());
         Identity::new(&secret, boot)
     }
 

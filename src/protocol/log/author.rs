@@ -46,6 +46,11 @@ impl Listener {
         !self.stalled && self.base <= seq && self.next <= seq
     }
 
+    /// For how long it may be behind. Who never confirmed anything may be nobody.
+    const fn patience(&self, config: &Config) -> Duration {
+        if self.next == 0 { config.unproven_after } else { config.stalled_after }
+    }
+
     /// When it is to be handed our latest entry, if it is behind until then.
     fn hand_at(&self, after: Duration) -> Option<Time> {
         let (at, times) = self.handed;
@@ -273,14 +278,14 @@ impl Author {
     pub(super) fn wake_at(&self, config: &Config) -> Option<Time> {
         let oldest = self.awaited.front()?.seq;
         let behind = self.listeners.values().filter(|listener| listener.owes(oldest));
-        behind.map(|listener| listener.progress_at + config.stalled_after).min()
+        behind.map(|listener| listener.progress_at + listener.patience(config)).min()
     }
 
     /// Time passed: who confirmed nothing for long does not hold up the others. It catches up later.
     pub(super) fn on_timeout(&mut self, now: Time, config: &Config, news: &mut VecDeque<News>) {
         let Some(oldest) = self.awaited.front().map(|awaited| awaited.seq) else { return };
         for listener in self.listeners.values_mut().filter(|listener| listener.owes(oldest)) {
-            listener.stalled = listener.progress_at + config.stalled_after <= now;
+            listener.stalled = listener.progress_at + listener.patience(config) <= now;
         }
         self.settle(news);
     }

@@ -93,7 +93,7 @@ impl Logs {
             self.trickle.on_equal();
             self.joining.on_compared();
             let head = self.logs.get(&self.own).map_or(1, |log| log.next);
-            self.author.on_confirm(from, head, ctx.now, ctx.config, ctx.news);
+            self.confirm_own(from, head, ctx);
             if told_all {
                 self.frontier_at = None;
             }
@@ -119,7 +119,7 @@ impl Logs {
         for progress in &frontier.logs {
             let id = progress.log();
             if id == self.own {
-                self.author.on_confirm(from, progress.next, ctx.now, ctx.config, ctx.news);
+                self.confirm_own(from, progress.next, ctx);
             } else if (progress.next > self.forgotten.mark(id).unwrap_or(0) || self.logs.contains_key(&id))
                 && self.open_log(id, progress.next, Source::Hearsay, ctx)
             {
@@ -176,7 +176,7 @@ impl Logs {
     pub(super) fn look_for_holes(&mut self, id: LogId, ctx: &mut Context<'_>) {
         let group = self.online.len();
         let Some(log) = self.logs.get_mut(&id) else { return };
-        if id == self.own || log.is_complete() {
+        if id == self.own || log.forked || log.is_complete() {
             log.ask = Ask::default();
             return;
         }

@@ -48,9 +48,9 @@ impl RoundTrip {
         }
         let span = (self.0 * config.backoff_factor).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "groups are small")]
-        let lambda = (group as f64).ln() + 1.0;
-        let x = rng.unit() * lambda / span + lambda / (span * (lambda.exp() - 1.0));
-        let wait = span / lambda * (x * (lambda.exp() - 1.0) * (span / lambda)).ln();
+        let lambda = libm::log(group as f64) + 1.0;
+        let x = rng.unit() * lambda / span + lambda / (span * (libm::exp(lambda) - 1.0));
+        let wait = span / lambda * libm::log(x * (libm::exp(lambda) - 1.0) * (span / lambda));
         Duration::from_secs_f64(wait.clamp(0.0, span))
     }
 }

@@ -94,6 +94,8 @@ pub(super) struct Log {
     pub(super) heard_at: Time,
     /// Its author left: nothing more will come of it but from others.
     pub(super) said_bye: bool,
+    /// Two machines write it. It ends where that was found out.
+    pub(super) forked: bool,
     /// When its author was last told how far we are.
     pub(super) confirmed_at: Option<Time>,
     next_message: u64,
@@ -126,6 +128,7 @@ impl Log {
             claims: Claims::new(),
             heard_at: now,
             said_bye: false,
+            forked: false,
             confirmed_at: None,
             next_message: 1,
             nick: None,

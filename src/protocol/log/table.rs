@@ -23,6 +23,8 @@ pub enum Wants {
     Unclaimed,
     /// We said it ourselves.
     Own,
+    /// Two machines write this log: nothing more of it is taken.
+    Nothing,
 }
 
 /// Who tells of a log.
@@ -45,6 +47,9 @@ impl Logs {
         // Of who is not here no more is kept beyond a hole than can be asked for.
         let ahead = if here { ctx.config.ahead_max } else { ctx.config.ask_max * 2 };
         let log = self.logs.get(&id);
+        if log.is_some_and(|log| log.forked) {
+            return Wants::Nothing;
+        }
         if log.is_none() && !here && !self.told.contains(&id) && self.forgotten.mark(id).is_none() {
             return Wants::Unclaimed;
         }

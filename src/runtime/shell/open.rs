@@ -13,7 +13,7 @@ use super::doctor::Practice;
 use super::{BELL, FIRST_CLIENT, FIRST_SOCKET, FIRST_STREAM, LOOK_EVERY, NETLINK, SIGNALS, STDIN, STDOUT, Shell, WAKE};
 use crate::address::Groups;
 use crate::config::{Config, PlainConfig};
-use crate::crypto::Identity;
+use crate::crypto::{Identity, Keyring};
 use crate::event::PeerName;
 use crate::node::{Machine, Node, PlainNode, SegmentChange};
 use crate::runtime::Failure;
@@ -21,6 +21,7 @@ use crate::runtime::cli::Settings;
 use crate::runtime::console::{Console, Kind};
 use crate::runtime::control::{self, Control};
 use crate::runtime::ending::Ending;
+use crate::runtime::gate::Gate;
 use crate::runtime::interfaces::{Families, Wanted};
 use crate::runtime::jobs::Job;
 use crate::runtime::memory::Memory;
@@ -60,7 +61,8 @@ impl Shell {
         let (form, kind) = if job.is_some() { (Form::Quiet, Kind::Nothing) } else { form(settings.json) };
         let signals = Signals::open(registry, SIGNALS, WAKE, form == Form::Prompt).map_err(Failure::Signal)?;
         let group = Group { addresses: Groups::of(settings.group), ttl: settings.ttl };
-        let (mut sockets, mut streams) = (Sockets::new(group, FIRST_SOCKET), Streams::new(FIRST_STREAM));
+        let mut sockets = Sockets::new(group, Gate::new(who.tags()), FIRST_SOCKET);
+        let mut streams = Streams::new(FIRST_STREAM);
         let wants_port = settings.address.is_some_and(|address| address.port.is_some());
         let families = families(&settings, &who);
         let wanted = Wanted { interfaces: settings.interfaces, address: settings.address, families };
@@ -166,6 +168,14 @@ struct Born {
 }
 
 impl Who {
+    /// By which tags the datagrams of a keyed group are known.
+    fn tags(&self) -> Vec<[u8; 8]> {
+        match self {
+            Self::Native(config, ..) => Keyring::new(&config.secrets, config.group).tags(),
+            Self::Plain(_) => Vec::new(),
+        }
+    }
+
     /// `listens`: somebody may connect.
     fn wake(self, listens: bool) -> Born {
         match self {
