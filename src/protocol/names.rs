@@ -30,11 +30,11 @@ pub const PINS_MAX: usize = 1024;
 const PINS_PER_KEY_MAX: usize = 8;
 /// Who was seen over less time than this is no old friend yet; and the time of a pin is out of date after it.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Names that anybody claimed in this run. When full, the one claimed longest ago by one who is not online makes
-/// room.
+/// Names that anybody claimed in this run. When full, of those that nobody online claims alone the half claimed
+/// longest ago make room.
 const CLAIMS_MAX: usize = 4096;
-/// Ids whose beginning is remembered. When full, the one heard of longest ago that is neither online nor pinned
-/// makes room.
+/// Ids whose beginning is remembered. When full, of those neither online nor pinned the half heard of longest ago
+/// make room.
 const IDS_MAX: usize = 4096;
 /// Looks of nicks remembered, to be worked out once. When full, all are forgotten.
 const LOOKS_MAX: usize = 512;
@@ -316,11 +316,14 @@ impl Names {
             return;
         }
         if self.claims.len() >= CLAIMS_MAX {
-            let drops = self.claims.iter().filter(|(key, claim)| **key != self.own && !claim.by.is_some_and(&online));
-            let oldest = drops.min_by_key(|(_, claim)| claim.at).map(|(key, _)| key.clone());
+            let drops = |key: &String, claim: &Claim| *key != self.own && !claim.by.is_some_and(&online);
+            let times = self.claims.iter().filter(|(key, claim)| drops(key, claim)).map(|(_, claim)| claim.at);
+            let until = median(times.collect());
+            self.claims.retain(|key, claim| !drops(key, claim) || Some(claim.at) > until);
+        }
+        if self.claims.len() >= CLAIMS_MAX {
             // Without room it is not its own: it is shown with a suffix.
-            let Some(key) = oldest else { return };
-            self.claims.remove(&key);
+            return;
         }
         self.claims.insert(looks.key.clone(), Claim { by: Some(id), at: now });
     }
@@ -334,9 +337,9 @@ impl Names {
         }
         if self.ids.len() >= IDS_MAX {
             let pinned: BTreeSet<_> = self.pins.values().map(|pin| pin.id).collect();
-            let drops = self.ids.iter().filter(|(_, (id, _))| !online(*id) && !pinned.contains(id) && *id != self.me);
-            let oldest = drops.min_by_key(|(_, (_, at))| *at).map(|(&beginning, _)| beginning);
-            oldest.map(|beginning| self.ids.remove(&beginning));
+            let drops = |id: PeerId| !online(id) && !pinned.contains(&id) && id != self.me;
+            let until = median(self.ids.values().filter(|(id, _)| drops(*id)).map(|(_, at)| *at).collect());
+            self.ids.retain(|_, (id, at)| !drops(*id) || Some(*at) > until);
         }
         if self.ids.len() < IDS_MAX {
             self.ids.insert(beginning(id), (id, now));
@@ -356,6 +359,12 @@ impl Names {
             None => of(&Looks::of(nick)),
         }
     }
+}
+
+/// The time that half of these do not lie behind; nothing if there are none.
+fn median(mut times: Vec<Time>) -> Option<Time> {
+    let middle = times.len().checked_sub(1)? / 2;
+    Some(*times.select_nth_unstable(middle).1)
 }
 
 /// The characters of an id that stand in a short suffix, as a number: 25 bits.

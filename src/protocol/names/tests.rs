@@ -306,6 +306,24 @@ fn whose_pin_made_room_is_not_replaced_in_that_run() {
 }
 
 #[test]
+fn tables_that_are_full_forget_the_older_half_and_nobody_who_is_here() {
+    let mut bench = Bench::new();
+    bench.meet(BOB, "bob", true);
+    for n in 0..2 * IDS_MAX {
+        bench.now = bench.now + Duration::from_millis(1);
+        bench.says(numbered(n), &format!("s{n}"));
+    }
+    assert!(bench.names.ids.len() >= IDS_MAX / 2 && bench.names.claims.len() >= CLAIMS_MAX / 2);
+    for (id, name) in
+        [(BOB, "bob".into()), (ME, "ann".into()), (numbered(2 * IDS_MAX - 1), format!("s{}", 2 * IDS_MAX - 1))]
+    {
+        assert!(bench.is_bare(id, &name), "{name}");
+        assert!(bench.names.ids.values().any(|(other, _)| *other == id));
+    }
+    assert!(!bench.is_bare(numbered(0), "s0"), "what is forgotten is nobody's");
+}
+
+#[test]
 fn when_all_are_trusted_there_is_no_room_for_one_more() {
     let mut bench = Bench::new();
     for n in 0..PINS_MAX {
