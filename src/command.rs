@@ -80,6 +80,15 @@ pub enum Command {
     Nick(Nick),
     /// The person is away and says this about it; or is there again.
     Away(Option<Line>),
+    /// A nick is this peer's from now on, and nobody else's.
+    Trust(Line),
+    /// This peer read these digits aloud: if they are the right ones, it is trusted.
+    Verify {
+        /// A nick, or `nick~suffix`.
+        name: Line,
+        /// What it read.
+        digits: Line,
+    },
     /// Carry group messages by this cast from now on.
     Cast(CastChoice),
     /// Greet the peers at these addresses by unicast from now on, and no longer those named before.
@@ -114,6 +123,8 @@ pub enum Typed {
     },
     /// `/why NAME`.
     Why(Line),
+    /// `/verify`: our own key; `/verify NAME`: what to compare.
+    Verify(Option<Line>),
     /// `/trace`.
     Trace,
     /// `/tell NAME TEXT`; who says it adds the time.
@@ -167,6 +178,8 @@ pub const HELP: &[(&str, &str)] = &[
     ("/tell NAME TEXT", "say it to one alone, sealed; it waits while that one is away"),
     ("/plain ADDR[:PORT] TEXT", "send text as it is, to nc -u, socat or a script"),
     ("/nick NAME", "take another name"),
+    ("/verify [NAME [DIGITS]]", "your own key; digits to compare by voice; trust who read you the right ones"),
+    ("/trust NAME", "the nick is this one's and nobody else's, from now on and in later runs"),
     ("/away [TEXT]", "tell the others that you are away, and why; without a text that you are back"),
     ("/cast [auto|multicast|broadcast|unicast]", "show or choose what carries group messages"),
     ("/doctor [NAME]", "what is wrong with the network, or with one, and what to do about it"),
@@ -208,6 +221,16 @@ fn away(text: &str) -> Result<Typed, CommandError> {
     Ok(Typed::Command(Command::Away(text)))
 }
 
+fn verify(rest: &str) -> Typed {
+    match rest.split_once(char::is_whitespace) {
+        Some((name, digits)) => {
+            let (name, digits) = (Line::from_peer(name), Line::from_peer(digits.trim_start()));
+            Typed::Command(Command::Verify { name, digits })
+        }
+        None => Typed::Verify((!rest.is_empty()).then(|| Line::from_peer(rest))),
+    }
+}
+
 fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
     match word {
         "help" => Ok(Typed::Help),
@@ -219,6 +242,9 @@ fn parse_command(word: &str, rest: &str) -> Result<Typed, CommandError> {
         "paths" => Err(CommandError::Usage("/paths [--dot]")),
         "why" if rest.is_empty() => Err(CommandError::Usage("/why NAME")),
         "why" => Ok(Typed::Why(Line::from_peer(rest))),
+        "verify" => Ok(verify(rest)),
+        "trust" if rest.is_empty() => Err(CommandError::Usage("/trust NAME")),
+        "trust" => Ok(Typed::Command(Command::Trust(Line::from_peer(rest)))),
         "trace" => Ok(Typed::Trace),
         "quit" => Ok(Typed::Command(Command::Quit)),
         "tell" => match rest.split_once(char::is_whitespace) {
@@ -280,6 +306,13 @@ mod tests {
         assert_eq!(read("/why bob~k7f2q"), Ok(Typed::Why(Line::from_peer("bob~k7f2q"))));
         assert_eq!(read("/why"), Err(CommandError::Usage("/why NAME")));
         assert_eq!(read("/trace"), Ok(Typed::Trace));
+        let line = Line::from_peer;
+        assert_eq!(read("/verify"), Ok(Typed::Verify(None)));
+        assert_eq!(read("/verify bob~k7f2q"), Ok(Typed::Verify(Some(line("bob~k7f2q")))));
+        let verify = Command::Verify { name: line("bob"), digits: line("12345 67890") };
+        assert_eq!(read("/verify bob  12345 67890"), Ok(Typed::Command(verify)));
+        assert_eq!(read("/trust bob~k7f2q"), Ok(Typed::Command(Command::Trust(line("bob~k7f2q")))));
+        assert_eq!(read("/trust"), Err(CommandError::Usage("/trust NAME")));
         assert!(matches!(read("/nick ann"), Ok(Typed::Command(Command::Nick(_)))));
         assert_eq!(read("/away"), Ok(Typed::Command(Command::Away(None))));
         let lunch = Line::new("at lunch").expect("short");

@@ -17,15 +17,18 @@ pub struct PeerName {
     pub id: PeerId,
     /// What it calls itself.
     pub nick: Nick,
-    /// Whether somebody else here has the same nick, so that it must be shown with its suffix.
-    pub shared: bool,
+    /// How many characters of its id stand behind the nick; none where the nick alone is its own.
+    pub suffix: usize,
 }
 
 impl PeerName {
-    /// The nick, or `nick~suffix` where two share it.
+    /// The nick, or `nick~suffix` where it may be somebody else's.
     #[must_use]
     pub fn label(&self) -> String {
-        if self.shared { format!("{}~{}", self.nick, self.id.suffix()) } else { self.nick.to_string() }
+        match self.suffix {
+            0 => self.nick.to_string(),
+            len => format!("{}~{}", self.nick, self.id.beginning(len)),
+        }
     }
 }
 
@@ -102,8 +105,8 @@ pub enum Event {
     Lost(PeerName, SocketAddr),
     /// A peer that was lost is heard again, or one that we knew was started anew.
     Back(PeerName, SocketAddr),
-    /// A peer calls itself something else now; holds its old nick.
-    Renamed(PeerName, Nick),
+    /// A peer calls itself something else now; holds its old name.
+    Renamed(PeerName, PeerName),
     /// A peer's person is away and says this about it, or is there again.
     Away(PeerName, Option<Line>),
     /// Nobody is heard any more, of so many who are online: it may be we who are gone.

@@ -12,14 +12,36 @@ pub struct PeerId(pub [u8; 16]);
 /// The 32 characters of RFC 4648 base32, in lower case.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Characters of an id that tell two nicks apart: 25 bits.
-const SUFFIX_LEN: usize = 5;
-
 impl PeerId {
+    /// Characters of an id that usually tell two nicks apart: 25 bits.
+    pub const SUFFIX_LEN: usize = 5;
+
+    /// All characters of an id.
+    pub const LEN: usize = 26;
+
     /// The few characters that stand behind a nick when two peers share it.
     #[must_use]
     pub fn suffix(&self) -> String {
-        self.to_string().chars().take(SUFFIX_LEN).collect()
+        self.beginning(Self::SUFFIX_LEN)
+    }
+
+    /// Its first `len` characters, or all if it has not so many.
+    #[must_use]
+    pub fn beginning(&self, len: usize) -> String {
+        self.to_string().chars().take(len).collect()
+    }
+
+    /// The id that is written so, in all its characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |c: u8| ALPHABET.iter().position(|&letter| letter == c).map(|at| at as u128);
+        let mut bits = 0;
+        for &c in text.as_bytes().get(..Self::LEN - 1)? {
+            bits = bits << 5 | digit(c)?;
+        }
+        let id = Self((bits << 3 | digit(*text.as_bytes().last()?)? >> 2).to_be_bytes());
+        // What is written in another way, or goes on, is not it.
+        (id.to_string() == text).then_some(id)
     }
 }
 
@@ -65,5 +87,19 @@ mod tests {
         assert_eq!(id.to_string().len(), 26);
         assert_eq!(id.suffix(), "mzxw6");
         assert!(PeerId([0xFF; 16]).to_string().ends_with("74"));
+        assert_eq!(id.beginning(7), "mzxw6yt");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for id in [PeerId([0; 16]), PeerId([0xFF; 16]), PeerId(*b"foobar and more!")] {
+            assert_eq!(PeerId::parse(&id.to_string()), Some(id));
+        }
+        let text = PeerId(*b"foobar and more!").to_string();
+        for wrong in
+            ["", "mzxw6", &text.to_uppercase(), &format!("{text}a"), &format!("{}b", &text[..25]), "ééééééééééééé"]
+        {
+            assert_eq!(PeerId::parse(wrong), None, "{wrong}");
+        }
     }
 }

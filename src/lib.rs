@@ -11,9 +11,9 @@
 //!  6  main.rs            argv in, exit status out
 //!  5  runtime/*          the only OS: loop, sockets, netlink, control socket, console, state, printing
 //!  4  node/*             where parts meet: the state machine
-//!  3  protocol/*         one concern each: membership (who is there), log (what was said), direct,
-//!                        relay, contacts, reach and matrix (which cast gets where, who says to hear
-//!                        whom), diagnosis (why somebody is not seen), session (when all is said),
+//!  3  protocol/*         one concern each: membership (who is there), log (what was said), direct, relay,
+//!                        contacts, names (whose a nick is), reach and matrix (which cast gets where, who says
+//!                        to hear whom), diagnosis (why somebody is not seen), session (when all is said),
 //!                        sources (who may make us check signatures)
 //!  2  crypto/*           who signed, and what only the holders of a key can read
 //!  1  wire/* term/* command event     bytes <-> messages; keys <-> line; asked; told

@@ -112,6 +112,8 @@ counters! {
     seeks,
     /// What members told of others and was not taken: unasked for, nobody's address, or too much.
     contacts_refused,
+    /// Times somebody came, or said something, under a nick that belongs to another key.
+    impostors,
     /// Peers not taken because the table was full, or too many came at once.
     peers_refused,
     /// Logs not taken because the table was full.

@@ -21,6 +21,8 @@ mod figures;
 mod liars;
 #[path = "sim/long.rs"]
 mod long;
+#[path = "sim/names.rs"]
+mod names;
 #[path = "sim/net.rs"]
 mod net;
 #[path = "sim/paths.rs"]

@@ -11,6 +11,7 @@ impl Node {
         assert!(self.news.is_empty(), "all news are told");
         assert!(self.membership.peers().count() <= self.config.peers_max, "the table of peers is bounded");
         self.contacts.check();
+        self.names.check();
         self.logs.check(&self.config);
         assert!(!self.gone || self.wake.is_none(), "who is gone does not wake");
         if let Some(leaving) = &self.leaving {

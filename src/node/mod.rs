@@ -23,6 +23,7 @@ mod inbound;
 mod leaving;
 mod letters;
 mod machine;
+mod names;
 mod news;
 mod outbound;
 mod plain;
@@ -51,6 +52,7 @@ use crate::protocol::direct::Directs;
 use crate::protocol::log::Logs;
 use crate::protocol::matrix::Matrix;
 use crate::protocol::membership::{Membership, Presence};
+use crate::protocol::names::{Names, Trust};
 use crate::protocol::relay::Relay;
 use crate::protocol::session::{Session, View};
 use crate::protocol::sources::Sources;
@@ -68,6 +70,7 @@ use tell::PlainGate;
 use unclaimed::Unclaimed;
 
 pub use machine::Machine;
+pub use names::Verification;
 pub use plain::PlainNode;
 pub use reach::{By, Carried, Cell, Grid, Known, Link, Reach, ReachNode, ReachPlace};
 pub use streams::{StreamAct, StreamInput};
@@ -172,6 +175,8 @@ pub struct PeerStatus {
     pub round_trip: Option<Duration>,
     /// How many of 100 probes get no answer at once, where that was measured.
     pub loss: Option<u8>,
+    /// Whether its nick is its own.
+    pub trust: Trust,
 }
 
 /// A node: the state machine.
@@ -186,6 +191,7 @@ pub struct Node {
     now: Time,
     wake: Option<Time>,
     membership: Membership,
+    names: Names,
     contacts: Contacts,
     logs: Logs,
     unclaimed: Unclaimed,
@@ -266,6 +272,7 @@ impl Node {
                 let key = blake3::derive_key("udpnode 1 freshness challenges", &seed);
                 Membership::new(config.nick.clone(), key, now)
             },
+            names: Names::new(me, &config.nick, Vec::new(), now),
             contacts: Contacts::new(&config.remembered_peers, now),
             session: Session::new(now, &config),
             logs,
@@ -401,6 +408,7 @@ impl Node {
                 away: peer.away.clone(),
                 round_trip: peer.quality.round_trip(),
                 loss: peer.quality.loss(),
+                trust: self.names.trust_in(id, &peer.nick),
             }
         })
     }
@@ -470,7 +478,12 @@ impl Node {
             Command::Tell { to, text, wall } => self.tell(&to, &text, wall),
             Command::Plain { to, text } => self.send_plain(to, &text),
             Command::LineWaiting => self.session.on_line_waiting(self.now),
-            Command::Nick(nick) => self.membership.rename(nick, &context!(self)),
+            Command::Nick(nick) => {
+                self.names.rename(&nick, self.now);
+                self.membership.rename(nick, &context!(self));
+            }
+            Command::Trust(name) => self.trust(&name),
+            Command::Verify { name, digits } => self.verify(&name, &digits),
             Command::Away(text) => self.set_away(text),
             Command::Cast(cast) => self.config.cast = cast,
             Command::Peers(addresses) => self.config.static_peers = addresses,

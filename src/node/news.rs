@@ -6,7 +6,6 @@ use super::{Context, Node, context};
 use crate::event::{Event, Message, PeerName, Whisper};
 use crate::id::PeerId;
 use crate::protocol::News;
-use crate::text::Nick;
 
 impl Node {
     /// News for the person, and for the parts that must know as well.
@@ -31,8 +30,11 @@ impl Node {
                 self.peer_event(id, Event::Lost)
             }
             News::Renamed(id, was) => {
-                self.membership.peer(id).map(|peer| Event::Renamed(self.name_of(id, &peer.nick), was))
+                self.meet_name(id);
+                Some(Event::Renamed(self.name_of_peer(id), self.name_of(id, &was)))
             }
+            News::Impostor { id, nick, known, last } => Some(self.warn_of_impostor(id, &nick, known, last)),
+            News::Namesake(id, nick) => Some(self.tell_of_namesake(id, &nick)),
             News::Away(id, text) => Some(Event::Away(self.name_of_peer(id), text)),
             News::CutOff(online) => Some(Event::Disconnected(online)),
             News::Connected => {
@@ -48,20 +50,26 @@ impl Node {
             }
             News::Gap { log, nick, count } => {
                 let from = match nick {
-                    Some(nick) => self.name_of(log.author, &nick),
+                    Some(nick) => {
+                        self.hear_name(log.author, &nick);
+                        self.name_of(log.author, &nick)
+                    }
                     None => self.name_of_peer(log.author),
                 };
                 Some(Event::Gap { from, count })
             }
-            News::Said(said) => Some(Event::Message(Message {
-                from: self.name_of(said.log.author, &said.nick),
-                boot: said.log.boot,
-                seq: said.seq,
-                text: said.text,
-                history: said.history,
-                wall: said.wall,
-                arrival: said.arrival,
-            })),
+            News::Said(said) => {
+                self.hear_name(said.log.author, &said.nick);
+                Some(Event::Message(Message {
+                    from: self.name_of(said.log.author, &said.nick),
+                    boot: said.log.boot,
+                    seq: said.seq,
+                    text: said.text,
+                    history: said.history,
+                    wall: said.wall,
+                    arrival: said.arrival,
+                }))
+            }
         };
         self.events.extend(event);
     }
@@ -71,31 +79,23 @@ impl Node {
             self.logs.on_online(id, boot, &mut context!(self));
             self.directs.on_online(id, &mut context!(self));
             self.meet(id);
+            self.meet_name(id);
         }
     }
 
     fn take_offline(&mut self, id: PeerId) {
         self.logs.on_gone(id, &mut context!(self));
         self.directs.on_gone(id);
+        self.names.on_gone(id, &context!(self));
         self.streams.on_gone(id);
         self.contacts.on_gone(id);
         self.records.on_gone(id);
         self.matrix.on_gone(id);
     }
 
-    /// The name of a peer as it is known now.
-    pub(super) fn name_of_peer(&self, id: PeerId) -> PeerName {
-        let nick = self.membership.peer(id).map_or_else(|| Nick::from_any(""), |peer| peer.nick.clone());
-        self.name_of(id, &nick)
-    }
-
     fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
         let peer = self.membership.peer(id)?;
         let address = peer.best_place().map_or_else(|| peer.last_address(), |(_, address)| address);
         Some(event(self.name_of(id, &peer.nick), address))
-    }
-
-    pub(super) fn name_of(&self, id: PeerId, nick: &Nick) -> PeerName {
-        PeerName { id, nick: nick.clone(), shared: self.membership.is_shared(id, nick, self.identity.id()) }
     }
 }

@@ -114,7 +114,7 @@ pub struct Carried {
 pub struct ReachNode {
     /// Who.
     pub id: PeerId,
-    /// Its name; that of somebody who is only spoken of is made of its id.
+    /// Its name; that of somebody who is only spoken of is its id, for it told us none.
     pub name: PeerName,
     /// What we know of it.
     pub known: Known,
@@ -359,6 +359,6 @@ impl Node {
 }
 
 fn hearsay(id: PeerId) -> ReachNode {
-    let name = PeerName { id, nick: Nick::from_any(&id.suffix()), shared: false };
+    let name = PeerName { id, nick: Nick::from_any(""), suffix: PeerId::SUFFIX_LEN };
     ReachNode { id, name, known: Known::Hearsay, places: Vec::new() }
 }

@@ -7,7 +7,7 @@ use super::{Context, Node, context};
 use crate::address::Segment;
 use crate::event::{Arrival, Event};
 use crate::id::PeerId;
-use crate::protocol::membership::{AWAY_MAX, Presence, clipped};
+use crate::protocol::membership::{AWAY_MAX, clipped};
 use crate::text::Line;
 use crate::time::{Time, WallTime};
 
@@ -67,7 +67,7 @@ impl Node {
         let named = self.named(to.as_str());
         let id = match named[..] {
             [id] => id,
-            [] => return self.refuse(format!("nobody here is called {to}: /who lists the names")),
+            [] => return self.refuse(self.nobody_called(to.as_str())),
             _ => {
                 let labels: Vec<_> = named.iter().map(|&id| self.name_of_peer(id).label()).collect();
                 return self.refuse(format!("{to} may be {}: say which", labels.join(" or ")));
@@ -98,7 +98,7 @@ impl Node {
     }
 
     /// What was to be sent is not.
-    fn refuse(&mut self, text: String) {
+    pub(super) fn refuse(&mut self, text: String) {
         self.events.push_back(Event::Refused(text));
     }
 
@@ -106,15 +106,15 @@ impl Node {
         self.events.push_back(Event::Warning(text));
     }
 
-    /// Peers that a name may mean: those of that nick, or the one with that suffix. Where several
-    /// bear the nick, those who are here are meant.
+    /// Peers that a name may mean: those of that nick, or the one with that suffix. A nick that is somebody's
+    /// own means that one, here or not; where nobody owns it, whoever bore it in this run may be meant.
     pub(super) fn named(&self, name: &str) -> Vec<PeerId> {
         let (nick, suffix) = name.split_once('~').unwrap_or((name, ""));
-        let means = |id: PeerId, own: &str| own == nick && id.to_string().starts_with(suffix);
-        let known: Vec<_> = self.membership.peers().filter(|(id, peer)| means(*id, peer.nick.as_str())).collect();
-        let here = known.iter().filter(|(_, peer)| peer.presence == Presence::Online);
-        let here: Vec<_> = here.map(|&(id, _)| id).collect();
-        if here.is_empty() { known.into_iter().map(|(id, _)| id).collect() } else { here }
+        let holder = self.holder_of(name);
+        let means = |id: PeerId, own: &str| {
+            own == nick && id.to_string().starts_with(suffix) && holder.is_none_or(|holder| holder == id)
+        };
+        self.membership.peers().filter(|(id, peer)| means(*id, peer.nick.as_str())).map(|(id, _)| id).collect()
     }
 
     /// Plain text of a stranger: shown if it is text and there is not too much of it.

@@ -238,8 +238,10 @@ fn two_of_one_name_are_told_apart() {
     let mut nodes = [(node(1, config()), 1), (node(2, config()), 2)];
     nodes.iter_mut().for_each(|(node, last)| up(node, *last));
     let [told, _] = converse(&mut nodes, 0..100);
-    let [Event::Joined(name, _)] = &told[..] else { panic!("{told:?}") };
-    assert_eq!(name.label(), format!("ann~{}", nodes[1].0.identity().id().suffix()));
+    let [ann, other] = nodes.map(|(node, _)| node.identity().id().suffix());
+    let [Event::Joined(name, _), Event::Notice(notice)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(name.label(), format!("ann~{other}"));
+    assert!(notice.contains(&name.label()) && notice.contains(&ann), "{notice}");
 }
 
 #[test]

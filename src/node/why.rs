@@ -149,12 +149,14 @@ impl Node {
     }
 
     /// Whoever a name means, among those we met and those whose words were passed on to us.
-    fn one_named(&self, name: &str) -> Result<PeerId, String> {
+    pub(super) fn one_named(&self, name: &str) -> Result<PeerId, String> {
         let mut named = self.named(name);
         if named.is_empty() {
+            let holder = self.holder_of(name);
             let means = |id: PeerId, nick: &str| {
                 let (wanted, suffix) = name.split_once('~').unwrap_or((name, ""));
-                (nick == wanted && id.to_string().starts_with(suffix)).then_some(id)
+                let fits = nick == wanted && id.to_string().starts_with(suffix);
+                (fits && holder.is_none_or(|holder| holder == id)).then_some(id)
             };
             let authors = self.logs.authors().filter(|(id, ..)| *id != self.identity.id());
             named = authors.filter_map(|(id, nick, _)| means(id, nick.as_str())).collect();
@@ -163,7 +165,7 @@ impl Node {
         }
         match named[..] {
             [id] => Ok(id),
-            [] => Err(format!("nobody known here is called {name}: /who lists the names")),
+            [] => Err(self.nobody_called(name)),
             _ => {
                 let labels: Vec<_> = named.iter().map(|id| format!("{name}~{}", id.suffix())).collect();
                 Err(format!("{name} may be {}: say which", labels.join(" or ")))

@@ -228,13 +228,6 @@ impl Membership {
         self.last_joined
     }
 
-    /// Whether anybody but `id` bears this nick.
-    #[must_use]
-    pub fn is_shared(&self, id: PeerId, nick: &Nick, me: PeerId) -> bool {
-        let ours = id != me && self.nick == *nick;
-        ours || self.peers.iter().any(|(&other, peer)| other != id && peer.nick == *nick)
-    }
-
     /// The segments there are.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> + Clone {
         self.segments.values()
@@ -336,6 +329,8 @@ impl Membership {
             return false;
         }
         let mut peer = Peer::new(nick, origin, ctx.now, ctx.config.hello_every);
+        // Before anybody is told that it joined: whether its nick may be pinned depends on it.
+        peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
         peer.window.take(origin.counter);
         peer.note_path(origin, true, ctx.now);
         if let Some(old) = self.peers.insert(origin.id, peer)

@@ -1,7 +1,7 @@
 //! The protocol, a part a concern: [`membership`] who is there, [`log`] what was said to all,
 //! [`direct`] what was said to one, [`contacts`] whom to find though no cast brings it, [`relay`] what
-//! others should hear as well, [`reach`] which cast gets where, [`matrix`] who says to hear whom,
-//! [`diagnosis`] why somebody is not seen, [`session`] when a run has said everything, [`sources`] who
+//! others should hear as well, [`names`] whose a nick is, [`reach`] which cast gets where, [`matrix`] who says to
+//! hear whom, [`diagnosis`] why somebody is not seen, [`session`] when a run has said everything, [`sources`] who
 //! may make us check signatures.
 //!
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
@@ -13,6 +13,7 @@ pub mod direct;
 pub mod log;
 pub mod matrix;
 pub mod membership;
+pub mod names;
 pub mod reach;
 pub mod relay;
 pub mod session;
@@ -89,6 +90,19 @@ pub enum News {
     Renamed(PeerId, Nick),
     /// A peer's person is away, or there again.
     Away(PeerId, Option<Line>),
+    /// A peer claims a nick that belongs to another key.
+    Impostor {
+        /// Who.
+        id: PeerId,
+        /// What it calls itself.
+        nick: Nick,
+        /// Whose that nick is, and how that one writes it.
+        known: (PeerId, Nick),
+        /// Further ones who claim it are not told of.
+        last: bool,
+    },
+    /// A peer calls itself as we do, or nearly so.
+    Namesake(PeerId, Nick),
     /// Nobody is heard any more, of so many who are online: it may be we who are gone.
     CutOff(usize),
     /// Somebody is heard again.

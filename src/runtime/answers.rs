@@ -7,7 +7,9 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::address::SegmentId;
 use crate::command::{CastChoice, HELP};
-use crate::node::PeerStatus;
+use crate::event::PeerName;
+use crate::node::{PeerStatus, Verification};
+use crate::protocol::names::Trust;
 use crate::runtime::render::{self, Object};
 use crate::term::Painted;
 
@@ -65,8 +67,8 @@ pub(crate) fn who(mut peers: Vec<PeerStatus>, segment: impl Fn(SegmentId) -> Str
 }
 
 fn who_json(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Object {
-    let object = Object::part().text("peer", peer.name.nick.as_str()).text("id", &peer.name.id.to_string());
-    let object = object.flag("online", peer.online);
+    let object = Object::part().named("peer", &peer.name);
+    let object = object.flag("online", peer.online).text("trust", trust(peer.trust));
     let object = object.number("joined", peer.joined.as_secs()).number("heard", peer.heard.as_secs());
     match peer.place {
         Some((on, address)) => object.text("address", &address.to_string()).text("segment", &segment(on)),
@@ -81,11 +83,41 @@ fn row(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Vec<String> 
     } else {
         format!("lost, silent for {}", span(peer.heard))
     };
+    let state = format!("{state}, {}", trust(peer.trust));
     let state = match &peer.away {
         Some(away) if peer.online => format!("{state}, away: {away}"),
         _ => state,
     };
     vec![peer.name.label(), address, on, quality(peer), state]
+}
+
+const fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::New => "new",
+        Trust::Pinned => "pinned",
+        Trust::Trusted => "trusted",
+        Trust::Impostor => "impostor",
+    }
+}
+
+/// The answer to `/verify` without a name.
+pub(crate) fn own_key(me: &PeerName) -> Answer {
+    let (id, nick, suffix) = (me.id, &me.nick, me.id.suffix());
+    let text = format!("your key is {id}: who knows another {nick} sees you as {nick}~{suffix}");
+    Answer::new(Object::new("verify").text("id", &id.to_string()), text, 0)
+}
+
+/// The answer to `/verify NAME`.
+pub(crate) fn verification(verification: &Verification, me: &PeerName) -> Answer {
+    let Verification { name, digits } = verification;
+    let (label, id, own) = (name.label(), name.id, format!("{}~{}", me.nick, me.id.suffix()));
+    let text = format!(
+        "{digits}  ({label}, key {id})\n\
+         the same digits stand there after /verify {own}: let it read them to you, and not by this chat\n\
+         if they are the same: /trust {label}, or /verify {label} and the digits; if not, it is somebody else"
+    );
+    let object = Object::new("verify").named("peer", name);
+    Answer::new(object.text("digits", digits), text, 0)
 }
 
 /// How long a probe and its answer take, and how many of 100 get none, where that was measured.
@@ -148,14 +180,13 @@ fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::PeerName;
     use crate::id::PeerId;
     use crate::text::{Line, Nick};
 
     #[test]
     fn who_is_here() {
         let peer = |nick: &str, online, place: Option<&str>| PeerStatus {
-            name: PeerName { id: PeerId([1; 16]), nick: Nick::from_any(nick), shared: false },
+            name: PeerName { id: PeerId([1; 16]), nick: Nick::from_any(nick), suffix: 0 },
             place: place.map(|address| (SegmentId(1), address.parse().expect("an address"))),
             online,
             joined: Duration::from_secs(3700),
@@ -164,23 +195,40 @@ mod tests {
             away: online.then(|| Line::from_peer("at lunch")),
             round_trip: online.then_some(Duration::from_micros(420)),
             loss: online.then_some(3),
+            trust: if online { Trust::Pinned } else { Trust::Impostor },
         };
         let peers = vec![peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
-        let expected = "bob     10.0.0.4:5004  eth0  0.4 ms, 3 % lost  online for 1 h, away: at lunch\n\
-                        你好吗                                         lost, silent for 8 s";
+        let expected = "bob     10.0.0.4:5004  eth0  0.4 ms, 3 % lost  online for 1 h, pinned, away: at lunch\n\
+                        你好吗                                         lost, silent for 8 s, impostor";
         let answer = who(peers, |_| "eth0".into());
         assert_eq!((answer.text.as_str(), answer.status), (expected, 0));
         let json: serde_json::Value = serde_json::from_str(&answer.json).expect("JSON");
         assert_eq!((&json["event"], &json["text"]), (&"who".into(), &expected.into()));
         let bob = serde_json::json!({
-            "peer": "bob", "id": PeerId([1; 16]).to_string(), "online": true, "joined": 3700, "heard": 8,
-            "address": "10.0.0.4:5004", "segment": "eth0"
+            "peer": "bob", "id": PeerId([1; 16]).to_string(), "online": true, "trust": "pinned",
+            "joined": 3700, "heard": 8, "address": "10.0.0.4:5004", "segment": "eth0"
         });
         assert_eq!(json["peers"][0], bob);
         assert_eq!(json["peers"][1]["online"], false);
         let nobody = who(Vec::new(), |_| String::new());
         assert_eq!((nobody.text.as_str(), nobody.status), ("nobody else is here", NOBODY));
         assert_eq!(nobody.json, r#"{"event":"who","peers":[],"text":"nobody else is here"}"#);
+    }
+
+    #[test]
+    fn what_to_compare() {
+        let name = |n, nick: &str, suffix| PeerName { id: PeerId([n; 16]), nick: Nick::from_any(nick), suffix };
+        let (ann, bob) = (name(1, "ann", 0), name(2, "bob", 5));
+        let verification = Verification { name: bob, digits: "12345 67890".into() };
+        let answer = super::verification(&verification, &ann);
+        let (label, own) = (verification.name.label(), format!("ann~{}", ann.id.suffix()));
+        assert!(answer.text.starts_with("12345 67890  (bob~") && answer.text.contains(&format!("/verify {own}:")));
+        let json: serde_json::Value = serde_json::from_str(&answer.json).expect("JSON");
+        assert_eq!(
+            (&json["peer"], &json["label"], &json["digits"]),
+            (&"bob".into(), &label.into(), &"12345 67890".into())
+        );
+        assert!(own_key(&ann).text.contains(&ann.id.to_string()) && own_key(&ann).text.contains(&own));
     }
 
     #[test]

@@ -74,7 +74,7 @@ mod tests {
     use crate::text::Nick;
 
     fn joined() -> Event {
-        let name = PeerName { id: PeerId([1; 16]), nick: Nick::from_any("x"), shared: false };
+        let name = PeerName { id: PeerId([1; 16]), nick: Nick::from_any("x"), suffix: 0 };
         Event::Joined(name, "10.0.0.9:5009".parse().expect("an address"))
     }
 

@@ -5,14 +5,14 @@
 //! a stranger had written it, and replaced as a whole.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::peers::is_one_host;
+use super::state;
 use crate::time::WallTime;
 
 /// Addresses remembered. Beyond, those heard longest ago are forgotten.
@@ -81,16 +81,9 @@ impl Memory {
         // Not to be tried again each second where it fails.
         self.written = addresses;
         let lines: Vec<String> = self.heard.iter().map(|(address, at)| format!("{address} {at}\n")).collect();
-        let new = self.dir.join("peers.new");
-        match fs::remove_file(&new) {
-            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
-            _ => {}
-        }
         // Not waited for until it is on the disk: a conversation is not to stand still for it, and of a file
         // that a crash cut short what is there is read.
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(lines.concat().as_bytes())?;
-        fs::rename(&new, self.dir.join("peers"))
+        state::write(&self.dir, "peers", lines.concat().as_bytes(), false)
     }
 }
 
@@ -119,6 +112,7 @@ const fn seconds(now: WallTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const NOW: WallTime = WallTime(1_800_000_000_000);
 

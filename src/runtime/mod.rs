@@ -34,6 +34,7 @@ mod network;
 mod output;
 mod pauses;
 mod peers;
+mod pins;
 mod receive;
 mod render;
 mod render_paths;

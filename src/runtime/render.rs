@@ -62,7 +62,7 @@ pub(crate) fn text(event: &Event, now: WallTime) -> Option<String> {
         Event::Left(name, address) => peer(name, "left", address),
         Event::Lost(name, address) => peer(name, "is lost", address),
         Event::Back(name, address) => peer(name, "is back", address),
-        Event::Renamed(name, was) => Some(format!("{now} * {was} is now {}", name.label())),
+        Event::Renamed(name, was) => Some(format!("{now} * {} is now {}", was.label(), name.label())),
         Event::Away(name, Some(why)) => Some(format!("{now} * {} is away: {why}", name.label())),
         Event::Away(name, None) => Some(format!("{now} * {} is back", name.label())),
         Event::Disconnected(_) => Some(format!("{now} * you seem disconnected: nobody is heard any more")),
@@ -101,20 +101,16 @@ pub(crate) fn terminal(event: &Event, now: WallTime, own: &str) -> Option<String
 /// The event as a line of JSON, if scripts are told about it.
 pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
     let peer = |event, name: &PeerName, address: &SocketAddr| {
-        let object = Object::new(event).text("peer", name.nick.as_str()).text("id", &name.id.to_string());
-        object.text("address", &address.to_string())
+        Object::new(event).named("peer", name).text("address", &address.to_string())
     };
     let object = match event {
         Event::Joined(name, address) => peer("joined", name, address),
         Event::Left(name, address) => peer("left", name, address),
         Event::Lost(name, address) => peer("lost", name, address),
         Event::Back(name, address) => peer("back", name, address),
-        Event::Renamed(name, was) => {
-            let object = Object::new("renamed").text("peer", name.nick.as_str());
-            object.text("was", was.as_str()).text("id", &name.id.to_string())
-        }
+        Event::Renamed(name, was) => Object::new("renamed").named("peer", name).text("was", was.nick.as_str()),
         Event::Away(name, why) => {
-            let object = Object::new("away").text("peer", name.nick.as_str()).text("id", &name.id.to_string());
+            let object = Object::new("away").named("peer", name);
             match why {
                 Some(why) => object.text("text", why.as_str()),
                 None => object.null("text"),
@@ -133,16 +129,13 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
             .number("confirmed", *confirmed as u64)
             .number("online", *online as u64),
         Event::Told { mid, to, text, queued } => {
-            let object = Object::new("sent").flag("direct", true).number("mid", *mid).to(to);
+            let object = Object::new("sent").flag("direct", true).number("mid", *mid).named("to", to);
             object.text("text", text.as_str()).flag("queued", *queued)
         }
         Event::TellDelivered { mid, to } => tell_outcome(*mid, to, 1),
         Event::TellFailed { mid, to } => tell_outcome(*mid, to, 0),
         Event::Whisper(whisper) => json_whisper(whisper, view),
-        Event::Gap { from, count } => {
-            let object = Object::new("gap").text("from", from.nick.as_str());
-            object.text("id", &from.id.to_string()).number("count", *count)
-        }
+        Event::Gap { from, count } => Object::new("gap").named("from", from).number("count", *count),
         Event::Notice(text) => return Some(json_remark("notice", text)),
         Event::Warning(text) | Event::Refused(text) => return Some(json_remark("warning", text)),
         Event::Done(_) => return None,
@@ -155,10 +148,8 @@ pub(crate) fn json(event: &Event, view: View<'_>) -> Option<String> {
 }
 
 fn json_message(message: &Message, view: View<'_>) -> Object {
-    let from = &message.from;
     Object::new("message")
-        .text("from", from.nick.as_str())
-        .text("id", &from.id.to_string())
+        .named("from", &message.from)
         .number("boot", message.boot)
         .number("seq", message.seq)
         .text("text", message.text.as_str())
@@ -170,8 +161,7 @@ fn json_message(message: &Message, view: View<'_>) -> Object {
 
 fn json_whisper(whisper: &Whisper, view: View<'_>) -> Object {
     Object::new("message")
-        .text("from", whisper.from.nick.as_str())
-        .text("id", &whisper.from.id.to_string())
+        .named("from", &whisper.from)
         .number("boot", whisper.boot)
         .number("mid", whisper.mid)
         .text("text", whisper.text.as_str())
@@ -182,7 +172,7 @@ fn json_whisper(whisper: &Whisper, view: View<'_>) -> Object {
 }
 
 fn tell_outcome(mid: u64, to: &PeerName, confirmed: u64) -> Object {
-    let object = Object::new("delivered").flag("direct", true).number("mid", mid).to(to);
+    let object = Object::new("delivered").flag("direct", true).number("mid", mid).named("to", to);
     object.number("confirmed", confirmed).number("online", 1)
 }
 
@@ -280,8 +270,10 @@ impl Object {
         self.raw(key, if value { "true" } else { "false" })
     }
 
-    fn to(self, to: &PeerName) -> Self {
-        self.text("to", to.nick.as_str()).text("id", &to.id.to_string())
+    /// Who somebody is: the nick under this key, the id, and where the nick alone is not its own what people see.
+    pub(crate) fn named(self, key: &str, name: &PeerName) -> Self {
+        let object = self.text(key, name.nick.as_str()).text("id", &name.id.to_string());
+        if name.suffix > 0 { object.text("label", &name.label()) } else { object }
     }
 
     fn arrival(self, arrival: &Arrival, view: View<'_>) -> Self {
@@ -341,7 +333,8 @@ mod tests {
     const NOW: WallTime = WallTime(1_769_861_045_678);
 
     fn bob(shared: bool) -> PeerName {
-        PeerName { id: PeerId([7; 16]), nick: Nick::from_any("bob"), shared }
+        let suffix = if shared { PeerId::SUFFIX_LEN } else { 0 };
+        PeerName { id: PeerId([7; 16]), nick: Nick::from_any("bob"), suffix }
     }
 
     fn address() -> SocketAddr {
@@ -401,6 +394,8 @@ mod tests {
         let event = Event::Joined(bob(true), address());
         assert_eq!(as_text(&event), format!("* bob~{} joined (10.0.0.4:5004)", PeerId([7; 16]).suffix()));
         assert_eq!(as_json(&event)["peer"], "bob");
+        assert_eq!(as_json(&event)["label"], format!("bob~{}", PeerId([7; 16]).suffix()), "unless they ask for it");
+        assert_eq!(as_json(&Event::Joined(bob(false), address())).get("label"), None);
     }
 
     #[test]
@@ -434,7 +429,7 @@ mod tests {
         assert_eq!(as_text(&gap(37)), "* 37 messages from bob are gone");
         assert_eq!(as_text(&gap(1)), "* 1 message from bob is gone");
         assert_eq!(as_json(&gap(37))["count"], 37);
-        let renamed = Event::Renamed(bob(false), Nick::from_any("rob"));
+        let renamed = Event::Renamed(bob(false), PeerName { nick: Nick::from_any("rob"), ..bob(false) });
         assert_eq!(as_text(&renamed), "* rob is now bob");
         assert_eq!(as_json(&renamed)["was"], "rob");
         let delivered = Event::Delivered { seq: 12, confirmed: 4, online: 5 };

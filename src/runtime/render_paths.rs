@@ -9,7 +9,6 @@ use unicode_width::UnicodeWidthStr;
 use super::answers::{Answer, NOBODY};
 use super::render::Object;
 use crate::address::{Cast, Segment, SegmentId};
-use crate::event::PeerName;
 use crate::id::PeerId;
 use crate::node::{By, Carried, Cell, Grid, Known, Link, Reach, ReachNode};
 use crate::term::{Paint, Painted};
@@ -175,11 +174,7 @@ fn node_json(reach: &Reach, node: &ReachNode) -> Object {
             None => object,
         }
     });
-    named(Object::part(), &node.name).text("known", known).list("places", places)
-}
-
-fn named(object: Object, name: &PeerName) -> Object {
-    object.text("peer", name.nick.as_str()).text("id", &name.id.to_string())
+    Object::part().named("peer", &node.name).text("known", known).list("places", places)
 }
 
 fn link_json(reach: &Reach, link: &Link) -> Object {
@@ -254,6 +249,7 @@ fn dot_text(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::address::Ttls;
+    use crate::event::PeerName;
     use crate::node::ReachPlace;
     use crate::text::{Line, Nick};
     use std::time::Duration;
@@ -274,7 +270,7 @@ mod tests {
             whole,
         };
         let places = if known == Known::Hearsay { Vec::new() } else { vec![place] };
-        ReachNode { id: id(n), name: PeerName { id: id(n), nick: Nick::from_any(nick), shared: false }, known, places }
+        ReachNode { id: id(n), name: PeerName { id: id(n), nick: Nick::from_any(nick), suffix: 0 }, known, places }
     }
 
     fn link(from: u8, to: u8, by: By, fresh: bool) -> Link {

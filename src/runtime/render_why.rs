@@ -113,7 +113,7 @@ fn way_line(name: &str, way: &Way, segment: &impl Fn(SegmentId) -> String) -> Pa
 }
 
 fn json(why: &Why, segment: impl Fn(SegmentId) -> String) -> Object {
-    let object = Object::new("why").text("peer", why.name.nick.as_str()).text("id", &why.name.id.to_string());
+    let object = Object::new("why").named("peer", &why.name);
     let object = match why.state {
         WhyState::Online(joined, heard) => {
             object.text("state", "online").number("joined_ms", millis(joined)).number("heard_ms", millis(heard))
@@ -235,7 +235,7 @@ mod tests {
     use crate::text::{Line, Nick};
 
     fn name(nick: &str) -> PeerName {
-        PeerName { id: PeerId([7; 16]), nick: Nick::from_any(nick), shared: false }
+        PeerName { id: PeerId([7; 16]), nick: Nick::from_any(nick), suffix: 0 }
     }
 
     fn path(hears_us: Option<WhyHears>) -> WhyPath {

@@ -34,6 +34,7 @@ use super::network::Network;
 use super::output::{self, Reader};
 use super::pauses::Pauses;
 use super::peers::Peers;
+use super::pins::PinFile;
 use super::render::View;
 use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
@@ -79,6 +80,7 @@ pub(super) struct Shell {
     network: Network,
     peers: Peers,
     memory: Option<Memory>,
+    pins: Option<PinFile>,
     /// When to look after both again.
     peers_at: Time,
     /// Tells when to look at the interfaces; `None` where the system has nothing that does.
@@ -147,6 +149,7 @@ impl Shell {
     /// Prints what is left, as long as somebody takes it, and gives the terminal back.
     pub(super) fn close(mut self, status: u8) -> u8 {
         self.remember_peers(true);
+        self.keep_pins(true);
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
         let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
@@ -330,7 +333,11 @@ impl Shell {
                 self.handle(Input::Command(Command::Nick(nick)));
                 self.listen_for_clients();
             }
-            Typed::Command(command) => self.handle(Input::Command(command)),
+            Typed::Command(command) => {
+                self.handle(Input::Command(command));
+                // What a person says about names is kept at once.
+                self.keep_pins(false);
+            }
             Typed::Say(line) => self.on_item(Item::Say(vec![line])),
             Typed::Tell { to, text } => {
                 self.line_waits = false;
@@ -341,7 +348,7 @@ impl Shell {
                 self.teller.answer(&answers::trace(self.traces));
             }
             Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
-            Typed::Paths { .. } | Typed::Why(_) | Typed::Doctor(_) => {}
+            Typed::Paths { .. } | Typed::Why(_) | Typed::Verify(_) | Typed::Doctor(_) => {}
         }
     }
 
@@ -360,6 +367,11 @@ impl Shell {
             Typed::Paths { dot: false } => render_paths::paths(&node.reach(), self.teller.columns()),
             Typed::Why(name) => match node.why(name.as_str()) {
                 Ok(why) => render_why::why(&why, |id| self.sockets.name(id).to_owned()),
+                Err(text) => Answer { status: 1, ..Answer::remark(text) },
+            },
+            Typed::Verify(None) => answers::own_key(&node.name()),
+            Typed::Verify(Some(name)) => match node.verification(name.as_str()) {
+                Ok(verification) => answers::verification(&verification, &node.name()),
                 Err(text) => Answer { status: 1, ..Answer::remark(text) },
             },
             Typed::Help => Answer::remark(answers::help()),

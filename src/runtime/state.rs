@@ -346,6 +346,14 @@ fn remember_machine(dir: &Path) -> io::Result<()> {
 
 /// Writes a file so that after a crash it is the old or the new one, never half of either.
 fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    write(dir, name, bytes, true)
+}
+
+/// Writes a file as a whole. Where it is not `awaited` on the disk, a crash of the machine may leave it cut.
+///
+/// # Errors
+/// What the system says; the file is as it was.
+pub(crate) fn write(dir: &Path, name: &str, bytes: &[u8], awaited: bool) -> io::Result<()> {
     // Nobody else writes here: we hold the lock.
     let new = dir.join(format!("{name}.new"));
     match fs::remove_file(&new) {
@@ -354,9 +362,11 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    if awaited {
+        file.sync_all()?;
+    }
     fs::rename(&new, dir.join(name))?;
-    File::open(dir)?.sync_all()
+    if awaited { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod exit;
 mod input;
 mod keyed;
 mod lines;
+mod names;
 mod plain;
 mod state;
 mod usage;

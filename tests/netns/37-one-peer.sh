@@ -81,7 +81,7 @@ say again "back home"
 for n in r1 r2 r3; do check "$n hears it" tells "$n" message from=l3 "text=back home"; done
 
 # Who keeps nothing remembers nothing.
-is "no other file is kept" "$(ls "$T/state/l3" | tr '\n' ' ')" "boot key lock machine peers "
+is "no other file is kept" "$(ls "$T/state/l3" | tr '\n' ' ')" "boot key lock machine peers pins "
 start eve l1
 WITHIN=15 check "who is told of by a neighbour comes in as well" tells eve joined peer=r1
 finish

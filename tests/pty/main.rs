@@ -131,11 +131,35 @@ fn an_unknown_command_says_so_and_sends_nothing() {
 }
 
 #[test]
+fn an_impostor_is_warned_of_above_the_prompt_and_trusted_by_a_command() {
+    let net = Net::new();
+    let node = |host, n: &str| {
+        let dir = net.directory().join(n);
+        let state = dir.to_str().expect("UTF-8");
+        net.bare(&["-n", "bob", "-a", &net.address(host), "-g", &net.group(), "--state-dir", state, "--json"]).start()
+    };
+    let mut ann = Terminal::chat(&net, "ann", 2, 160);
+    let _bob = node(3, "bob");
+    ann.shows("bob joined");
+    ann.type_in("half a sen");
+    let mut eve = node(4, "eve");
+    let id = eve.event("ready")["id"].as_str().expect("an id").to_owned();
+    let label = format!("bob~{}", &id[..5]);
+    ann.shows(&format!("{label} joined"));
+    ann.shows(&format!("udpnode: {label} is NOT the bob you know"));
+    ann.typed("half a sen");
+    ann.type_in(&format!("\x15/verify {label}\r"));
+    ann.shows("let it read them to you");
+    ann.type_in(&format!("/trust {label}\r"));
+    ann.shows(&format!("bob is ~{} from now on", &id[..5]));
+}
+
+#[test]
 fn help_lists_the_commands() {
     let net = Net::new();
-    let (mut ann, bob) = pair(&net, 80);
+    let (mut ann, bob) = pair(&net, 160);
     ann.type_in("/help\r");
-    for command in ["/who", "/nick NAME", "/cast", "/quit", "//text"] {
+    for command in ["/who", "/nick NAME", "/trust NAME", "/verify", "/cast", "/quit", "//text"] {
         ann.shows(command);
     }
     assert_eq!(bob.texts(), Vec::<String>::new());

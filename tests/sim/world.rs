@@ -14,6 +14,7 @@ use udpnode::crypto::{Identity, verify};
 use udpnode::event::Event;
 use udpnode::id::PublicKey;
 use udpnode::node::{Input, Node, Output, SegmentChange, StreamAct, StreamInput};
+use udpnode::protocol::names::Pin;
 use udpnode::rng::Rng;
 use udpnode::text::{Line, Nick};
 use udpnode::time::{Time, WallTime};
@@ -67,6 +68,8 @@ pub(crate) struct Host {
     pub(crate) said: usize,
     /// Whose key it has: its own, unless it is a clone.
     pub(crate) key_of: usize,
+    /// Whose names are whose, as its last run left them.
+    pub(crate) pins: Vec<Pin>,
     boot: u64,
     woke: Time,
     armed: Option<Time>,
@@ -221,6 +224,7 @@ impl World {
             shown: 0,
             said: 0,
             key_of: host,
+            pins: Vec::new(),
             boot: 0,
             woke: Time::ZERO,
             armed: None,
@@ -249,12 +253,12 @@ impl World {
         let mut rng = Rng::new(self.seed ^ ((host as u64) << 20) ^ entry.boot);
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&rng.next_u64().to_be_bytes());
-        let config = entry.config.clone();
+        let (config, pins) = (entry.config.clone(), entry.pins.clone());
         entry.node = Some(if self.trusting {
             let identity = identity.with_signer(|_, _, _| [0; 64]);
-            Node::new(identity, config, seed, Time::ZERO).with_verifier(|_, _, _, _| true)
+            Node::new(identity, config, seed, Time::ZERO).with_pins(pins).with_verifier(|_, _, _, _| true)
         } else {
-            Node::new(identity, config, seed, Time::ZERO).with_verifier(remembering)
+            Node::new(identity, config, seed, Time::ZERO).with_pins(pins).with_verifier(remembering)
         });
         for index in 0..self.hosts[host].places.len() {
             self.segment_up(host, index);
@@ -277,9 +281,12 @@ impl World {
         self.input(host, Input::Segment(SegmentChange::Up(segment)));
     }
 
-    /// Ends a machine without a word.
+    /// Ends a machine without a word. What it keeps of names it has kept by then.
     pub(crate) fn crash(&mut self, host: usize) {
-        self.hosts[host].node = None;
+        let entry = &mut self.hosts[host];
+        if let Some(node) = entry.node.take() {
+            entry.pins = node.pins(WallTime(0));
+        }
         self.arm(host);
     }
 

@@ -8,15 +8,11 @@ use super::*;
 
 /// One who has met two others, of whom one bears its own name.
 fn met() -> (Node, Vec<PeerName>) {
-    let (mut ann, bob) = pair();
-    let mut double = node(3, config());
-    up(&mut double, 3);
-    for now in [at(1000), at(1100), at(1400)] {
-        double.handle_timeout(now);
-        for bytes in drain(&mut double).0 {
-            hear(&mut ann, now, 3, &bytes);
-        }
-    }
+    let (ann, bob) = pair();
+    let mut nodes = [(ann, 1), (node(3, config()), 3)];
+    up(&mut nodes[1].0, 3);
+    converse(&mut nodes, 1000..1500);
+    let [(ann, _), _] = nodes;
     let names: Vec<_> = ann.peers().map(|peer| peer.name).collect();
     assert!(names.len() == 2 && names.iter().any(|name| name.id == bob.identity().id()));
     (ann, names)

@@ -30,6 +30,7 @@ use crate::runtime::network::{Changes, Network};
 use crate::runtime::output::Output as Stdout;
 use crate::runtime::pauses::Pauses;
 use crate::runtime::peers::Peers;
+use crate::runtime::pins::PinFile;
 use crate::runtime::render::{self, Ready};
 use crate::runtime::signals::Signals;
 use crate::runtime::sockets::{Group, Sockets};
@@ -77,7 +78,7 @@ impl Shell {
         }
         let is_plain = matches!(who, Who::Plain(_));
         let peers = Peers::open(&settings.peers, registry, BELL).map_err(Failure::Names)?;
-        let Born { machine, warning, dir, memory, lock, stay, wait, plain_name } = who.wake(streams.listens());
+        let Born { machine, warnings, dir, memory, pins, lock, stay, wait, plain_name } = who.wake(streams.listens());
         let name = control::Name::new(geteuid().as_raw(), std::process::id(), dir.as_deref(), "");
         let mut shell = Self {
             console: Console::open(kind, settings.commands, is_plain, registry, STDIN),
@@ -93,6 +94,7 @@ impl Shell {
             network,
             peers,
             memory,
+            pins,
             peers_at: Time::ZERO,
             watch,
             pauses: Pauses::new(),
@@ -119,7 +121,7 @@ impl Shell {
         shell.greet(&plain_name);
         shell.listen_for_clients();
         shell.look_for_peers();
-        warning.iter().for_each(|text| shell.teller.warning(text));
+        warnings.iter().for_each(|text| shell.teller.warning(text));
         shell.change(changes);
         Ok(shell)
     }
@@ -158,9 +160,10 @@ impl Shell {
 /// A machine that has just woken, and what the loop must know about it.
 struct Born {
     machine: Machine,
-    warning: Option<String>,
+    warnings: Vec<String>,
     dir: Option<PathBuf>,
     memory: Option<Memory>,
+    pins: Option<PinFile>,
     lock: Option<Lock>,
     stay: bool,
     wait: Duration,
@@ -185,9 +188,13 @@ impl Who {
                 let remembered_peers = memory.as_ref().map(Memory::addresses).unwrap_or_default();
                 let config = Config { listens, remembered_peers, ..*config };
                 let identity = Identity::new(&state.secret, state.boot);
-                let machine = Machine::Native(Box::new(Node::new(identity, config, seed, Time::ZERO)));
-                let (warning, dir, lock) = (state.warning, state.dir, state.lock);
-                Born { machine, warning, dir, memory, lock, stay, wait, plain_name: String::new() }
+                let opened = state.dir.as_deref().map(|dir| PinFile::open(dir, config.woke));
+                let (pins, known, damage) = opened.map_or((None, Vec::new(), None), |(f, k, d)| (Some(f), k, d));
+                let node = Node::new(identity, config, seed, Time::ZERO).with_pins(known);
+                let machine = Machine::Native(Box::new(node));
+                let warnings = state.warning.into_iter().chain(damage).collect();
+                let (dir, lock, plain_name) = (state.dir, state.lock, String::new());
+                Born { machine, warnings, dir, memory, pins, lock, stay, wait, plain_name }
             }
             Self::Plain(config) => {
                 let stay = config.stay;
@@ -195,9 +202,10 @@ impl Who {
                 let machine = Machine::Plain(Box::new(PlainNode::new(config, Time::ZERO)));
                 Born {
                     machine,
-                    warning: None,
+                    warnings: Vec::new(),
                     dir: None,
                     memory: None,
+                    pins: None,
                     lock: None,
                     stay,
                     wait: Duration::ZERO,

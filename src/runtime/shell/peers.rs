@@ -18,6 +18,7 @@ impl Shell {
             self.peers_at = now + PEERS_EVERY;
             self.look_for_peers();
             self.remember_peers(false);
+            self.keep_pins(false);
         }
     }
 
@@ -45,6 +46,14 @@ impl Shell {
         memory.note(&node.peers_to_remember(), wall());
         if let Err(why) = memory.save(last) {
             self.teller.warning(&format!("cannot remember the peers of other networks: {why}"));
+        }
+    }
+
+    /// Keeps whose names are whose for the next run, if that changed; `last`: this is the last time in this run.
+    pub(super) fn keep_pins(&mut self, last: bool) {
+        let (Some(pins), Some(node)) = (&mut self.pins, self.machine.native()) else { return };
+        if let Err(why) = pins.save(node, wall(), last) {
+            self.teller.warning(&format!("cannot keep whose names are whose: {why}"));
         }
     }
 }

@@ -1,0 +1,386 @@
+//! Whose name is whose: a nick belongs to the key that was first seen online under it.
+//!
+//! Nicks are claims, and anybody can make any. So the first key under a nick is pinned to it, as SSH pins hosts;
+//! another that claims it, or one that looks like it, is shown with the beginning of its id, and told of once.
+//! Only a person changes whose a name is. Knows nothing of who is online but what `node` tells it, and is told
+//! of nobody whose signature was not checked.
+//!
+//! ```text
+//!   key y "bob" joins           bob joined              y is pinned
+//!   key x "bob" joins           bob~x joined            bob~x is not the bob you know (bob~y)
+//!   key y leaves, x stays       bob left                and x is bob~x still, in the next run too
+//!   /trust bob~x                                        now x is bob, and y would be bob~y
+//! ```
+
+mod looks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::id::PeerId;
+use crate::protocol::{Context, News};
+use crate::text::Nick;
+use crate::time::{Time, WallTime};
+use looks::Looks;
+
+/// Pins kept. When full, whoever is online or trusted stays; of the others those seen on one day only make room
+/// first, so that a crowd of strangers does not make us forget old friends, and of these who was seen longest ago.
+pub const PINS_MAX: usize = 1024;
+/// Nicks to which one key is pinned at first sight, so that one alone does not fill the table. Further ones are not.
+const PINS_PER_KEY_MAX: usize = 8;
+/// Who was seen over less time than this is no old friend yet; and the time of a pin is out of date after it.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Names that anybody claimed in this run. When full, of those that nobody online claims alone the half claimed
+/// longest ago make room.
+const CLAIMS_MAX: usize = 4096;
+/// Ids whose beginning is remembered. When full, of those neither online nor pinned the half heard of longest ago
+/// make room.
+const IDS_MAX: usize = 4096;
+/// Looks of nicks remembered, to be worked out once. When full, all are forgotten.
+const LOOKS_MAX: usize = 512;
+/// Keys told of for one name. Further ones are shown with their suffix and not told of.
+const ALARMS_PER_NAME_MAX: usize = 3;
+/// Names in one run of which impostors are told.
+const ALARMED_MAX: usize = 64;
+
+/// A key that a nick belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Whose it is.
+    pub id: PeerId,
+    /// The nick.
+    pub nick: Nick,
+    /// A person said so; else it was the first to be seen.
+    pub trusted: bool,
+    /// When it was seen first under it, ...
+    pub first: WallTime,
+    /// ... and last.
+    pub last: WallTime,
+}
+
+/// What is known of the right of a peer to its nick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing: the nick is nobody's. So it is with keys that are for one run only.
+    New,
+    /// It was the first to be seen under it.
+    Pinned,
+    /// A person said so.
+    Trusted,
+    /// The nick belongs to another key.
+    Impostor,
+}
+
+/// What became of a person's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trusted {
+    /// The nick is its own now; it was nobody's.
+    Anew,
+    /// It was its own before.
+    Still,
+    /// It belonged to this one before.
+    InsteadOf(PeerId),
+    /// There is no room: everybody else is trusted as well.
+    Full,
+}
+
+/// Whose names are whose.
+#[derive(Debug)]
+pub struct Names {
+    me: PeerId,
+    /// What our own nick looks like.
+    own: String,
+    pins: BTreeMap<String, Pin>,
+    claims: BTreeMap<String, Claim>,
+    ids: BTreeMap<u32, (PeerId, Time)>,
+    alarmed: BTreeMap<String, BTreeSet<PeerId>>,
+    looks: BTreeMap<Nick, Looks>,
+    namesake_told: bool,
+    changes: u64,
+}
+
+/// Who called itself so in this run.
+#[derive(Debug)]
+struct Claim {
+    /// The only one; nobody if there were several.
+    by: Option<PeerId>,
+    at: Time,
+}
+
+impl Names {
+    /// The names as an earlier run left them. Of two pins that look the same the trusted one is kept, else the older.
+    #[must_use]
+    pub fn new(me: PeerId, nick: &Nick, mut pins: Vec<Pin>, now: Time) -> Self {
+        pins.sort_by_key(|pin| (!pin.trusted, pin.first));
+        let mut names = Self {
+            me,
+            own: String::new(),
+            pins: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            alarmed: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            namesake_told: false,
+            changes: 0,
+        };
+        for pin in pins.into_iter().take(PINS_MAX) {
+            names.ids.entry(beginning(pin.id)).or_insert((pin.id, now));
+            names.pins.entry(Looks::of(&pin.nick).key).or_insert(pin);
+        }
+        names.rename(nick, now);
+        names
+    }
+
+    /// We call ourselves so from now on.
+    pub fn rename(&mut self, nick: &Nick, now: Time) {
+        let looks = self.looks_of(nick);
+        self.note_id(self.me, now, |_| false);
+        self.claim(&looks, self.me, now, |_| false);
+        (self.own, self.namesake_told) = (looks.key, false);
+    }
+
+    /// A peer is online, new or under a new nick. `ephemeral`: its key is for this run only.
+    pub fn on_online(
+        &mut self,
+        id: PeerId,
+        nick: &Nick,
+        ephemeral: bool,
+        online: impl Fn(PeerId) -> bool,
+        ctx: &mut Context<'_>,
+    ) {
+        let looks = self.note(id, nick, &online, ctx);
+        let now = wall(ctx);
+        if let Some(pin) = self.pins.get_mut(&looks.key) {
+            if pin.id == id {
+                let is_old = now.0.saturating_sub(pin.last.0) >= millis(DAY);
+                self.changes += u64::from(is_old || pin.nick != *nick);
+                (pin.nick, pin.last) = (nick.clone(), pin.last.max(now));
+            }
+            return;
+        }
+        let is_its = self.claims.get(&looks.key).is_some_and(|claim| claim.by == Some(id));
+        let has = self.pins.values().filter(|pin| pin.id == id).count();
+        if is_its && !ephemeral && !looks.mixed && has < PINS_PER_KEY_MAX && self.make_room(online, ctx) {
+            self.pins.insert(looks.key, Pin { id, nick: nick.clone(), trusted: false, first: now, last: now });
+            self.changes += 1;
+        }
+    }
+
+    /// Somebody said something under a nick, or is spoken of: it need not be online.
+    pub fn on_heard(&mut self, id: PeerId, nick: &Nick, online: impl Fn(PeerId) -> bool, ctx: &mut Context<'_>) {
+        self.note(id, nick, &online, ctx);
+    }
+
+    /// Takes down who claims what, and tells of impostors.
+    fn note(&mut self, id: PeerId, nick: &Nick, online: impl Fn(PeerId) -> bool, ctx: &mut Context<'_>) -> Looks {
+        let looks = self.looks_of(nick);
+        self.note_id(id, ctx.now, &online);
+        self.claim(&looks, id, ctx.now, &online);
+        match self.pins.get(&looks.key) {
+            Some(pin) if pin.id != id && id != self.me => self.alarm(id, nick, &looks.key, ctx),
+            _ if looks.key == self.own && id != self.me && !self.namesake_told => {
+                self.namesake_told = true;
+                ctx.news.push_back(News::Namesake(id, nick.clone()));
+            }
+            _ => {}
+        }
+        looks
+    }
+
+    fn alarm(&mut self, id: PeerId, nick: &Nick, key: &str, ctx: &mut Context<'_>) {
+        let Some(pin) = self.pins.get(key) else { return };
+        ctx.stats.impostors += 1;
+        if self.alarmed.len() >= ALARMED_MAX && !self.alarmed.contains_key(key) {
+            return;
+        }
+        let told = self.alarmed.entry(key.to_owned()).or_default();
+        if told.len() < ALARMS_PER_NAME_MAX && told.insert(id) {
+            let last = told.len() == ALARMS_PER_NAME_MAX;
+            ctx.news.push_back(News::Impostor { id, nick: nick.clone(), known: (pin.id, pin.nick.clone()), last });
+        }
+    }
+
+    /// A person says that a nick is this key's. Whose it was before is an impostor from now on.
+    pub fn trust(&mut self, id: PeerId, nick: &Nick, online: impl Fn(PeerId) -> bool, ctx: &Context<'_>) -> Trusted {
+        let (key, now) = (self.looks_of(nick).key, wall(ctx));
+        let former = self.pins.get(&key).map(|pin| (pin.id, pin.first));
+        if former.is_none() && !self.make_room(online, ctx) {
+            return Trusted::Full;
+        }
+        let first = former.filter(|(was, _)| *was == id).map_or(now, |(_, first)| first);
+        if let Some(told) = self.alarmed.get_mut(&key) {
+            told.remove(&id);
+        }
+        self.pins.insert(key, Pin { id, nick: nick.clone(), trusted: true, first, last: now });
+        self.changes += 1;
+        match former {
+            None => Trusted::Anew,
+            Some((was, _)) if was == id => Trusted::Still,
+            Some((was, _)) => Trusted::InsteadOf(was),
+        }
+    }
+
+    /// How many characters of its id must stand behind the nick of a peer; none if the nick alone is its own.
+    #[must_use]
+    pub fn suffix_of(&self, id: PeerId, nick: &Nick) -> usize {
+        let is_its = |looks: &Looks| {
+            let claimed = || self.claims.get(&looks.key).is_some_and(|claim| claim.by == Some(id));
+            !looks.mixed && self.pins.get(&looks.key).map_or_else(claimed, |pin| pin.id == id)
+        };
+        if self.with_looks(nick, is_its) { 0 } else { self.length_of(id) }
+    }
+
+    /// How many characters of an id tell it from all others that we know: few, or all.
+    #[must_use]
+    pub fn length_of(&self, id: PeerId) -> usize {
+        let is_first = self.ids.get(&beginning(id)).is_none_or(|(first, _)| *first == id);
+        if is_first { PeerId::SUFFIX_LEN } else { PeerId::LEN }
+    }
+
+    /// What is known of the right of a peer to its nick.
+    #[must_use]
+    pub fn trust_in(&self, id: PeerId, nick: &Nick) -> Trust {
+        match self.with_looks(nick, |looks| self.pins.get(&looks.key)) {
+            None => Trust::New,
+            Some(pin) if pin.id != id => Trust::Impostor,
+            Some(pin) if pin.trusted => Trust::Trusted,
+            Some(_) => Trust::Pinned,
+        }
+    }
+
+    /// Whose a nick is, if it is anybody's.
+    #[must_use]
+    pub fn holder(&self, nick: &Nick) -> Option<PeerId> {
+        self.with_looks(nick, |looks| self.pins.get(&looks.key)).map(|pin| pin.id)
+    }
+
+    /// Whether a nick mixes scripts, so that it is never shown alone.
+    #[must_use]
+    pub fn is_mixed(&self, nick: &Nick) -> bool {
+        self.with_looks(nick, |looks| looks.mixed)
+    }
+
+    /// The pins, for a later run.
+    pub fn pins(&self) -> impl Iterator<Item = &Pin> {
+        self.pins.values()
+    }
+
+    /// Grows whenever there is something that a later run should know.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// A peer is gone: until now it was seen.
+    pub fn on_gone(&mut self, id: PeerId, ctx: &Context<'_>) {
+        let now = wall(ctx);
+        for pin in self.pins.values_mut().filter(|pin| pin.id == id) {
+            pin.last = pin.last.max(now);
+        }
+    }
+
+    /// Asserts that the tables are bounded.
+    pub fn check(&self) {
+        assert!(self.pins.len() <= PINS_MAX && self.claims.len() <= CLAIMS_MAX, "names are bounded");
+        assert!(self.ids.len() <= IDS_MAX && self.looks.len() <= LOOKS_MAX, "names are bounded");
+    }
+
+    /// Whether one more pin can be kept; if need be another is dropped: its name is nobody else's in this run.
+    fn make_room(&mut self, online: impl Fn(PeerId) -> bool, ctx: &Context<'_>) -> bool {
+        if self.pins.len() < PINS_MAX {
+            return true;
+        }
+        let drops = self.pins.iter().filter(|(_, pin)| !pin.trusted && !online(pin.id));
+        let is_friend = |pin: &Pin| pin.last.0.saturating_sub(pin.first.0) >= millis(DAY);
+        let Some(key) = drops.min_by_key(|(_, pin)| (is_friend(pin), pin.last)).map(|(key, _)| key.clone()) else {
+            return false;
+        };
+        let Some(pin) = self.pins.remove(&key) else { return false };
+        let has_room = self.claims.len() < CLAIMS_MAX;
+        if let Some(claim) = self.claims.get_mut(&key) {
+            claim.by = claim.by.filter(|&by| by == pin.id);
+        } else if has_room {
+            self.claims.insert(key, Claim { by: Some(pin.id), at: ctx.now });
+        }
+        true
+    }
+
+    fn claim(&mut self, looks: &Looks, id: PeerId, now: Time, online: impl Fn(PeerId) -> bool) {
+        if looks.mixed {
+            // Shown with its suffix anyway: it is not to take the name from whom it imitates.
+            return;
+        }
+        if let Some(claim) = self.claims.get_mut(&looks.key) {
+            claim.by = claim.by.filter(|&by| by == id);
+            claim.at = now;
+            return;
+        }
+        if self.claims.len() >= CLAIMS_MAX {
+            let drops = |key: &String, claim: &Claim| *key != self.own && !claim.by.is_some_and(&online);
+            let times = self.claims.iter().filter(|(key, claim)| drops(key, claim)).map(|(_, claim)| claim.at);
+            let until = median(times.collect());
+            self.claims.retain(|key, claim| !drops(key, claim) || Some(claim.at) > until);
+        }
+        if self.claims.len() >= CLAIMS_MAX {
+            // Without room it is not its own: it is shown with a suffix.
+            return;
+        }
+        self.claims.insert(looks.key.clone(), Claim { by: Some(id), at: now });
+    }
+
+    fn note_id(&mut self, id: PeerId, now: Time, online: impl Fn(PeerId) -> bool) {
+        if let Some((first, at)) = self.ids.get_mut(&beginning(id)) {
+            if *first == id {
+                *at = now;
+            }
+            return;
+        }
+        if self.ids.len() >= IDS_MAX {
+            let pinned: BTreeSet<_> = self.pins.values().map(|pin| pin.id).collect();
+            let drops = |id: PeerId| !online(id) && !pinned.contains(&id) && id != self.me;
+            let until = median(self.ids.values().filter(|(id, _)| drops(*id)).map(|(_, at)| *at).collect());
+            self.ids.retain(|_, (id, at)| !drops(*id) || Some(*at) > until);
+        }
+        if self.ids.len() < IDS_MAX {
+            self.ids.insert(beginning(id), (id, now));
+        }
+    }
+
+    fn looks_of(&mut self, nick: &Nick) -> Looks {
+        if self.looks.len() >= LOOKS_MAX && !self.looks.contains_key(nick) {
+            self.looks.clear();
+        }
+        self.looks.entry(nick.clone()).or_insert_with(|| Looks::of(nick)).clone()
+    }
+
+    fn with_looks<T>(&self, nick: &Nick, of: impl FnOnce(&Looks) -> T) -> T {
+        match self.looks.get(nick) {
+            Some(looks) => of(looks),
+            None => of(&Looks::of(nick)),
+        }
+    }
+}
+
+/// The time that half of these do not lie behind; nothing if there are none.
+fn median(mut times: Vec<Time>) -> Option<Time> {
+    let middle = times.len().checked_sub(1)? / 2;
+    Some(*times.select_nth_unstable(middle).1)
+}
+
+/// The characters of an id that stand in a short suffix, as a number: 25 bits.
+const fn beginning(id: PeerId) -> u32 {
+    let [a, b, c, d, ..] = id.0;
+    u32::from_be_bytes([a, b, c, d]) >> 7
+}
+
+/// What the wall clock shows now, or would if nobody had set it since we woke.
+fn wall(ctx: &Context<'_>) -> WallTime {
+    WallTime(ctx.config.woke.0.saturating_add(ctx.now.as_micros() / 1000))
+}
+
+const fn millis(span: Duration) -> u64 {
+    span.as_secs() * 1000
+}
+
+#[cfg(test)]
+mod tests;
