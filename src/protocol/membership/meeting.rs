@@ -32,7 +32,7 @@ const WAITING_MAX: usize = 512;
 /// Who is not heard on a way for this long is not waited for any more.
 const WAIT_FOR: Duration = Duration::from_secs(10);
 /// Challenges to newcomers are spread over this time for each peer known or waiting, ...
-const SPREAD: Duration = Duration::from_millis(1);
+const SPREAD: Duration = Duration::from_micros(500);
 /// ... but no longer than this.
 const SPREAD_MAX: Duration = Duration::from_millis(250);
 /// A challenge is repeated after this, so often, ...
@@ -45,11 +45,11 @@ const EPOCH: Duration = Duration::from_secs(8);
 /// After so many challenges without an answer it is asked by cast.
 const UNANSWERED: u32 = 2;
 /// Proofs owed to others by cast. When full, no further one is owed until they were given.
-const OWED_MAX: usize = 4;
+const OWED_MAX: usize = 8;
 /// Hellos that ask for a proof, or give one, are hurried no more often than this.
-const HURRY_EVERY: Duration = Duration::from_secs(1);
+const HURRY_EVERY: Duration = Duration::from_millis(250);
 /// And within this.
-const HURRY_WITHIN: Duration = Duration::from_millis(100);
+const HURRY_WITHIN: Duration = Duration::from_millis(20);
 
 /// A way on which somebody is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -319,13 +319,16 @@ impl Membership {
                 if self.is_there(&origin.way()) {
                     self.meetings.owed_alone.insert(origin.way(), challenge);
                     self.greet.insert(origin.id, ctx.now);
-                    return;
                 }
+                // By cast as well: what we send it alone may not get there either.
                 let owed = &mut self.meetings.owed;
                 if owed.len() < OWED_MAX || owed.contains_key(&origin.id) {
                     owed.insert(origin.id, challenge);
                 }
-                self.hurry(ctx);
+                // A stranger can wait for the next hello: there may be many.
+                if self.is_online(origin.id) {
+                    self.hurry(ctx);
+                }
             }
             _ => {}
         }
