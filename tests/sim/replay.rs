@@ -98,3 +98,21 @@ fn a_recording_tells_nothing_to_one_alone_and_draws_no_more_than_it_brings() {
         assert!(bytes <= brought, "{bytes} bytes to {victim} for {brought}");
     }
 }
+
+#[test]
+fn where_no_unicast_gets_through_nodes_meet_by_cast_and_talk() {
+    for nodes in [2, 5] {
+        let faults = Faults { blocked: Cast::Unicast.bit(), ..Faults::NONE };
+        let mut world = World::of(nodes, seed_or(5), faults);
+        assert!(world.run_until(secs(10), all_met).is_some(), "{nodes} nodes");
+        world.say(0, "said to all");
+        world.run_for(secs(2));
+        for host in 1..nodes {
+            let heard =
+                |event: &&Event| matches!(event, Event::Message(message) if message.text.as_str() == "said to all");
+            assert_eq!(world.hosts[host].events.iter().map(|(_, event)| event).filter(heard).count(), 1, "n{host}");
+        }
+        world.run_for(secs(60));
+        assert!(!told(&world).iter().any(|(_, event)| matches!(event, Event::Lost(..))), "{nodes} nodes");
+    }
+}

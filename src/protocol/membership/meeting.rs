@@ -29,8 +29,8 @@ use crate::wire::{Message, SIGNED_OVERHEAD};
 
 /// Ways that wait for a proof. When full, the one heard longest ago makes room.
 const WAITING_MAX: usize = 512;
-/// Who is not heard on a way for this long is not waited for any more.
-const WAIT_FOR: Duration = Duration::from_secs(10);
+/// Who is not heard on a way for this long is not waited for any more: in a large group hellos are rare.
+const WAIT_FOR: Duration = Duration::from_secs(300);
 /// Challenges to newcomers are spread over this time for each peer known or waiting, ...
 const SPREAD: Duration = Duration::from_micros(500);
 /// ... but no longer than this.
@@ -42,6 +42,8 @@ const HURRIED: u32 = 8;
 const AGAIN_MAX: Duration = Duration::from_secs(2);
 /// A proof is as good as fresh for this long, and up to as long again.
 const EPOCH: Duration = Duration::from_secs(8);
+/// As long as that is one that was asked for by cast: in a large group hellos are rare.
+const CAST_EPOCH: Duration = Duration::from_secs(300);
 /// After so many challenges without an answer it is asked by cast.
 const UNANSWERED: u32 = 2;
 /// Proofs owed to others by cast. When full, no further one is owed until they were given.
@@ -110,7 +112,11 @@ impl Meetings {
     }
 
     /// The challenge for a way, or for all who hear our casts. Nothing is remembered to know its proof.
-    fn challenge(&self, way: Option<(&Way, u64)>, epoch: u64) -> u64 {
+    ///
+    /// `ago`: how many units of time ago it was, or would have been, sent.
+    fn challenge(&self, way: Option<(&Way, u64)>, now: Time, ago: u64) -> u64 {
+        let unit = if way.is_some() { EPOCH } else { CAST_EPOCH };
+        let epoch = (now.as_micros() / unit.as_micros() as u64).saturating_sub(ago);
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&epoch.to_be_bytes());
         if let Some((way, boot)) = way {
@@ -128,7 +134,7 @@ impl Meetings {
 
     /// What `proof` proves that came on a way.
     fn proven(&self, way: &Way, boot: u64, proof: u64, now: Time) -> Option<Proven> {
-        let is = |way| [0, 1].into_iter().any(|ago| self.challenge(way, epoch(now).saturating_sub(ago)) == proof);
+        let is = |way| [0, 1].into_iter().any(|ago| self.challenge(way, now, ago) == proof);
         if is(Some((way, boot))) {
             return Some(Proven::Place);
         }
@@ -177,10 +183,6 @@ impl Meeting {
         let (window, (origin, _)) = (self.window.as_mut()?, self.hello.as_ref()?);
         if window.take(origin.counter) { self.hello.take() } else { None }
     }
-}
-
-fn epoch(now: Time) -> u64 {
-    now.as_micros() / EPOCH.as_micros() as u64
 }
 
 /// The length of a challenge as a datagram, at most.
@@ -304,7 +306,7 @@ impl Membership {
         match message {
             Message::Probe(probe) if !online && origin.cast == Cast::Unicast => {
                 let Some(proof) = probe.challenge else { return };
-                let challenge = self.meetings.challenge(Some((&origin.way(), origin.boot)), epoch(ctx.now));
+                let challenge = self.meetings.challenge(Some((&origin.way(), origin.boot)), ctx.now, 0);
                 let answer = Answer { token: probe.token, proof: Some(proof), challenge: Some(challenge) };
                 let to = To::Address(origin.segment, origin.address);
                 ctx.posts.push_back(Post { to, message: Message::Answer(answer) });
@@ -366,7 +368,7 @@ impl Membership {
         ctx: &mut Context<'_>,
     ) -> Probe {
         let way = Way { id, segment: place.0, address: place.1 };
-        let challenge = self.meetings.challenge(Some((&way, boot)), epoch(ctx.now));
+        let challenge = self.meetings.challenge(Some((&way, boot)), ctx.now, 0);
         Probe::challenging(ctx.rng.next_u64() as u32, 0, challenge)
     }
 
@@ -396,7 +398,7 @@ impl Membership {
 
     /// What our hellos to all ask for, and prove.
     pub(super) fn prove_to_all(&self, hello: &mut Hello, now: Time) {
-        hello.challenge = self.meetings.is_unanswered().then(|| self.meetings.challenge(None, epoch(now)));
+        hello.challenge = self.meetings.is_unanswered().then(|| self.meetings.challenge(None, now, 0));
         let owed = self.meetings.owed.iter();
         let proofs: Vec<_> = owed.map(|(&id, &challenge)| Proof { id: body::bytes(id), challenge }).collect();
         hello.proofs = Some(proofs).filter(|proofs| !proofs.is_empty());
@@ -414,11 +416,5 @@ impl Membership {
             let proof = Proof { id: body::bytes(way.id), challenge };
             self.greet_at(way, Some(vec![proof]), standing, ctx);
         }
-    }
-
-    /// Those who are heard and answer nothing: they may not hear us. Since when does not matter, it is a while.
-    pub fn unanswered(&self) -> impl Iterator<Item = (&Origin, &Hello)> {
-        let long = self.meetings.waiting.values().filter(|meeting| meeting.challenged > UNANSWERED);
-        long.filter_map(|meeting| meeting.hello.as_ref()).map(|(origin, hello)| (origin, hello))
     }
 }
