@@ -154,7 +154,7 @@ HELLO = table(
     (0, "nick", TEXT), (1, "flags", U8), (2, "every_ms", U32), (3, "head", U64), (4, "hash", U64),
     (5, "heard", many(HEARD)), (6, "interface", TEXT, True), (7, "ttl", U8, True), (8, "of", U16, True),
     (9, "round", U32, True), (10, "sends", U8, True), (11, "condition", CONDITION, True),
-    (12, "away", TEXT, True),
+    (12, "away", TEXT, True), (13, "challenge", U64, True), (14, "proofs", many(record(id=ID, challenge=U64)), True),
 )
 PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
@@ -170,7 +170,10 @@ RECEIPT = table((1, "boot", U64), (2, "next", U64), (3, "ahead", U64))
 SUSPECTED = record(id=ID, boot=U64, for_ms=U32)
 BODIES = {
     "hello": HELLO, "bye": BYE, "frontier": FRONTIER, "nack": NACK, "direct": LETTER, "receipt": LETTER,
-    "probe": table((0, "token", U32), (1, "flags", U8)), "answer": table((0, "token", U32)),
+    "probe": table(
+        (0, "token", U32), (1, "flags", U8), (2, "challenge", U64, True), (3, "pad", exactly(bytes, 8), True)
+    ),
+    "answer": table((0, "token", U32), (1, "proof", U64, True), (2, "challenge", U64, True)),
     "suspect": table((0, "whom", many(SUSPECTED))), "alive": table(),
 }
 SEEK = table((0, "ids", many(ID)), (1, "padding", exactly(bytes)))
@@ -452,6 +455,8 @@ def line(found):
         for name in ("clock", "flaws", "mtu", "casts-ttl", "group", "probe", "pad"):
             shown = {"group": lambda raw: raw[:18].hex(), "pad": len}.get(name, str)
             parts += [f"{name}={shown(told[name])}"] if name in told else []
+        parts += [f"challenge={found['challenge']:016x}"] if "challenge" in found else []
+        parts += [f"proves={one['id'].hex()[:8]}:{one['challenge']:016x}" for one in found.get("proofs", ())]
         for heard in found["heard"]:
             left = "".join(f":{name}{heard[name]}" for name in "UBM" if name in heard)
             parts.append(f"hears={heard['id'].hex()[:8]}:{casts(heard['casts'])}{left}")
@@ -462,6 +467,7 @@ def line(found):
     if kind in ("probe", "answer"):
         parts.append(f"{found['token']:08x}")
         parts += ["doubts"] if found.get("flags", 0) & 1 else []
+        parts += [f"{name}={found[name]:016x}" for name in ("proof", "challenge") if name in found]
     if kind == "suspect":
         parts += [f"{one['id'].hex()[:8]}/{one['boot']} for={one['for_ms']}ms" for one in found["whom"]]
     if kind == "seek":

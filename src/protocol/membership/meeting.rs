@@ -47,9 +47,9 @@ const CAST_EPOCH: Duration = Duration::from_secs(300);
 /// After so many challenges without an answer it is asked by cast.
 const UNANSWERED: u32 = 2;
 /// Proofs owed to others by cast. When full, no further one is owed until they were given.
-const OWED_MAX: usize = 8;
+const OWED_MAX: usize = 16;
 /// Hellos that ask for a proof, or give one, are hurried no more often than this.
-const HURRY_EVERY: Duration = Duration::from_millis(250);
+const HURRY_EVERY: Duration = Duration::from_millis(100);
 /// And within this.
 const HURRY_WITHIN: Duration = Duration::from_millis(20);
 
