@@ -108,7 +108,7 @@ fn bounds_of_lone_lines() {
     let cost = converse(8, Faults::rough(0.2, 0.05, 1), 60, secs(2));
     let bounds = [
         ("casts", cost.casts, 18.5),
-        ("unicasts", cost.unicasts, 20.0),
+        ("unicasts", cost.unicasts, 22.0),
         ("nacks", cost.nacks, 0.3),
         ("repeats", cost.repeats, 3.0),
         ("frontiers", cost.frontiers, 24.0),

@@ -317,7 +317,10 @@ impl Membership {
                 self.greet.insert(origin.id, ctx.now);
             }
             Message::Hello(hello) => {
-                let Some(challenge) = hello.challenge else { return };
+                let me = body::bytes(ctx.me);
+                // Whom it says it hears it does not ask.
+                let known = hello.heard.iter().any(|heard| heard.id == me);
+                let Some(challenge) = hello.challenge.filter(|_| !known) else { return };
                 if self.is_there(&origin.way()) {
                     self.meetings.owed_alone.insert(origin.way(), challenge);
                     self.greet.insert(origin.id, ctx.now);
@@ -327,8 +330,9 @@ impl Membership {
                 if owed.len() < OWED_MAX || owed.contains_key(&origin.id) {
                     owed.insert(origin.id, challenge);
                 }
-                // A stranger can wait for the next hello: there may be many.
-                if self.is_online(origin.id) {
+                // A stranger can wait for the next hello, and so can who may mean many others: there may be many.
+                let few = hello.of.is_none_or(|of| usize::from(of) <= 2 * hello.heard.len());
+                if few && self.is_online(origin.id) {
                     self.hurry(ctx);
                 }
             }
