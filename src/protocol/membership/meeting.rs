@@ -38,6 +38,8 @@ const SPREAD_MAX: Duration = Duration::from_millis(250);
 /// A challenge is repeated after this, so often, ...
 const AGAIN_AFTER: Duration = Duration::from_millis(60);
 const HURRIED: u32 = 8;
+/// The first one to a peer that was lost is repeated after this: it is heard, so it should answer.
+const MISSED_AFTER: Duration = Duration::from_millis(20);
 /// ... and then less and less, but at least this often, while enough is heard to pay for it.
 const AGAIN_MAX: Duration = Duration::from_secs(2);
 /// A proof is as good as fresh for this long, and up to as long again.
@@ -387,7 +389,8 @@ impl Membership {
             meeting.challenge_at = None;
             let Some(credit) = meeting.credit.checked_sub(challenge_len()) else { continue };
             let doubled = meeting.challenged.saturating_sub(HURRIED);
-            let again = (AGAIN_AFTER * (1 << doubled.min(5))).min(AGAIN_MAX);
+            let again = if meeting.is_missed && meeting.challenged == 0 { MISSED_AFTER } else { AGAIN_AFTER };
+            let again = (again * (1 << doubled.min(5))).min(AGAIN_MAX);
             (meeting.credit, meeting.challenge_at) = (credit, Some(ctx.now + again));
             meeting.challenged += 1;
             let hurries = meeting.is_missed && meeting.challenged == UNANSWERED;
