@@ -344,10 +344,14 @@ impl Membership {
 
     /// Says the next hello soon.
     fn hurry(&mut self, ctx: &mut Context<'_>) {
-        if self.meetings.hurried_at.is_none_or(|at| ctx.now.since(at) >= HURRY_EVERY) {
-            self.meetings.hurried_at = Some(ctx.now);
-            self.hello_by(ctx.now + ctx.rng.within(HURRY_WITHIN));
+        if self.meetings.hurried_at.is_some_and(|at| at > ctx.now) {
+            // One is on its way that says it all.
+            return;
         }
+        let soonest = self.meetings.hurried_at.map_or(ctx.now, |at| at + HURRY_EVERY);
+        let at = soonest.max(ctx.now + ctx.rng.within(HURRY_WITHIN));
+        self.meetings.hurried_at = Some(at);
+        self.hello_by(at);
     }
 
     /// Somebody who was lost proved to live.
