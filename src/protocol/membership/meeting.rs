@@ -268,7 +268,12 @@ impl Membership {
                 meeting.window.get_or_insert_default().take(origin.counter);
                 let is_this = meeting.hello.as_ref().is_some_and(|(told, _)| told.counter == origin.counter);
                 let hello = if is_this { meeting.hello.take() } else { meeting.fresh_hello() };
+                let window = meeting.window.clone();
                 let hello = hello.filter(|(origin, hello)| self.take_in(origin, hello, ctx));
+                // Those taken to prove it are not taken again.
+                if let (Some(_), Some(window), Some(peer)) = (&hello, window, self.peers.get_mut(&origin.id)) {
+                    peer.window = window;
+                }
                 return hello.inspect(|_| _ = self.settle_down(origin, proven, ctx));
             }
         }
@@ -282,13 +287,10 @@ impl Membership {
     /// A way needs no more proof, or it needs no more that its peer lives. What was heard there meanwhile counts
     /// from now on.
     fn settle_down(&mut self, origin: &Origin, proven: Proven, ctx: &Context<'_>) -> Option<Meeting> {
-        let mut meeting = self.meetings.waiting.remove(&origin.way());
+        let meeting = self.meetings.waiting.remove(&origin.way());
         let peer = self.peers.get_mut(&origin.id)?;
         for heard in meeting.iter().flat_map(|meeting| meeting.heard).flatten() {
             peer.note_path(&heard, false, ctx.now);
-        }
-        if let Some(window) = meeting.as_mut().and_then(|meeting| meeting.window.take()) {
-            peer.window = window;
         }
         if proven == Proven::Place {
             peer.prove(origin.segment, origin.address, ctx.now);
