@@ -25,7 +25,7 @@ for node in ann bob cat; do stop $node; done
 kill -INT "${PID[tcpdump]}"
 wait "${PID[tcpdump]}" 2>/dev/null
 unset "PID[tcpdump]"
-PYTHONDONTWRITEBYTECODE=1 python3 "$ROOT/tests/pack/decode.py" --all "$T/cap" >"$T/decoded"
+python3 "$ROOT/tests/pack/decode.py" --all "$T/cap" >"$T/decoded"
 is "every datagram is read" "$?" 0
 is "as one of the kinds" "$(grep -o '^{"kind": "[a-z]*"' "$T/decoded" | sort -u | grep -o '[a-z]*"$' | tr -d '"\n')" \
     "answerbyeentriesfrontierhellonackprobe"

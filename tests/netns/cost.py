@@ -8,30 +8,23 @@ import socket
 import struct
 import sys
 
+from pcap import frames
+
 KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt",
          8: "probe", 9: "answer", 10: "suspect", 11: "alive",
          12: "seek", 13: "whereabouts"}
 
 
-def datagrams(data):
-    at = 24
-    while at + 16 <= len(data):
-        (size,) = struct.unpack_from("<I", data, at + 8)
-        frame = data[at + 16 : at + 16 + size]
-        at += 16 + size
-        if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != 17:
-            continue
-        header = 14 + (frame[14] & 15) * 4
+def datagrams(path):
+    for frame, header in frames(path):
         (length,) = struct.unpack_from(">H", frame, header + 4)
         yield socket.inet_ntoa(frame[30:34]), frame[header + 8 : header + length]
 
 
 def main():
-    with open(sys.argv[1], "rb") as capture:
-        data = capture.read()
     lines = int(sys.argv[2])
     count, size, once = {}, {}, {}
-    for to, payload in datagrams(data):
+    for to, payload in datagrams(sys.argv[1]):
         if payload[:4] != b"\xffudn":
             continue
         cast = to.startswith("239.") or to.endswith(".255")

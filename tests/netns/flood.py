@@ -6,22 +6,11 @@ were. The seed is fixed, so that a failure can be repeated.
 
 import random
 import socket
-import struct
 import sys
 
+from pcap import payloads
+
 MAGIC = b"\xff"
-
-
-def payloads(path):
-    with open(path, "rb") as capture:
-        data = capture.read()
-    at = 24
-    while at + 16 <= len(data):
-        (size,) = struct.unpack_from("<I", data, at + 8)
-        frame = data[at + 16 : at + 16 + size]
-        at += 16 + size
-        if len(frame) > 42 and frame[12:14] == b"\x08\x00" and frame[23] == 17:
-            yield frame[14 + (frame[14] & 15) * 4 + 8 :]
 
 
 def mutated(rng, seeds):

@@ -17,6 +17,8 @@ import struct
 import sys
 import time
 
+from pcap import payloads
+
 SEALED, HELLO = 16, 1
 
 # Ed25519 (RFC 8032, 5.1), as slow as it reads: for tests, where nothing is secret.
@@ -73,18 +75,6 @@ class Key:
         point = times_base(number)
         hashed = int.from_bytes(hashlib.sha512(point + self.public + message).digest(), "little") % L
         return point + ((number + hashed * self.scalar) % L).to_bytes(32, "little")
-
-
-def payloads(path):
-    with open(path, "rb") as capture:
-        data = capture.read()
-    at = 24
-    while at + 16 <= len(data):
-        (size,) = struct.unpack_from("<I", data, at + 8)
-        frame = data[at + 16 : at + 16 + size]
-        at += 16 + size
-        if len(frame) > 42 and frame[12:14] == b"\x08\x00" and frame[23] == 17:
-            yield frame[14 + (frame[14] & 15) * 4 + 8 :]
 
 
 def header(path, kind):

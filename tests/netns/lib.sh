@@ -9,6 +9,8 @@ set -u
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 UDPNODE=${UDPNODE:-${CARGO_TARGET_DIR:-$ROOT/target}/release/udpnode}
+# What is imported leaves no trace in the tree.
+export PYTHONDONTWRITEBYTECODE=1
 
 skip_all() { echo "skip - $(basename "$0"): $*"; exit 77; }
 

@@ -1,25 +1,35 @@
-"""Prints "TTL SRC SPORT DST DPORT" of each UDP datagram in a capture that holds a marker."""
+"""pcap.py CAPTURE MARKER: prints "TTL SRC SPORT DST DPORT" of each UDP datagram in a capture that holds a marker."""
 
 import socket
 import struct
 import sys
 
 
-def datagrams(data):
+def frames(path):
+    """The frames of a capture that hold UDP over IPv4, each with where the header of UDP begins in it."""
+    with open(path, "rb") as capture:
+        data = capture.read()
     at = 24
     while at + 16 <= len(data):
         (size,) = struct.unpack_from("<I", data, at + 8)
         frame = data[at + 16 : at + 16 + size]
         at += 16 + size
-        if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != 17:
-            continue
-        header = 14 + (frame[14] & 15) * 4
-        sport, dport = struct.unpack_from(">HH", frame, header)
-        src, dst = (socket.inet_ntoa(frame[i : i + 4]) for i in (26, 30))
-        yield frame[22], src, sport, dst, dport, frame[header + 8 :]
+        if len(frame) >= 42 and frame[12:14] == b"\x08\x00" and frame[23] == 17:
+            yield frame, 14 + (frame[14] & 15) * 4
 
 
-with open(sys.argv[1], "rb") as capture:
-    for ttl, src, sport, dst, dport, payload in datagrams(capture.read()):
-        if sys.argv[2].encode() in payload:
-            print(ttl, src, sport, dst, dport)
+def payloads(path):
+    """What is in them, unless that is nothing."""
+    return (frame[header + 8 :] for frame, header in frames(path) if len(frame) > 42)
+
+
+def main():
+    for frame, header in frames(sys.argv[1]):
+        if sys.argv[2].encode() in frame[header + 8 :]:
+            src, dst = (socket.inet_ntoa(frame[i : i + 4]) for i in (26, 30))
+            sport, dport = struct.unpack_from(">HH", frame, header)
+            print(frame[22], src, sport, dst, dport)
+
+
+if __name__ == "__main__":
+    main()

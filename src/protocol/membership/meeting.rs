@@ -38,10 +38,10 @@ const SPREAD_MAX: Duration = Duration::from_millis(250);
 /// A challenge is repeated after this, so often, ...
 const AGAIN_AFTER: Duration = Duration::from_millis(60);
 const HURRIED: u32 = 8;
-/// The first one to a peer that was lost is repeated after this: it is heard, so it should answer.
-const MISSED_AFTER: Duration = Duration::from_millis(20);
 /// ... and then less and less, but at least this often, while enough is heard to pay for it.
 const AGAIN_MAX: Duration = Duration::from_secs(2);
+/// The first one to a peer that was lost is repeated after this: it is heard, so it should answer.
+const MISSED_AFTER: Duration = Duration::from_millis(20);
 /// A proof is as good as fresh for this long, and up to as long again.
 const EPOCH: Duration = Duration::from_secs(8);
 /// As long as that is one that was asked for by cast: in a large group hellos are rare.
