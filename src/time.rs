@@ -4,6 +4,10 @@
 //! written down and played again. [`WallTime`] is the other kind: what a person's watch shows,
 //! used for display only and never for a decision.
 
+mod agenda;
+
+pub use agenda::Agenda;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;

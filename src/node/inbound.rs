@@ -135,10 +135,9 @@ impl Node {
         }
     }
 
-    /// Whether the sender of a hello is known, or may be taken in: whoever makes up identities makes up many.
+    /// Whether the sender of a hello is known, or may be met: whoever makes up identities makes up many.
     fn admits_newcomer(&mut self, origin: &Origin, source: Source<'_>) -> bool {
-        let admitted =
-            self.membership.peer(origin.id).is_some() || self.sources.admits_newcomer(origin.address, self.now);
+        let admitted = self.membership.is_noticed(origin) || self.sources.admits_newcomer(origin.address, self.now);
         if !admitted {
             self.stats.peers_refused += 1;
             self.sources.on_vain(source, self.now);

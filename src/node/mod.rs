@@ -535,7 +535,7 @@ impl Node {
     fn view(&self) -> View {
         View {
             online: self.membership.online_count(),
-            last_joined: self.membership.last_joined(),
+            last_stirred: self.membership.last_stirred(),
             said: Tally { private: self.directs.open(), ..self.logs.tally() },
             progress_at: self
                 .directs

@@ -87,6 +87,9 @@ impl Matrix {
         let place = places.entry(address).or_insert_with(|| Place::new(segment, now));
         place.note(segment, hello, now, until);
         let room = peers_max.saturating_sub(others);
+        if place.heard.len() > room {
+            place.heard.retain(|_, claim| claim.until >= now);
+        }
         while place.heard.len() > room {
             // Those of which nothing was said for longest.
             let oldest = place.heard.iter().min_by_key(|(_, claim)| claim.said_at).map(|(&id, _)| id);
@@ -130,7 +133,6 @@ impl Place {
         if self.whole {
             self.heard.clear();
         }
-        self.heard.retain(|_, claim| claim.until >= now);
         for heard in &hello.heard {
             let casts = heard.casts & (HEARD_BY_STREAM * 2 - 1);
             let left = [heard.unicast_ttl, heard.broadcast_ttl, heard.multicast_ttl];

@@ -34,9 +34,9 @@ use crate::address::{Cast, Segment, SegmentId, towards};
 use crate::id::{PeerId, PublicKey};
 use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::{Line, Nick};
-use crate::time::Time;
+use crate::time::{Agenda, Time};
 use crate::wire::Message;
-use crate::wire::body::{Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
+use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
 use meeting::Meetings;
 pub use peer::{Heard, HearsUs, Path, Peer, Presence};
@@ -104,17 +104,17 @@ pub struct Membership {
     started: Time,
     hello_at: Option<Time>,
     /// Peers to be greeted by unicast, and when.
-    greet: BTreeMap<PeerId, Time>,
+    greet: Agenda<PeerId>,
     strangers: Strangers,
     meetings: Meetings,
     /// Whom the last hello on a segment told last, where it did not tell all.
     told_up_to: BTreeMap<SegmentId, PeerId>,
     /// Rounds of hellos so far.
     round: u32,
-    /// When it may have changed how somebody is heard, although nothing came. Early, never late.
-    look_at: Option<Time>,
+    /// When it may have changed how somebody is heard on a segment. Early, never late.
+    look: Agenda<(PeerId, SegmentId)>,
     /// Peers to be told that they are heard otherwise than they know, on which segment, and when.
-    tell: BTreeMap<(PeerId, SegmentId), Time>,
+    tell: Agenda<(PeerId, SegmentId)>,
     /// When the table must be looked through for the silent. Early, never late.
     sweep_at: Option<Time>,
     last_joined: Option<Time>,
@@ -138,13 +138,13 @@ impl Membership {
             starting: 0,
             started: now,
             hello_at: Some(now),
-            greet: BTreeMap::new(),
+            greet: Agenda::default(),
             strangers: Strangers::default(),
             meetings: Meetings::new(key),
             told_up_to: BTreeMap::new(),
             round: 0,
-            look_at: None,
-            tell: BTreeMap::new(),
+            look: Agenda::default(),
+            tell: Agenda::default(),
             sweep_at: None,
             last_joined: None,
             resumed_at: now,
@@ -228,6 +228,12 @@ impl Membership {
         self.last_joined
     }
 
+    /// When somebody joined last, or was asked who may be about to.
+    #[must_use]
+    pub fn last_stirred(&self) -> Option<Time> {
+        self.last_joined.max(self.meetings.asked_at())
+    }
+
     /// The segments there are.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> + Clone {
         self.segments.values()
@@ -306,14 +312,19 @@ impl Membership {
         peer.listens = hello.flags & FLAG_LISTENS != 0;
         peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
         peer.note_round(origin, hello, ctx.now);
-        let was = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
-        peer.note_hearing(origin.segment, hello, ctx);
-        let is = peer.paths.get(&origin.segment).is_some_and(|path| path.only_unicast(ctx.now, peer.every));
-        if is && !was && !new {
-            // No cast reaches it any more: it is to hear by unicast that we are here.
-            self.tell.insert((origin.id, origin.segment), ctx.now);
+        // By cast it may be an earlier run of ours that it hears.
+        let us = body::bytes(ctx.me);
+        if origin.cast == Cast::Unicast && hello.heard.iter().any(|heard| heard.id == us) && peer.greetings.on_answer()
+        {
+            self.greet.remove(origin.id);
         }
-        self.look_again(ctx.now);
+        let reached = peer.is_reached(origin.segment, ctx.now);
+        peer.note_hearing(origin.segment, hello, ctx);
+        if reached == Some(true) && peer.is_reached(origin.segment, ctx.now) == Some(false) {
+            // No cast reaches it any more: it is to hear by unicast that we are here.
+            self.tell.set((origin.id, origin.segment), ctx.now);
+        }
+        self.look.set((origin.id, origin.segment), ctx.now);
         if new || hello.flags & FLAG_ASKS != 0 {
             self.greet_soon(origin.id, ctx);
         }
@@ -368,14 +379,6 @@ impl Membership {
         true
     }
 
-    /// Greets a peer by unicast, at a moment that spreads the greetings of the whole group.
-    fn greet_soon(&mut self, id: PeerId, ctx: &mut Context<'_>) {
-        let spread = GREETING_SPREAD * u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
-        let at = ctx.now + ctx.rng.within(spread.min(GREETING_MAX));
-        let when = self.greet.entry(id).or_insert(at);
-        *when = at.min(*when);
-    }
-
     /// A bye of a peer that is known.
     pub fn on_bye(&mut self, id: PeerId, ctx: &mut Context<'_>) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
@@ -383,7 +386,7 @@ impl Membership {
             return false;
         }
         peer.presence = Presence::Left;
-        self.greet.remove(&id);
+        self.greet.remove(id);
         self.vigil.forget(id);
         self.recount();
         ctx.news.push_back(News::Left(id));
@@ -409,9 +412,8 @@ impl Membership {
         if self.silent {
             return None;
         }
-        let greet = self.greet.values().min().copied();
-        let tell = self.tell.values().min().copied();
-        let hellos = earlier(earlier(self.hello_at, greet), earlier(self.look_at, tell));
+        let (greet, look, tell) = (self.greet.wake_at(), self.look.wake_at(), self.tell.wake_at());
+        let hellos = earlier(earlier(self.hello_at, greet), earlier(look, tell));
         let hellos = earlier(hellos, self.meetings.wake_at());
         earlier(hellos, earlier(self.sweep_at, self.vigil.wake_at()))
     }
@@ -428,7 +430,7 @@ impl Membership {
         self.challenge_due(ctx);
         self.prove_alone(standing, ctx);
         self.greet_due(standing, ctx);
-        self.look(standing, ctx);
+        self.look_due(standing, ctx);
         if self.sweep_at.is_some_and(|at| at <= ctx.now) {
             self.sweep(ctx);
         }
@@ -463,10 +465,6 @@ impl Membership {
 
 /// Who was heard for so long is no stranger any more.
 const KNOWN_AFTER: Duration = Duration::from_secs(10);
-/// Greetings to a newcomer are spread over this time for each peer known, ...
-const GREETING_SPREAD: Duration = Duration::from_millis(2);
-/// ... but no longer than this: all see each other within a second.
-const GREETING_MAX: Duration = Duration::from_millis(500);
 /// Most bytes of what is said about being away; more is cut off.
 pub const AWAY_MAX: usize = 80;
 /// No peer is believed to say hello less often than this.

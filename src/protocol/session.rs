@@ -16,8 +16,8 @@ use crate::time::Time;
 pub struct View {
     /// Peers online.
     pub online: usize,
-    /// When one joined last.
-    pub last_joined: Option<Time>,
+    /// When one joined last, or was asked who may be about to.
+    pub last_stirred: Option<Time>,
     /// How what was said fared so far.
     pub said: Tally,
     /// When a confirmation came last.
@@ -83,9 +83,9 @@ impl Session {
         earlier(earlier(opens, gives_up), self.ends_at(view, config))
     }
 
-    /// When held lines go: a while after the last joined, but no later than the wait allows.
+    /// When held lines go: a while after the last joined or was about to, but no later than the wait allows.
     fn opens_at(&self, view: &View, config: &Config) -> Option<Time> {
-        let settled = view.last_joined? + config.settle;
+        let settled = view.last_stirred? + config.settle;
         let latest = self.waiting_since.map_or(settled, |since| since + config.wait);
         Some(settled.min(latest))
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn view(online: usize, joined_ms: u64, said: Tally) -> View {
-        View { online, last_joined: (online > 0).then(|| at(joined_ms)), said, progress_at: at(0) }
+        View { online, last_stirred: (online > 0).then(|| at(joined_ms)), said, progress_at: at(0) }
     }
 
     #[test]

@@ -77,6 +77,9 @@ pub struct Hello {
     /// That this is no recording, to those who asked; one of them alone where it is sent to one.
     #[n(14)]
     pub proofs: Option<Vec<Proof>>,
+    /// Makes the first hellos longer: who does not know yet whether we are there may send no more bytes than came.
+    #[n(15)]
+    pub pad: Option<ByteVec>,
 }
 
 /// What a node says of itself on one segment, and what it asks when it examines the network. Nothing

@@ -90,6 +90,9 @@ fn dump_hello(line: &mut String, hello: &Hello) {
     for proof in hello.proofs.iter().flatten() {
         put(line, format_args!(" proves={}:{:016x}", hex(&proof.id[..4]), proof.challenge));
     }
+    if let Some(pad) = &hello.pad {
+        put(line, format_args!(" pad={}", pad.len()));
+    }
     for heard in &hello.heard {
         put(line, format_args!(" hears={}:{}", hex(&heard.id[..4]), casts(heard.casts)));
         let left = [('U', heard.unicast_ttl), ('B', heard.broadcast_ttl), ('M', heard.multicast_ttl)];

@@ -155,6 +155,7 @@ HELLO = table(
     (5, "heard", many(HEARD)), (6, "interface", TEXT, True), (7, "ttl", U8, True), (8, "of", U16, True),
     (9, "round", U32, True), (10, "sends", U8, True), (11, "condition", CONDITION, True),
     (12, "away", TEXT, True), (13, "challenge", U64, True), (14, "proofs", many(record(id=ID, challenge=U64)), True),
+    (15, "pad", exactly(bytes), True),
 )
 PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
@@ -457,6 +458,7 @@ def line(found):
             parts += [f"{name}={shown(told[name])}"] if name in told else []
         parts += [f"challenge={found['challenge']:016x}"] if "challenge" in found else []
         parts += [f"proves={one['id'].hex()[:8]}:{one['challenge']:016x}" for one in found.get("proofs", ())]
+        parts += [f"pad={len(found['pad'])}"] if "pad" in found else []
         for heard in found["heard"]:
             left = "".join(f":{name}{heard[name]}" for name in "UBM" if name in heard)
             parts.append(f"hears={heard['id'].hex()[:8]}:{casts(heard['casts'])}{left}")

@@ -524,3 +524,23 @@ fn calm(nodes: usize, minutes: u64, loss: f64) {
         of(|stats| stats.defences),
     );
 }
+#[test]
+fn all_see_each_other_within_a_second_at_thirty_percent_loss() {
+    for (nodes, loss, runs) in [(2, 0.0, 20), (2, 0.3, 200), (4, 0.3, 200), (8, 0.3, 200), (32, 0.2, 10), (32, 0.3, 10)]
+    {
+        let met = |seed| {
+            let mut world = World::trusting(nodes, seed, Faults::rough(loss, 0.0, 2));
+            world.run_until(secs(120), all_met).unwrap_or_else(|| panic!("seed {seed}: {nodes} nodes meet"))
+        };
+        let mut took: Vec<_> = (0..runs).map(|n| met(seed_or(70) + n)).collect();
+        took.sort_unstable();
+        let at = |percent: usize| took[took.len() * percent / 100];
+        eprintln!(
+            "met: {nodes} nodes, {loss} loss: half within {:?}, 95 % within {:?}, all {:?}",
+            at(50),
+            at(95),
+            at(99)
+        );
+        assert!(at(95) <= secs(1), "{nodes} nodes, {loss} loss: {took:?}");
+    }
+}

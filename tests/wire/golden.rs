@@ -101,6 +101,7 @@ fn hello() -> Message {
         away: None,
         challenge: Some(1 << 40),
         proofs: Some(vec![Proof { id: body::bytes(bob().id()), challenge: u64::MAX }]),
+        pad: Some(vec![0; 3].into()),
     })
 }
 

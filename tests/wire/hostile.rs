@@ -130,6 +130,7 @@ proptest! {
             away: small.3.map(|_| nick.clone()),
             challenge: small.2.then_some(b),
             proofs: small.3.map(|_| ids.iter().map(|&id| Proof { id: id.into(), challenge: c }).collect()),
+            pad: small.3.map(|_| nick.clone().into_bytes().into()),
         };
         same(&Probe::new(small.1, small.0))?;
         same(&Probe::challenging(small.1, small.0, a))?;

@@ -33,6 +33,9 @@ const SPEAKERS_MAX: usize = 512;
 /// Pairs of which it is counted what is claimed. When full, no further one is counted.
 const CLAIMS_MAX: usize = 2048;
 
+/// A full table is looked through for those no more often than this.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
 /// Somebody whom others hear and we do not know is no mistake after this time: who leaves without a
 /// bye is told of for a while.
 const LASTING: Duration = Duration::from_secs(12);
@@ -75,6 +78,7 @@ pub struct Statement {
 pub struct Hearing {
     heard: BTreeMap<(SegmentId, PeerId), Listened>,
     claims: BTreeMap<(SegmentId, PeerId, PeerId), Claim>,
+    swept_at: Time,
 }
 
 const fn slot(cast: Cast) -> Option<usize> {
@@ -148,7 +152,9 @@ impl Hearing {
     }
 
     fn forget(&mut self, now: Time) {
-        if self.heard.len() >= SPEAKERS_MAX || self.claims.len() >= CLAIMS_MAX {
+        let full = self.heard.len() >= SPEAKERS_MAX || self.claims.len() >= CLAIMS_MAX;
+        if full && now.since(self.swept_at) >= SWEEP_EVERY {
+            self.swept_at = now;
             self.heard.retain(|_, heard| now.since(heard.at) <= FORGET_AFTER);
             self.claims.retain(|_, claim| now.since(claim.at) <= FORGET_AFTER);
         }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::greeting::Telling;
 use super::{Membership, Peer, Presence, Standing};
 use crate::address::Cast;
 use crate::id::PeerId;
@@ -76,7 +77,7 @@ impl Membership {
                 continue;
             }
             self.vigil.call_at = Some(ctx.now + ctx.config.call_every);
-            let hello = Message::Hello(self.hello(segment, None, 0, standing, ctx));
+            let hello = Message::Hello(self.hello(segment, Telling::All, 0, standing, ctx));
             for cast in [Cast::Multicast, Cast::Broadcast] {
                 ctx.posts.push_back(Post { to: To::Segment(segment, cast), message: hello.clone() });
             }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::greeting::telling_only;
+use super::greeting::Telling;
 use super::{Membership, Peer, Standing};
 use crate::protocol::{Context, Post, To};
 use crate::time::Time;
@@ -22,7 +22,7 @@ impl Membership {
     /// Returns the length of the datagram, or 0 if no segment leads there.
     pub fn greet_address(&self, address: SocketAddr, standing: Standing<'_>, ctx: &mut Context<'_>) -> usize {
         let Some(segment) = self.segment_towards(address) else { return 0 };
-        let hello = telling_only(None, self.hello(segment, None, FLAG_ASKS, standing, ctx));
+        let hello = self.hello(segment, Telling::Nobody, FLAG_ASKS, standing, ctx);
         let len = SIGNED_OVERHEAD + encoded_len(&hello);
         ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
         len

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::meeting::Way;
+use minicbor::bytes::ByteVec;
+
+use super::meeting::{Way, challenge_len};
 use super::{Membership, Peer, Standing};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
@@ -23,6 +25,52 @@ const ROUND_LEN_MAX: usize = 6;
 /// What a node says of itself takes no more.
 const CONDITION_LEN_MAX: usize = 48;
 
+/// Greetings to a newcomer are spread over this time for each peer known, ...
+const GREETING_SPREAD: Duration = Duration::from_millis(2);
+/// ... but no longer than this: all see each other within a second.
+const GREETING_MAX: Duration = Duration::from_millis(500);
+/// Whoever does not say that it heard a greeting is greeted again after this and the time that answers of the
+/// whole group are spread over, then after twice that, and so on, ...
+const GREET_AGAIN: Duration = Duration::from_millis(100);
+/// ... so often: within some seconds, at 30 % loss, but for one in a thousand. The next hello to all is for that one.
+const GREETINGS_MAX: u32 = 6;
+
+/// Of whom a hello tells how they are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// Of all.
+    All,
+    /// Of all, of this one first, heard or not.
+    First(PeerId),
+    /// Of this one alone, heard or not.
+    Only(PeerId),
+    /// Of nobody.
+    Nobody,
+}
+
+/// So many challenges each of the first hellos pays for: at 30 % loss every second one is not answered.
+const PAID: usize = 3;
+
+/// What became of our greetings to a peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Greetings {
+    /// It greeted us: so it has met us.
+    answered: bool,
+    /// How often we greeted it.
+    said: u32,
+    /// The challenge that it sent us last, and where our proof is to go.
+    asked: Option<(Way, u64)>,
+}
+
+impl Greetings {
+    /// The peer greeted us. True if it was to be greeted again until it does.
+    pub(super) const fn on_answer(&mut self) -> bool {
+        let again = !self.answered && self.said > 0;
+        self.answered = true;
+        again
+    }
+}
+
 /// Casts of a hello on an interface of one family; [`crate::config::Config::hello_rate`] is for each.
 const CASTS_USUAL: u32 = 2;
 
@@ -30,14 +78,15 @@ impl Membership {
     pub(super) fn say_hello(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         self.round = self.round.saturating_add(1);
         for segment in self.segments.keys().copied().collect::<Vec<_>>() {
-            let hello = self.hello(segment, None, 0, standing, ctx);
+            let hello = self.hello(segment, Telling::All, 0, standing, ctx);
             self.note_told(segment, &hello);
             if hello.of.is_some() {
                 self.told_up_to.extend(hello.heard.last().map(|heard| (segment, PeerId(*heard.id))));
             }
+            let pad = (self.starting < ctx.config.hello_at.len()).then(|| padding(&hello)).flatten();
             for cast in [Cast::Multicast, Cast::Broadcast] {
                 let ttl = self.ttl(segment, cast);
-                let hello = Hello { ttl, round: Some(self.round), ..hello.clone() };
+                let hello = Hello { ttl, round: Some(self.round), pad: pad.clone(), ..hello.clone() };
                 ctx.posts.push_back(Post { to: To::Segment(segment, cast), message: Message::Hello(hello) });
             }
         }
@@ -71,24 +120,51 @@ impl Membership {
     }
 
     pub(super) fn greet_due(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        let due: Vec<_> = self.greet.iter().filter(|(_, at)| **at <= ctx.now).map(|(&id, _)| id).collect();
-        for id in due {
-            self.greet.remove(&id);
+        for id in self.greet.take_due(ctx.now) {
             let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
-            self.greet_at(Way { id, segment, address }, None, standing, ctx);
+            self.greet_at(Way { id, segment, address }, standing, ctx);
         }
     }
 
-    /// Greets one peer, in few bytes: it is told whether it is heard, and of nobody else.
-    pub(super) fn greet_at(
-        &mut self,
-        way: Way,
-        proofs: Option<Vec<Proof>>,
-        standing: Standing<'_>,
-        ctx: &mut Context<'_>,
-    ) {
+    /// Greetings of the whole group to one are spread over this time.
+    fn greeting_spread(&self) -> Duration {
+        (GREETING_SPREAD * u32::try_from(self.peers.len()).unwrap_or(u32::MAX)).min(GREETING_MAX)
+    }
+
+    /// Greets a peer by unicast, at a moment that spreads the greetings of the whole group.
+    pub(super) fn greet_soon(&mut self, id: PeerId, ctx: &mut Context<'_>) {
+        let at = ctx.now + ctx.rng.within(self.greeting_spread());
+        self.greet.set_by(id, at);
+    }
+
+    /// Proves to a peer, where it is, that we live; and again, until it greets us.
+    pub(super) fn prove_at(&mut self, way: Way, challenge: u64, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        if let Some(peer) = self.peers.get_mut(&way.id) {
+            // Whatever it knew of us, it does not know now that we live.
+            peer.greetings = Greetings { asked: Some((way, challenge)), ..Greetings::default() };
+        }
+        self.greet_at(way, standing, ctx);
+    }
+
+    /// Greets one peer, in few bytes: it is told whether it is heard, and of nobody else. As long as it has not
+    /// greeted us, it is asked to, and given the proof that it asked for.
+    fn greet_at(&mut self, way: Way, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        let again = GREET_AGAIN + self.greeting_spread() * 2;
         let Way { id, segment, address } = way;
-        let hello = telling_only(Some(id), self.hello(segment, Some(id), 0, standing, ctx));
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let greetings = &mut peer.greetings;
+        let (mut flags, mut proofs) = (0, None);
+        self.greet.remove(id);
+        if !greetings.answered {
+            let asked = greetings.asked.filter(|(at, _)| *at == way);
+            proofs = asked.map(|(_, challenge)| vec![Proof { id: body::bytes(id), challenge }]);
+            flags = if greetings.said > 0 { FLAG_ASKS } else { 0 };
+            greetings.said += 1;
+            if greetings.said < GREETINGS_MAX {
+                self.greet.set(id, ctx.now + again * (1 << (greetings.said - 1)));
+            }
+        }
+        let hello = self.hello(segment, Telling::Only(id), flags, standing, ctx);
         self.note_told_alone(segment, id, &hello);
         let message = Message::Hello(Hello { proofs, ..hello });
         ctx.posts.push_back(Post { to: To::Address(segment, address), message });
@@ -96,7 +172,7 @@ impl Membership {
 
     /// A hello that asks for one and tells of nobody.
     pub(super) fn asking_hello(&self, segment: SegmentId, standing: Standing<'_>, ctx: &Context<'_>) -> Hello {
-        telling_only(None, self.hello(segment, None, FLAG_ASKS, standing, ctx))
+        self.hello(segment, Telling::Nobody, FLAG_ASKS, standing, ctx)
     }
 
     /// Says hello to one address, telling first whether whoever is there is heard.
@@ -109,7 +185,7 @@ impl Membership {
         standing: Standing<'_>,
         ctx: &mut Context<'_>,
     ) {
-        let hello = self.hello(segment, whom, flags, standing, ctx);
+        let hello = self.hello(segment, whom.map_or(Telling::All, Telling::First), flags, standing, ctx);
         if let Some(whom) = whom {
             self.note_told_alone(segment, whom, &hello);
         }
@@ -120,7 +196,7 @@ impl Membership {
     pub(super) fn hello(
         &self,
         segment: SegmentId,
-        whom: Option<PeerId>,
+        telling: Telling,
         flags: u8,
         standing: Standing<'_>,
         ctx: &Context<'_>,
@@ -145,13 +221,14 @@ impl Membership {
             away: self.away.as_ref().map(ToString::to_string),
             challenge: None,
             proofs: None,
+            pad: None,
         };
-        if whom.is_none() && flags & FLAG_ASKS == 0 {
+        if telling == Telling::All && flags & FLAG_ASKS == 0 {
             self.prove_to_all(&mut hello, ctx.now);
         }
         let room = DATAGRAM_MAX - SIGNED_OVERHEAD - ROUND_LEN_MAX - CONDITION_LEN_MAX;
         let room = room.saturating_sub(body::encoded_len(&hello));
-        (hello.heard, hello.of) = self.heard_on(segment, whom, room, standing, ctx.now);
+        (hello.heard, hello.of) = self.heard_on(segment, telling, room, standing, ctx.now);
         hello
     }
 
@@ -160,44 +237,64 @@ impl Membership {
         self.segments.get(&segment).map(|on| on.ttls.of(cast))
     }
 
-    /// Those heard on a segment, as many as there is room for: first `whom`, heard or not, then from behind the
-    /// one told last. And how many there are, if that is more.
+    /// Those heard on a segment who are to be told, as many as there is room for: from behind the one told last. And
+    /// how many there are, or may be, if that is more.
     fn heard_on(
         &self,
         segment: SegmentId,
-        whom: Option<PeerId>,
+        telling: Telling,
         room: usize,
         standing: Standing<'_>,
         now: Time,
     ) -> (Vec<Heard>, Option<u16>) {
-        let told_up_to = self.told_up_to.get(&segment).copied();
-        let (behind, before): (Vec<_>, Vec<_>) = self.online().partition(|(id, _)| Some(*id) > told_up_to);
-        let first = whom.and_then(|id| self.peers.get(&id).map(|peer| (id, peer)));
-        let others = behind.into_iter().chain(before).filter(|(id, _)| Some(*id) != whom);
-        let heard = first.into_iter().chain(others).filter_map(|(id, peer)| {
-            let path = peer.paths.get(&segment)?;
-            let stream = if standing.streams.contains(&id) { HEARD_BY_STREAM } else { 0 };
-            let casts = path.heard_casts(now, peer.every) | stream;
-            let left = |cast: Cast| path.heard(cast).left.filter(|_| casts & cast.bit() != 0);
-            (casts != 0 || Some(id) == whom).then(|| Heard {
-                id: body::bytes(id),
-                casts,
-                base: standing.bases.get(&id).copied().unwrap_or(standing.head),
-                unicast_ttl: left(Cast::Unicast),
-                broadcast_ttl: left(Cast::Broadcast),
-                multicast_ttl: left(Cast::Multicast),
-            })
-        });
-        let (mut told, mut len, mut all) = (Vec::new(), 0, 0);
-        for heard in heard {
-            all += 1;
-            len += body::encoded_len(&heard);
-            if told.len() + 1 == all && all <= HEARD_MAX && len <= room {
-                told.push(heard);
+        let whom = match telling {
+            Telling::First(id) | Telling::Only(id) => Some(id),
+            Telling::All | Telling::Nobody => None,
+        };
+        let first = whom.and_then(|id| self.heard_as(segment, id, self.peers.get(&id)?, standing, now));
+        let (mut told, mut all) = (Vec::from_iter(first), self.online_count);
+        if matches!(telling, Telling::All | Telling::First(_)) {
+            let told_up_to = self.told_up_to.get(&segment).copied();
+            let (behind, before): (Vec<_>, Vec<_>) = self.online().partition(|(id, _)| Some(*id) > told_up_to);
+            let others = behind.into_iter().chain(before).filter(|(id, _)| Some(*id) != whom);
+            let mut len = told.iter().map(body::encoded_len).sum::<usize>();
+            all = told.len();
+            for heard in others.filter_map(|(id, peer)| self.heard_as(segment, id, peer, standing, now)) {
+                if heard.casts == 0 {
+                    continue;
+                }
+                all += 1;
+                len += body::encoded_len(&heard);
+                if told.len() + 1 == all && all <= HEARD_MAX && len <= room {
+                    told.push(heard);
+                }
             }
         }
         let of = (told.len() < all).then(|| u16::try_from(all).unwrap_or(u16::MAX));
         (told, of)
+    }
+
+    /// How a peer is heard on a segment, if it ever was.
+    fn heard_as(
+        &self,
+        segment: SegmentId,
+        id: PeerId,
+        peer: &Peer,
+        standing: Standing<'_>,
+        now: Time,
+    ) -> Option<Heard> {
+        let path = peer.paths.get(&segment)?;
+        let stream = if standing.streams.contains(&id) { HEARD_BY_STREAM } else { 0 };
+        let casts = path.heard_casts(now, peer.every) | stream;
+        let left = |cast: Cast| path.heard(cast).left.filter(|_| casts & cast.bit() != 0);
+        Some(Heard {
+            id: body::bytes(id),
+            casts,
+            base: standing.bases.get(&id).copied().unwrap_or(standing.head),
+            unicast_ttl: left(Cast::Unicast),
+            broadcast_ttl: left(Cast::Broadcast),
+            multicast_ttl: left(Cast::Multicast),
+        })
     }
 
     /// Time between our hellos: grows with the group, so that the group as a whole stays quiet, and
@@ -215,13 +312,11 @@ impl Membership {
     }
 }
 
-/// The hello without all those heard but one.
-pub(super) fn telling_only(whom: Option<PeerId>, mut hello: Hello) -> Hello {
-    let all = hello.of.unwrap_or_else(|| u16::try_from(hello.heard.len()).unwrap_or(u16::MAX));
-    let whom = whom.map(body::bytes);
-    hello.heard.retain(|heard| Some(heard.id) == whom);
-    hello.of = Some(all).filter(|&all| usize::from(all) > hello.heard.len());
-    hello
+/// What a hello lacks to pay for [`PAID`] challenges, as QUIC pads its first datagrams (RFC 9000, 8.1).
+fn padding(hello: &Hello) -> Option<ByteVec> {
+    let len = SIGNED_OVERHEAD + ROUND_LEN_MAX + body::encoded_len(hello);
+    let lacking = (PAID * challenge_len()).checked_sub(len)?;
+    Some(ByteVec::from(vec![0; lacking]))
 }
 
 /// The casts by which hellos go out on a segment, as bits.

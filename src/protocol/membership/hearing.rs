@@ -12,10 +12,10 @@
 use std::time::Duration;
 
 use super::peer::WIDE;
-use super::{HearsUs, Membership, Path, Peer, Standing};
+use super::{HearsUs, Membership, Path, Peer, Presence, Standing};
 use crate::address::{Cast, SegmentId};
 use crate::id::PeerId;
-use crate::protocol::{Context, earlier};
+use crate::protocol::Context;
 use crate::time::Time;
 use crate::wire::body::{self, FLAG_ASKS, Hello};
 
@@ -82,7 +82,7 @@ impl Membership {
                 None => {}
             }
             if hello.of.is_none() {
-                self.tell.remove(&(*id, segment));
+                self.tell.remove((*id, segment));
             }
         }
     }
@@ -93,40 +93,42 @@ impl Membership {
         let told = hello.heard.iter().find(|heard| heard.id == wire);
         if let (Some(told), Some(path)) = (told, self.peers.get_mut(&whom).and_then(|p| p.paths.get_mut(&segment))) {
             path.told = Some(told.casts & WIDE);
-            self.tell.remove(&(whom, segment));
+            self.tell.remove((whom, segment));
         }
-    }
-
-    /// Something came that may change how somebody is heard.
-    pub(super) fn look_again(&mut self, now: Time) {
-        self.look_at = earlier(self.look_at, Some(now));
     }
 
     /// Looks who is heard otherwise than it was told, and tells those whose time has come.
-    pub(super) fn look(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        if self.look_at.is_some_and(|at| at <= ctx.now) {
-            self.look_at = None;
-            let spread = TELL_SPREAD * u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
-            for (&id, peer) in self.peers.iter().filter(|(_, peer)| peer.presence == super::Presence::Online) {
-                for (&segment, path) in &peer.paths {
-                    let heard = path.heard_casts(ctx.now, peer.every) & WIDE;
-                    if path.told.is_some_and(|told| relied_on(told) & !heard != 0) {
-                        let at = ctx.now + ctx.rng.within(spread.min(TELL_MAX));
-                        self.tell.entry((id, segment)).or_insert(at);
-                    } else {
-                        self.tell.remove(&(id, segment));
-                    }
-                    self.look_at = earlier(self.look_at, path.look_at(ctx.now, peer.every));
-                }
+    pub(super) fn look_due(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
+        let spread = TELL_SPREAD * u32::try_from(self.online_count).unwrap_or(u32::MAX);
+        for on in self.look.take_due(ctx.now) {
+            let Some((path, every)) = self.path_on(on) else { continue };
+            let (untold, again) = (is_untold(path, every, ctx.now), path.look_at(ctx.now, every));
+            if untold {
+                let at = ctx.now + ctx.rng.within(spread.min(TELL_MAX));
+                self.tell.set_once(on, at);
+            }
+            if let Some(at) = again {
+                self.look.set(on, at);
             }
         }
-        let due: Vec<_> = self.tell.iter().filter(|(_, at)| **at <= ctx.now).map(|(&key, _)| key).collect();
-        for (id, segment) in due {
-            self.tell.remove(&(id, segment));
-            let path = self.peers.get(&id).and_then(|peer| peer.paths.get(&segment));
-            if let Some(address) = path.and_then(Path::proven_address) {
-                self.post_hello(segment, address, Some(id), 0, standing, ctx);
+        for on in self.tell.take_due(ctx.now) {
+            let needs = |path: &Path, every| is_untold(path, every, ctx.now) || path.only_unicast(ctx.now, every);
+            // Meanwhile it may be heard again as it was told.
+            let path = self.path_on(on).filter(|&(path, every)| needs(path, every));
+            if let Some(address) = path.and_then(|(path, _)| path.proven_address()) {
+                self.post_hello(on.1, address, Some(on.0), 0, standing, ctx);
             }
         }
     }
+
+    /// How a peer that is online is heard on a segment, and how often it says hello.
+    fn path_on(&self, (id, segment): (PeerId, SegmentId)) -> Option<(&Path, Duration)> {
+        let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
+        peer.paths.get(&segment).map(|path| (path, peer.every))
+    }
+}
+
+/// Whether a peer relies on a cast by which it is not heard any more.
+fn is_untold(path: &Path, every: Duration, now: Time) -> bool {
+    path.told.is_some_and(|told| relied_on(told) & !path.heard_casts(now, every) != 0)
 }

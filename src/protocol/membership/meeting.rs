@@ -17,13 +17,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::peer::{Window, slot};
+use super::greeting::Greetings;
+use super::peer::slot;
 use super::{Admission, Membership, Origin, Path, Presence, Standing};
 use crate::address::{Cast, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
 use crate::protocol::{Context, Post, To, earlier};
-use crate::time::Time;
+use crate::time::{Agenda, Time};
 use crate::wire::body::{self, Answer, Hello, PROBE_DOUBTS, Probe, Proof};
 use crate::wire::{Message, SIGNED_OVERHEAD};
 
@@ -78,7 +79,6 @@ struct Meeting {
     boot: u64,
     /// Bytes heard and not answered, a datagram's worth at most.
     credit: usize,
-    challenge_at: Option<Time>,
     challenged: u32,
     /// It is lost, and was there before: it is waited for.
     is_missed: bool,
@@ -87,8 +87,6 @@ struct Meeting {
     hello: Option<(Origin, Hello)>,
     /// What came last by each cast.
     heard: [Option<Origin>; 3],
-    /// It proved that it lives; which of its datagrams were taken since.
-    window: Option<Window>,
 }
 
 /// Everybody who is about to be met.
@@ -96,21 +94,38 @@ struct Meeting {
 pub(super) struct Meetings {
     key: [u8; 32],
     waiting: BTreeMap<Way, Meeting>,
+    /// When to challenge whom.
+    challenges: Agenda<Way>,
     /// Who asked by cast for a proof that we live.
     owed: BTreeMap<PeerId, u64>,
     /// Who asked for it by unicast, and where.
     owed_alone: BTreeMap<Way, u64>,
     hurried_at: Option<Time>,
+    /// When somebody was asked last who may be new.
+    asked_at: Option<Time>,
 }
 
 impl Meetings {
     /// Nobody; `key` is a secret of this run.
-    pub(super) const fn new(key: [u8; 32]) -> Self {
-        Self { key, waiting: BTreeMap::new(), owed: BTreeMap::new(), owed_alone: BTreeMap::new(), hurried_at: None }
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        Self {
+            key,
+            waiting: BTreeMap::new(),
+            challenges: Agenda::default(),
+            owed: BTreeMap::new(),
+            owed_alone: BTreeMap::new(),
+            hurried_at: None,
+            asked_at: None,
+        }
+    }
+
+    /// When somebody was asked last who may be new, and was not asked long in vain.
+    pub(super) const fn asked_at(&self) -> Option<Time> {
+        self.asked_at
     }
 
     pub(super) fn wake_at(&self) -> Option<Time> {
-        self.waiting.values().filter_map(|meeting| meeting.challenge_at).min()
+        self.challenges.wake_at()
     }
 
     /// The challenge for a way, or for all who hear our casts. Nothing is remembered to know its proof.
@@ -144,31 +159,34 @@ impl Meetings {
     }
 
     /// The meeting on a way: there is one for the newest run that was heard.
-    fn on(&mut self, way: Way, boot: u64, at: Time, now: Time) -> Option<&mut Meeting> {
+    fn on(&mut self, way: Way, boot: u64, now: Time) -> Option<&mut Meeting> {
         if !self.waiting.contains_key(&way) {
             self.waiting.retain(|_, meeting| now.since(meeting.heard_at) < WAIT_FOR);
             if self.waiting.len() >= WAITING_MAX
                 && let Some(oldest) = self.waiting.iter().min_by_key(|(_, m)| m.heard_at).map(|(&way, _)| way)
             {
-                self.waiting.remove(&oldest);
+                self.remove(oldest);
             }
         }
         let new = || Meeting {
             boot,
             credit: 0,
-            challenge_at: Some(at),
             challenged: 0,
             is_missed: false,
             heard_at: now,
             hello: None,
             heard: [None; 3],
-            window: None,
         };
         let meeting = self.waiting.entry(way).or_insert_with(new);
         if meeting.boot < boot {
             *meeting = new();
         }
         (meeting.boot == boot).then_some(meeting)
+    }
+
+    fn remove(&mut self, way: Way) -> Option<Meeting> {
+        self.challenges.remove(way);
+        self.waiting.remove(&way)
     }
 
     /// Whether somebody is heard by cast who answers none of our probes.
@@ -179,16 +197,8 @@ impl Meetings {
     }
 }
 
-impl Meeting {
-    /// A hello to go on with, of those that came in the run that proved to live and were not taken before.
-    fn fresh_hello(&mut self) -> Option<(Origin, Hello)> {
-        let (window, (origin, _)) = (self.window.as_mut()?, self.hello.as_ref()?);
-        if window.take(origin.counter) { self.hello.take() } else { None }
-    }
-}
-
 /// The length of a challenge as a datagram, at most.
-fn challenge_len() -> usize {
+pub(super) fn challenge_len() -> usize {
     SIGNED_OVERHEAD + body::encoded_len(&Probe::challenging(u32::MAX, PROBE_DOUBTS, u64::MAX))
 }
 
@@ -232,6 +242,12 @@ impl Membership {
         met
     }
 
+    /// Whether its sender is known, or about to be met where it is heard.
+    #[must_use]
+    pub fn is_noticed(&self, origin: &Origin) -> bool {
+        self.peers.contains_key(&origin.id) || self.meetings.waiting.contains_key(&origin.way())
+    }
+
     /// Something came on a way of which nothing is proven.
     pub(super) fn notice(&mut self, origin: &Origin, hello: Option<&Hello>, ctx: &mut Context<'_>) {
         let known = self.peers.get(&origin.id).filter(|peer| peer.boot == origin.boot);
@@ -243,16 +259,16 @@ impl Membership {
         let free = was_there == Some(origin.address);
         let many = u32::try_from(self.peers.len() + self.meetings.waiting.len()).unwrap_or(u32::MAX);
         let at = ctx.now + ctx.rng.within((SPREAD * many).min(SPREAD_MAX));
-        let Some(meeting) = self.meetings.on(origin.way(), origin.boot, at, ctx.now) else { return };
+        let Some(meeting) = self.meetings.on(origin.way(), origin.boot, ctx.now) else { return };
         meeting.heard_at = ctx.now;
         meeting.is_missed = free;
         meeting.credit = if free { DATAGRAM_MAX } else { (meeting.credit + origin.len).min(DATAGRAM_MAX) };
-        meeting.challenge_at = meeting.challenge_at.or(Some(at));
         meeting.heard[slot(origin.cast)] = Some(*origin);
         let newer = meeting.hello.as_ref().is_none_or(|(told, _)| told.counter < origin.counter);
         if let Some(hello) = hello.filter(|_| newer) {
             meeting.hello = Some((*origin, hello.clone()));
         }
+        self.meetings.challenges.set_once(origin.way(), at);
     }
 
     /// A challenge of ours was answered.
@@ -265,16 +281,16 @@ impl Membership {
             Some(Presence::Online) => {}
             None => {
                 let meeting = self.meetings.waiting.get_mut(&way).filter(|meeting| meeting.boot == origin.boot)?;
-                meeting.window.get_or_insert_default().take(origin.counter);
-                let is_this = meeting.hello.as_ref().is_some_and(|(told, _)| told.counter == origin.counter);
-                let hello = if is_this { meeting.hello.take() } else { meeting.fresh_hello() };
-                let window = meeting.window.clone();
-                let hello = hello.filter(|(origin, hello)| self.take_in(origin, hello, ctx));
-                // Those taken to prove it are not taken again.
-                if let (Some(_), Some(window), Some(peer)) = (&hello, window, self.peers.get_mut(&origin.id)) {
-                    peer.window = window;
+                // However far its counter is behind by now: in a crowd each says hundreds of things at once.
+                let (told, hello) = meeting.hello.take()?;
+                if !self.take_in(&told, &hello, ctx) {
+                    return None;
                 }
-                return hello.inspect(|_| _ = self.settle_down(origin, proven, ctx));
+                if let Some(peer) = self.peers.get_mut(&origin.id) {
+                    peer.window.take(origin.counter);
+                }
+                self.settle_down(origin, proven, ctx);
+                return Some((told, hello));
             }
         }
         let meeting = self.settle_down(origin, proven, ctx);
@@ -287,7 +303,7 @@ impl Membership {
     /// A way needs no more proof, or it needs no more that its peer lives. What was heard there meanwhile counts
     /// from now on.
     fn settle_down(&mut self, origin: &Origin, proven: Proven, ctx: &Context<'_>) -> Option<Meeting> {
-        let meeting = self.meetings.waiting.remove(&origin.way());
+        let meeting = self.meetings.remove(origin.way());
         let peer = self.peers.get_mut(&origin.id)?;
         for heard in meeting.iter().flat_map(|meeting| meeting.heard).flatten() {
             peer.note_path(&heard, false, ctx.now);
@@ -318,7 +334,7 @@ impl Membership {
             Message::Answer(Answer { challenge: Some(challenge), .. }) if self.is_there(&origin.way()) => {
                 // No more than were proven, a datagram each.
                 self.meetings.owed_alone.insert(origin.way(), *challenge);
-                self.greet.insert(origin.id, ctx.now);
+                self.greet.set(origin.id, ctx.now);
             }
             Message::Hello(hello) => {
                 let me = body::bytes(ctx.me);
@@ -327,7 +343,7 @@ impl Membership {
                 let Some(challenge) = hello.challenge.filter(|_| !known) else { return };
                 if self.is_there(&origin.way()) {
                     self.meetings.owed_alone.insert(origin.way(), challenge);
-                    self.greet.insert(origin.id, ctx.now);
+                    self.greet.set(origin.id, ctx.now);
                 }
                 // By cast as well: what we send it alone may not get there either.
                 let owed = &mut self.meetings.owed;
@@ -361,6 +377,7 @@ impl Membership {
         let Some(peer) = self.peers.get_mut(&origin.id) else { return };
         peer.presence = Presence::Online;
         peer.joined_at = ctx.now;
+        peer.greetings = Greetings::default();
         peer.note_path(origin, true, ctx.now);
         self.last_joined = Some(ctx.now);
         ctx.news.push_back(crate::protocol::News::Back(origin.id));
@@ -386,19 +403,20 @@ impl Membership {
 
     /// Sends the challenges that are due and paid for.
     pub(super) fn challenge_due(&mut self, ctx: &mut Context<'_>) {
-        let waiting = &self.meetings.waiting;
-        let is_due = |meeting: &Meeting| meeting.challenge_at.is_some_and(|at| at <= ctx.now);
-        let due: Vec<_> = waiting.iter().filter(|(_, m)| is_due(m)).map(|(&way, m)| (way, m.boot)).collect();
-        for (way, boot) in due {
+        for way in self.meetings.challenges.take_due(ctx.now) {
+            let Some(boot) = self.meetings.waiting.get(&way).map(|meeting| meeting.boot) else { continue };
             let probe = self.challenge(way.id, boot, (way.segment, way.address), ctx);
             let Some(meeting) = self.meetings.waiting.get_mut(&way) else { continue };
-            meeting.challenge_at = None;
             let Some(credit) = meeting.credit.checked_sub(challenge_len()) else { continue };
             let doubled = meeting.challenged.saturating_sub(HURRIED);
             let again = if meeting.is_missed && meeting.challenged == 0 { MISSED_AFTER } else { AGAIN_AFTER };
             let again = (again * (1 << doubled.min(5))).min(AGAIN_MAX);
-            (meeting.credit, meeting.challenge_at) = (credit, Some(ctx.now + again));
+            meeting.credit = credit;
+            self.meetings.challenges.set(way, ctx.now + again);
             meeting.challenged += 1;
+            if !meeting.is_missed && meeting.challenged <= HURRIED {
+                self.meetings.asked_at = Some(ctx.now);
+            }
             let hurries = meeting.is_missed && meeting.challenged == UNANSWERED;
             ctx.stats.challenges += 1;
             ctx.posts.push_back(Post { to: To::Address(way.segment, way.address), message: Message::Probe(probe) });
@@ -425,9 +443,7 @@ impl Membership {
     /// Says hello to those who wait for a proof, where they wait for it.
     pub(super) fn prove_alone(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for (way, challenge) in std::mem::take(&mut self.meetings.owed_alone) {
-            self.greet.remove(&way.id);
-            let proof = Proof { id: body::bytes(way.id), challenge };
-            self.greet_at(way, Some(vec![proof]), standing, ctx);
+            self.prove_at(way, challenge, standing, ctx);
         }
     }
 }

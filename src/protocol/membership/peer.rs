@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Origin;
+use super::greeting::Greetings;
 use super::quality::{Budget, Quality};
 use super::rounds::Rounds;
 use crate::address::{Cast, SegmentId};
@@ -57,6 +58,7 @@ pub struct Peer {
     pub(super) accusations: Budget,
     /// Where it is heard, by segment.
     pub paths: BTreeMap<SegmentId, Path>,
+    pub(super) greetings: Greetings,
     pub(super) window: Window,
     last_address: SocketAddr,
 }
@@ -123,6 +125,7 @@ impl Peer {
             quality: Quality::default(),
             accusations: Budget::default(),
             paths: BTreeMap::new(),
+            greetings: Greetings::default(),
             window: Window::default(),
             last_address: origin.address,
         }
@@ -171,6 +174,11 @@ impl Peer {
             let same = path.hears_us.filter(|was| was.casts == told.casts && was.until >= told.at);
             path.hears_us = Some(HearsUs { since: same.map_or(told.at, |was| was.since), ..told });
         }
+    }
+
+    /// Whether it says that a cast of ours reaches it on a segment, if it says anything of us.
+    pub(super) fn is_reached(&self, segment: SegmentId, now: Time) -> Option<bool> {
+        self.paths.get(&segment)?.hears_us(now).map(|hears| hears.casts & WIDE != 0)
     }
 
     /// Whether no cast of ours is known to reach it on any path.
