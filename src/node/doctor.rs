@@ -149,6 +149,7 @@ impl Node {
         let early = self.now.since(Time::ZERO) < AWAKE_MIN || self.now.since(joined.max(since)) < FRESH_AFTER;
         !early
             && self.membership.online_count() > 0
+            && !self.membership.is_meeting(self.identity.id(), self.now)
             && self.is_settled(since + FRESH_AFTER)
             && !self.records.snoop.is_open(since, self.now)
     }
@@ -231,6 +232,7 @@ impl Node {
             members,
             cells,
             unheard: self.unheard(id),
+            deaf: self.deaf_on(id, MEMBERS_MAX),
         }
     }
 

@@ -38,6 +38,8 @@ pub enum WhyState {
     Left,
     /// We do not hear it; others pass on what it says.
     Beyond,
+    /// It is heard for so long, and answers nothing.
+    Deaf(Duration),
 }
 
 /// A peer on one segment of ours.
@@ -96,6 +98,8 @@ pub enum Way {
     Relay(Option<PeerName>),
     /// Not at all as long as it is not here; it is shown as history what it missed.
     Away,
+    /// Not at all: nothing gets there.
+    Nowhere,
 }
 
 /// Why it gets there so.
@@ -130,7 +134,11 @@ impl Node {
     /// # Errors
     /// What to tell the person: nobody is called so, or several are.
     pub fn why(&self, name: &str) -> Result<Why, String> {
-        let id = self.one_named(name)?;
+        let id = match (self.one_named(name), self.why_deaf(name)) {
+            (Ok(id), _) => id,
+            (Err(_), Some(deaf)) => return Ok(deaf),
+            (Err(why), None) => return Err(why),
+        };
         let Some(peer) = self.membership.peer(id) else { return Ok(self.beyond(id)) };
         let state = match peer.presence {
             Presence::Online => WhyState::Online(self.now.since(peer.joined_at), self.now.since(peer.heard_at)),

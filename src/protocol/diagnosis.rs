@@ -12,6 +12,7 @@
 //! ```
 
 mod casts;
+mod deaf;
 mod examine;
 mod hearing;
 mod local;
@@ -34,7 +35,7 @@ pub use records::{Came, Due, Records, Told, group_of};
 pub use snoop::Snoop;
 pub use strays::{Double, Foreign, Heard, Strays};
 pub use survey::{Bridge, Facts, Survey};
-pub use view::{Cell, Flaw, Member, Padded, SegmentView, Unheard, View};
+pub use view::{Cell, Deaf, Flaw, Member, Padded, SegmentView, Unheard, View};
 
 /// What is wrong, by a name that stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +54,7 @@ pub enum Code {
     MulticastDropped,
     /// Broadcasts do not arrive.
     BroadcastDropped,
-    /// Somebody whom others hear is not heard at all.
+    /// Somebody is heard one way only, or others hear it and we do not.
     NotHeard,
     /// Multicasts end at a router before they are there.
     TtlTooSmall,
@@ -183,6 +184,7 @@ pub fn diagnose(view: &View) -> Vec<Finding> {
     findings.extend(told::findings(view));
     for segment in &view.segments {
         findings.extend(casts::findings(view, segment));
+        findings.extend(deaf::findings(segment));
     }
     findings.sort();
     findings.dedup();

@@ -38,6 +38,7 @@ use crate::time::{Agenda, Time};
 use crate::wire::Message;
 use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
+pub use meeting::Deaf;
 use meeting::Meetings;
 pub use peer::{Heard, HearsUs, Path, Peer, Presence};
 use probe::Vigil;

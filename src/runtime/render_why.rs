@@ -37,6 +37,9 @@ fn state_line(why: &Why) -> Painted {
         WhyState::Lost(heard) => (Paint::Bad, format!("is lost, silent for {}", span(heard))),
         WhyState::Left => (Paint::Faint, "has left".to_owned()),
         WhyState::Beyond => (Paint::Fair, "is not heard here; others pass on what it says".to_owned()),
+        WhyState::Deaf(heard) => {
+            (Paint::Bad, format!("is heard for {}, but answers nothing that is sent to it", span(heard)))
+        }
     };
     Painted::plain(&format!("{} ({}) ", why.name.label(), why.name.id)).and(paint, &what)
 }
@@ -108,6 +111,7 @@ fn way_line(name: &str, way: &Way, segment: &impl Fn(SegmentId) -> String) -> Pa
         Way::Relay(Some(by)) => (Paint::Fair, format!("passed on by {}, as what it says comes here", by.label())),
         Way::Relay(None) => (Paint::Fair, "passed on by others".to_owned()),
         Way::Away => (Paint::Faint, "when it is back, as history".to_owned()),
+        Way::Nowhere => (Paint::Bad, format!("not at all (/doctor {name} says what to try)")),
     };
     Painted::plain(&format!("what I say to the group reaches {name} ")).and(paint, &what)
 }
@@ -121,6 +125,7 @@ fn json(why: &Why, segment: impl Fn(SegmentId) -> String) -> Object {
         WhyState::Lost(heard) => object.text("state", "lost").number("heard_ms", millis(heard)),
         WhyState::Left => object.text("state", "left"),
         WhyState::Beyond => object.text("state", "beyond"),
+        WhyState::Deaf(heard) => object.text("state", "deaf").number("since_ms", millis(heard)),
     };
     let object = object.list("paths", why.paths.iter().map(path_json));
     let object = object.number("round_trip_us", u64::try_from(why.round_trip.as_micros()).unwrap_or(u64::MAX));
@@ -140,7 +145,7 @@ fn json(why: &Why, segment: impl Fn(SegmentId) -> String) -> Object {
                 object
             }
         }
-        Way::Away => object.text("way", "none"),
+        Way::Away | Way::Nowhere => object.text("way", "none"),
     }
 }
 

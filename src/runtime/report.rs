@@ -20,14 +20,14 @@ const NAMES_MAX: usize = 6;
 pub(crate) fn answer(view: &View, name: Option<&Line>) -> Answer {
     let mut findings = diagnose(view);
     if let Some(name) = name {
-        if !others(view).any(|label| label == name.as_str()) {
+        let Some(label) = named(view, name.as_str()) else {
             return Answer::new(object(view, &[]), format!("nobody here is called {name}"), NOBODY);
-        }
-        findings.retain(|finding| finding.concerns(name.as_str()));
+        };
+        findings.retain(|finding| finding.concerns(label));
     }
     let object = object(view, &findings);
     let told: Vec<String> = findings.iter().map(shown).collect();
-    if others(view).next().is_none() {
+    if others(view).chain(deaf(view)).next().is_none() {
         let lines = nobody(view).into_iter().chain(told);
         let text = lines.collect::<Vec<_>>().join("\n");
         let text = if text.is_empty() { "nobody is heard: no interface is in use".into() } else { text };
@@ -42,6 +42,18 @@ pub(crate) fn answer(view: &View, name: Option<&Line>) -> Answer {
 fn others(view: &View) -> impl Iterator<Item = &str> {
     let members = view.segments.iter().flat_map(|segment| segment.members.iter().skip(1));
     members.map(|member| member.label.as_str())
+}
+
+/// How somebody is shown whom a name means: a peer, else one who is heard and answers nothing, if need be without
+/// its suffix.
+fn named<'a>(view: &'a View, name: &str) -> Option<&'a str> {
+    let is_nick = |label: &&str| label.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('~'));
+    others(view).find(|label| *label == name).or_else(|| deaf(view).find(is_nick))
+}
+
+/// Those who are heard and answer nothing.
+fn deaf(view: &View) -> impl Iterator<Item = &str> {
+    view.segments.iter().flat_map(|segment| &segment.deaf).map(|deaf| deaf.label.as_str())
 }
 
 /// One line: nothing is wrong.
@@ -125,7 +137,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::protocol::diagnosis::{Facts, Member, Padded, US};
+    use crate::protocol::diagnosis::{Deaf, Facts, Member, Padded, US};
 
     fn view(others: &[&str]) -> View {
         let member = |(n, label): (usize, &str)| Member {
@@ -151,6 +163,7 @@ mod tests {
             cells: pairs.map(|pair| (pair, ok)).collect(),
             members,
             unheard: Vec::new(),
+            deaf: Vec::new(),
         };
         View {
             group: "239.192.7.7:5007".parse().expect("a group"),
@@ -196,6 +209,19 @@ mod tests {
         assert_eq!(answer(&view, Some(&Line::from_peer("cat"))).status, 0);
         assert_eq!(answer(&view, Some(&Line::from_peer("bob"))).status, 1);
         assert_eq!(answer(&view, Some(&Line::from_peer("zoe"))).status, 3);
+    }
+
+    #[test]
+    fn who_answers_nothing_is_nobody_but_is_told_of() {
+        let mut view = view(&[]);
+        let address = "10.0.0.2:5002".parse().expect("an address");
+        view.segments[0].deaf = vec![Deaf { label: "bob~abcde".into(), address, hears_nobody: true }];
+        let told = answer(&view, None);
+        assert!(told.text.starts_with("not-heard [from us to bob~abcde, eth0]: "), "{}", told.text);
+        assert_eq!((told.status, parsed(&told)["healthy"].as_bool()), (1, Some(false)));
+        for (name, status) in [("bob", 1), ("bob~abcde", 1), ("bo", 3), ("bob~", 3)] {
+            assert_eq!(answer(&view, Some(&Line::from_peer(name))).status, status, "{name}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use udpnode::address::{Cast, SegmentId};
 use udpnode::command::Command;
 use udpnode::crypto::{Identity, open_group_tag};
 use udpnode::event::{Event, PeerName};
-use udpnode::node::Input;
+use udpnode::node::{Input, WhyState};
 use udpnode::rng::Rng;
 use udpnode::stats::Stats;
 use udpnode::text::Line;
@@ -307,6 +307,39 @@ fn who_is_heard_but_hears_nothing_is_missed_once_at_most() {
         world.run_for(secs(120));
         let missed = count(&world, 0, |event| lost(event).is_some());
         assert!(missed <= 1, "seed {seed}: n0 hears n1 all the time and misses it {missed} times");
+    }
+}
+
+#[test]
+fn who_hears_nothing_from_the_start_is_told_of_once_and_never_wrongly() {
+    let deaf = |world: &World, host: usize, name: &str| {
+        let why = world.hosts[host].node.as_ref().expect("runs").why(name);
+        why.is_ok_and(|why| matches!(why.state, WhyState::Deaf(_)))
+    };
+    let told = |world: &World, host: usize| {
+        count(world, host, |event| matches!(event, Event::Notice(text) if text.contains("answers nothing")))
+    };
+    let mut world = World::of(3, seed_or(30), Faults::NONE);
+    for host in [0, 2] {
+        world.nets[0].links.insert((host, 1), Faults { blocked: 7, ..Faults::NONE });
+    }
+    world.run_for(secs(4));
+    assert!(deaf(&world, 0, "n1") && deaf(&world, 2, "n1"), "it is heard, and answers nothing");
+    assert!(!deaf(&world, 0, "n2") && world.hosts[1].node.as_ref().expect("runs").why("n0").is_err());
+    world.run_for(secs(30));
+    assert_eq!([0, 1, 2].map(|host| told(&world, host)), [1, 0, 1]);
+    world.nets[0].links.clear();
+    assert!(world.run_until(secs(5), all_met).is_some(), "nothing is wrong any more");
+    assert!(!deaf(&world, 0, "n1"));
+    // Loss is no deafness.
+    for seed in 0..20 {
+        let mut world = World::trusting(4, seed_or(31) + seed, Faults::rough(0.3, 0.0, 2));
+        for _ in 0..100 {
+            world.run_for(millis(100));
+            let wrong = (0..4).find(|&host| (0..4).any(|other| deaf(&world, host, &format!("n{other}"))));
+            assert_eq!(wrong, None, "seed {seed}");
+        }
+        assert_eq!((0..4).map(|host| told(&world, host)).sum::<usize>(), 0, "seed {seed}");
     }
 }
 

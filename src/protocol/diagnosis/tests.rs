@@ -42,6 +42,7 @@ fn healthy(others: usize) -> View {
         cells: pairs.map(|pair| (pair, OK)).collect(),
         members,
         unheard: Vec::new(),
+        deaf: Vec::new(),
     };
     View {
         group: "239.192.7.7:5007".parse().expect("a group"),
@@ -52,6 +53,29 @@ fn healthy(others: usize) -> View {
         reverse_path_drops: Some(0),
         bridges: Vec::new(),
     }
+}
+
+#[test]
+fn whoever_is_heard_and_answers_nothing_is_named_with_its_side() {
+    let deaf = |n: u8, hears_nobody: bool| Deaf {
+        label: format!("deaf{n}"),
+        address: std::net::SocketAddr::from(([10, 0, 0, 10 + n], 5010 + u16::from(n))),
+        hears_nobody,
+    };
+    let with = |others: usize, all: &[bool]| {
+        let all: Vec<_> = (0..).zip(all).map(|(n, &hears_nobody)| deaf(n, hears_nobody)).collect();
+        found(others, |view, _| view.segments[0].deaf = all)
+    };
+    assert_eq!(with(1, &[true]), ["not-heard: deaf0"], "another answers us");
+    assert_eq!(with(1, &[false]), ["not-heard: from us to deaf0"], "it hears somebody");
+    assert_eq!(with(0, &[true]), ["not-heard: from us to deaf0"], "of two it is the way");
+    assert_eq!(with(0, &[false, false]), ["not-heard: this machine"], "they hear each other, and we are mute");
+    assert_eq!(with(0, &[true, true]), ["not-heard: from us to deaf0", "not-heard: from us to deaf1"]);
+    assert_eq!(with(2, &[true; 40]).len(), 8, "whoever makes them up makes up many");
+    let mut view = healthy(1);
+    view.segments[0].deaf = vec![Deaf { address: "10.9.0.1:5001".parse().expect("an address"), ..deaf(0, true) }];
+    let remedy = &diagnose(&view)[0].remedy;
+    assert!(remedy.contains("dport { 5001, 5255, 5007 } accept") && remedy.contains("route"), "{remedy}");
 }
 
 /// The code and the side of each finding of a view that was healthy before `spoil`.

@@ -48,6 +48,8 @@ pub struct SegmentView {
     pub cells: BTreeMap<(usize, usize), Cell>,
     /// Those whom others here hear and we never met.
     pub unheard: Vec<Unheard>,
+    /// Those whom we hear and who never answered.
+    pub deaf: Vec<Deaf>,
 }
 
 /// Somebody on a segment.
@@ -138,6 +140,17 @@ pub struct Unheard {
     pub by: Vec<String>,
     /// It was told for so long that it cannot be somebody who just left.
     pub lasting: bool,
+}
+
+/// Somebody whom we hear, and to whom nothing of ours gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deaf {
+    /// What it calls itself; nothing of it is proven.
+    pub label: String,
+    /// From where it is heard.
+    pub address: SocketAddr,
+    /// It says that it hears nobody at all.
+    pub hears_nobody: bool,
 }
 
 impl SegmentView {

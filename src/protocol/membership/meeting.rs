@@ -13,6 +13,10 @@
 //!    |<---------------- hello, proof --|  bob joined
 //! ```
 
+mod deaf;
+
+pub use deaf::Deaf;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -82,11 +86,16 @@ struct Meeting {
     challenged: u32,
     /// It is lost, and was there before: it is waited for.
     is_missed: bool,
+    since: Time,
+    /// Our rounds of hellos until then.
+    round: u32,
+    /// It asked something of us, or answered: so it hears us.
+    asked: bool,
     heard_at: Time,
     /// Its newest hello.
     hello: Option<(Origin, Hello)>,
-    /// What came last by each cast.
-    heard: [Option<Origin>; 3],
+    /// What came last by each cast, and when something came by it first and last.
+    heard: [Option<(Origin, (Time, Time))>; 3],
 }
 
 /// Everybody who is about to be met.
@@ -159,7 +168,7 @@ impl Meetings {
     }
 
     /// The meeting on a way: there is one for the newest run that was heard.
-    fn on(&mut self, way: Way, boot: u64, now: Time) -> Option<&mut Meeting> {
+    fn on(&mut self, way: Way, boot: u64, round: u32, now: Time) -> Option<&mut Meeting> {
         if !self.waiting.contains_key(&way) {
             self.waiting.retain(|_, meeting| now.since(meeting.heard_at) < WAIT_FOR);
             if self.waiting.len() >= WAITING_MAX
@@ -173,6 +182,9 @@ impl Meetings {
             credit: 0,
             challenged: 0,
             is_missed: false,
+            since: now,
+            round,
+            asked: false,
             heard_at: now,
             hello: None,
             heard: [None; 3],
@@ -237,6 +249,11 @@ impl Membership {
             let origin = if let Message::Probe(_) = message { Origin { len: 0, ..*origin } } else { *origin };
             self.notice(&origin, hello, ctx);
         }
+        if let (Message::Probe(_) | Message::Answer(_), Some(meeting)) =
+            (message, self.meetings.waiting.get_mut(&origin.way()))
+        {
+            meeting.asked = true;
+        }
         let met = proven.and_then(|proven| self.on_proof(origin, proven, ctx));
         self.note_asked(origin, message, ctx);
         met
@@ -259,11 +276,13 @@ impl Membership {
         let free = was_there == Some(origin.address);
         let many = u32::try_from(self.peers.len() + self.meetings.waiting.len()).unwrap_or(u32::MAX);
         let at = ctx.now + ctx.rng.within((SPREAD * many).min(SPREAD_MAX));
-        let Some(meeting) = self.meetings.on(origin.way(), origin.boot, ctx.now) else { return };
+        let Some(meeting) = self.meetings.on(origin.way(), origin.boot, self.round, ctx.now) else { return };
         meeting.heard_at = ctx.now;
         meeting.is_missed = free;
         meeting.credit = if free { DATAGRAM_MAX } else { (meeting.credit + origin.len).min(DATAGRAM_MAX) };
-        meeting.heard[slot(origin.cast)] = Some(*origin);
+        let heard = &mut meeting.heard[slot(origin.cast)];
+        let first = heard.map_or(ctx.now, |(_, (first, _))| first);
+        *heard = Some((*origin, (first, ctx.now)));
         let newer = meeting.hello.as_ref().is_none_or(|(told, _)| told.counter < origin.counter);
         if let Some(hello) = hello.filter(|_| newer) {
             meeting.hello = Some((*origin, hello.clone()));
@@ -305,7 +324,7 @@ impl Membership {
     fn settle_down(&mut self, origin: &Origin, proven: Proven, ctx: &Context<'_>) -> Option<Meeting> {
         let meeting = self.meetings.remove(origin.way());
         let peer = self.peers.get_mut(&origin.id)?;
-        for heard in meeting.iter().flat_map(|meeting| meeting.heard).flatten() {
+        for (heard, _) in meeting.iter().flat_map(|meeting| meeting.heard).flatten() {
             peer.note_path(&heard, false, ctx.now);
         }
         if proven == Proven::Place {

@@ -15,7 +15,7 @@ use crate::time::Time;
 use crate::wire::body::Hello;
 
 /// What is heard within this many hello periods is heard now.
-const FRESH_PERIODS: u32 = 3;
+pub(super) const FRESH_PERIODS: u32 = 3;
 
 /// Whether a peer is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
