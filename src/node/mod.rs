@@ -63,7 +63,6 @@ use crate::stats::Stats;
 use crate::text::Line;
 use crate::time::Time;
 use copies::Copies;
-use deaf::DeafTold;
 use forks::Forks;
 use leaving::Leaving;
 use outbound::Outbound;
@@ -218,7 +217,6 @@ pub struct Node {
     versions_told: BTreeSet<IpAddr>,
     alone_told: bool,
     relay_told: bool,
-    deaf_told: DeafTold,
     plain_gate: PlainGate,
     copies: Copies,
 }
@@ -302,7 +300,6 @@ impl Node {
             verifier: verify,
             alone_told: false,
             relay_told: false,
-            deaf_told: DeafTold::new(),
             plain_gate: PlainGate::default(),
             copies: Copies::default(),
             identity,
@@ -507,7 +504,6 @@ impl Node {
         self.relay.on_timeout(|log| self.logs.progress(log), &mut context!(self));
         self.streams.on_timeout(self.now, &mut self.stats);
         self.ask_unplaced();
-        self.tell_of_deaf();
         self.look_for_contacts();
         self.settle();
         self.stop_lingering();

@@ -34,8 +34,13 @@ impl Node {
         self.logs.on_said(entries, &mut context!(self));
         if !self.config.piped && !self.alone_told && self.membership.online().next().is_none() {
             self.alone_told = true;
-            self.events
-                .push_back(Event::Notice("nobody else is here yet: whoever joins will be shown it as history".into()));
+            let deaf = self.deaf().into_iter().map(|(name, _)| name.label()).collect::<Vec<_>>().join(", ");
+            let heard = match deaf.as_str() {
+                "" => String::new(),
+                names => format!(" ({names}: heard, but answers nothing: /doctor says what to try)"),
+            };
+            let text = format!("nobody else is here yet{heard}: whoever joins will be shown it as history");
+            self.events.push_back(Event::Notice(text));
         }
     }
 

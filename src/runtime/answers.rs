@@ -1,6 +1,7 @@
 //! What `/help`, `/who`, `/stats` and `/cast` answer: text for people, and with it, where programs ask
 //! too, the same as fields of an event.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
@@ -54,16 +55,41 @@ pub(crate) fn help() -> String {
     table(&rows)
 }
 
-/// The answer to `/who`; `segment` is what the system calls a segment.
-pub(crate) fn who(mut peers: Vec<PeerStatus>, segment: impl Fn(SegmentId) -> String) -> Answer {
+/// The answer to `/who`: those who are here, and below them who is heard and answers nothing. `segment` is what the
+/// system calls a segment.
+pub(crate) fn who(
+    mut peers: Vec<PeerStatus>,
+    deaf: &[(PeerName, (SegmentId, SocketAddr))],
+    segment: impl Fn(SegmentId) -> String,
+) -> Answer {
     peers.sort_by_cached_key(|peer| peer.name.label());
     let object = Object::new("who").list("peers", peers.iter().map(|peer| who_json(peer, &segment)));
-    if peers.is_empty() {
-        return Answer::new(object, "nobody else is here".into(), NOBODY);
-    }
-    let rows: Vec<Vec<String>> = peers.iter().map(|peer| row(peer, &segment)).collect();
+    let object = if deaf.is_empty() {
+        object
+    } else {
+        let place = |(name, (on, address)): &(PeerName, (SegmentId, SocketAddr))| {
+            let object = Object::part().named("peer", name).text("address", &address.to_string());
+            object.text("segment", &segment(*on))
+        };
+        object.list("deaf", deaf.iter().map(place))
+    };
+    let here = peers.iter().map(|peer| row(peer, &segment));
+    let rows: Vec<Vec<String>> = here.chain(deaf.iter().map(|one| deaf_row(one, &segment))).collect();
+    let text = match (peers.is_empty(), rows.is_empty()) {
+        (true, true) => "nobody else is here".to_owned(),
+        (true, false) => format!("nobody else is here\n{}", table(&rows)),
+        (false, _) => table(&rows),
+    };
     let status = if peers.iter().any(|peer| peer.online) { 0 } else { NOBODY };
-    Answer::new(object, table(&rows), status)
+    Answer::new(object, text, status)
+}
+
+fn deaf_row(
+    (name, (on, address)): &(PeerName, (SegmentId, SocketAddr)),
+    segment: impl Fn(SegmentId) -> String,
+) -> Vec<String> {
+    let state = "heard, but answers nothing: /doctor says what to try";
+    vec![name.label(), address.to_string(), segment(*on), String::new(), state.to_owned()]
 }
 
 fn who_json(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Object {
@@ -200,7 +226,7 @@ mod tests {
         let peers = vec![peer("bob", true, Some("10.0.0.4:5004")), peer("你好吗", false, None)];
         let expected = "bob     10.0.0.4:5004  eth0  0.4 ms, 3 % lost  online for 1 h, pinned, away: at lunch\n\
                         你好吗                                         lost, silent for 8 s, impostor";
-        let answer = who(peers, |_| "eth0".into());
+        let answer = who(peers, &[], |_| "eth0".into());
         assert_eq!((answer.text.as_str(), answer.status), (expected, 0));
         let json: serde_json::Value = serde_json::from_str(&answer.json).expect("JSON");
         assert_eq!((&json["event"], &json["text"]), (&"who".into(), &expected.into()));
@@ -210,7 +236,14 @@ mod tests {
         });
         assert_eq!(json["peers"][0], bob);
         assert_eq!(json["peers"][1]["online"], false);
-        let nobody = who(Vec::new(), |_| String::new());
+        let deaf = (
+            PeerName { id: PeerId([9; 16]), nick: Nick::from_any("eve"), suffix: 5 },
+            (SegmentId(0), "10.0.0.9:5009".parse().expect("an address")),
+        );
+        let nobody = who(Vec::new(), &[deaf], |_| "eth0".into());
+        let row = "eve~beeqs  10.0.0.9:5009  eth0    heard, but answers nothing: /doctor says what to try";
+        assert_eq!((nobody.text, nobody.status), (format!("nobody else is here\n{row}"), NOBODY));
+        let nobody = who(Vec::new(), &[], |_| String::new());
         assert_eq!((nobody.text.as_str(), nobody.status), ("nobody else is here", NOBODY));
         assert_eq!(nobody.json, r#"{"event":"who","peers":[],"text":"nobody else is here"}"#);
     }

@@ -175,7 +175,7 @@ pub fn shown(form: Told, events: &[Event], node: Option<&Node>, typed: &str) -> 
 #[must_use]
 pub fn answered(form: Told, node: &Node, question: &Typed) -> String {
     let answer = match question {
-        Typed::Who => answers::who(node.peers().collect(), segment),
+        Typed::Who => answers::who(node.peers().collect(), &node.deaf(), segment),
         Typed::Doctor(name) => report::answer(&node.diagnosable(), name.as_ref()),
         Typed::Paths { dot: true } => render_paths::drawing(&node.reach()),
         Typed::Paths { dot: false } => render_paths::paths(&node.reach(), 80),

@@ -356,7 +356,7 @@ impl Shell {
     fn answer(&self, typed: &Typed) -> Option<Answer> {
         let node = self.machine.native()?;
         Some(match typed {
-            Typed::Who => answers::who(node.peers().collect(), |id| self.sockets.name(id).to_owned()),
+            Typed::Who => answers::who(node.peers().collect(), &node.deaf(), |id| self.sockets.name(id).to_owned()),
             Typed::Stats => {
                 let unsent = ("unsent", self.sockets.unsent());
                 answers::stats(node.stats().iter().chain(std::iter::once(unsent)))

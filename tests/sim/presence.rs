@@ -311,13 +311,10 @@ fn who_is_heard_but_hears_nothing_is_missed_once_at_most() {
 }
 
 #[test]
-fn who_hears_nothing_from_the_start_is_told_of_once_and_never_wrongly() {
+fn who_hears_nothing_from_the_start_is_known_and_never_wrongly() {
     let deaf = |world: &World, host: usize, name: &str| {
         let why = world.hosts[host].node.as_ref().expect("runs").why(name);
         why.is_ok_and(|why| matches!(why.state, WhyState::Deaf(_)))
-    };
-    let told = |world: &World, host: usize| {
-        count(world, host, |event| matches!(event, Event::Notice(text) if text.contains("answers nothing")))
     };
     let mut world = World::of(3, seed_or(30), Faults::NONE);
     for host in [0, 2] {
@@ -326,8 +323,9 @@ fn who_hears_nothing_from_the_start_is_told_of_once_and_never_wrongly() {
     world.run_for(secs(4));
     assert!(deaf(&world, 0, "n1") && deaf(&world, 2, "n1"), "it is heard, and answers nothing");
     assert!(!deaf(&world, 0, "n2") && world.hosts[1].node.as_ref().expect("runs").why("n0").is_err());
+    let shown = |world: &World, host: usize| world.hosts[host].node.as_ref().expect("runs").deaf().len();
     world.run_for(secs(30));
-    assert_eq!([0, 1, 2].map(|host| told(&world, host)), [1, 0, 1]);
+    assert_eq!([0, 1, 2].map(|host| shown(&world, host)), [1, 0, 1]);
     world.nets[0].links.clear();
     assert!(world.run_until(secs(5), all_met).is_some(), "nothing is wrong any more");
     assert!(!deaf(&world, 0, "n1"));
@@ -339,7 +337,6 @@ fn who_hears_nothing_from_the_start_is_told_of_once_and_never_wrongly() {
             let wrong = (0..4).find(|&host| (0..4).any(|other| deaf(&world, host, &format!("n{other}"))));
             assert_eq!(wrong, None, "seed {seed}");
         }
-        assert_eq!((0..4).map(|host| told(&world, host)).sum::<usize>(), 0, "seed {seed}");
     }
 }
 

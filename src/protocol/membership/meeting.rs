@@ -271,7 +271,7 @@ impl Membership {
         if hello.is_none() && known.is_none() {
             return;
         }
-        // Where it was before it was lost it may be asked whatever it says.
+        // Where it was before it was lost whatever it says pays for one challenge at least.
         let was_there = known.and_then(|peer| peer.paths.get(&origin.segment)).and_then(Path::proven_address);
         let free = was_there == Some(origin.address);
         let many = u32::try_from(self.peers.len() + self.meetings.waiting.len()).unwrap_or(u32::MAX);
@@ -279,7 +279,8 @@ impl Membership {
         let Some(meeting) = self.meetings.on(origin.way(), origin.boot, self.round, ctx.now) else { return };
         meeting.heard_at = ctx.now;
         meeting.is_missed = free;
-        meeting.credit = if free { DATAGRAM_MAX } else { (meeting.credit + origin.len).min(DATAGRAM_MAX) };
+        let least = if free { challenge_len() } else { 0 };
+        meeting.credit = (meeting.credit + origin.len).clamp(least, DATAGRAM_MAX);
         let heard = &mut meeting.heard[slot(origin.cast)];
         let first = heard.map_or(ctx.now, |(_, (first, _))| first);
         *heard = Some((*origin, (first, ctx.now)));
