@@ -214,6 +214,21 @@ fn the_key_of_another_does_not_sign_for_it() {
 }
 
 #[test]
+fn one_newcomer_is_one_however_often_it_says_hello() {
+    let (mut ann, mut bob) = pair();
+    for n in 0..200 {
+        let rename = Command::Nick(Nick::from_any(&format!("bob{n}")));
+        bob.handle_input(at(10 * n), Input::Command(rename));
+        let (hellos, _) = command(&mut bob, at(10 * n), Command::LineWaiting);
+        bob.handle_timeout(at(10 * n));
+        for hello in hellos.into_iter().chain(drain(&mut bob).0) {
+            hear(&mut ann, at(10 * n), 2, &hello);
+        }
+    }
+    assert!(ann.stats().heard >= 200 && ann.stats().peers_refused == 0, "{:?}", ann.stats());
+}
+
+#[test]
 fn a_stranger_that_is_heard_is_asked_for_its_hello() {
     let (_, mut bob) = pair();
     let mut late = node(3, config());

@@ -83,13 +83,13 @@ impl Matrix {
             let oldest = places.iter().min_by_key(|(_, place)| place.said_at).map(|(&address, _)| address);
             oldest.map(|address| places.remove(&address));
         }
-        let others: usize = places.iter().filter(|(at, _)| **at != address).map(|(_, place)| place.heard.len()).sum();
-        let place = places.entry(address).or_insert_with(|| Place::new(segment, now));
-        place.note(segment, hello, now, until);
-        let room = peers_max.saturating_sub(others);
-        if place.heard.len() > room {
-            place.heard.retain(|_, claim| claim.until >= now);
+        places.entry(address).or_insert_with(|| Place::new(segment, now)).note(segment, hello, now, until);
+        if places.values().map(|place| place.heard.len()).sum::<usize>() > peers_max {
+            places.values_mut().for_each(|place| place.heard.retain(|_, claim| claim.until >= now));
         }
+        let others: usize = places.iter().filter(|(at, _)| **at != address).map(|(_, place)| place.heard.len()).sum();
+        let Some(place) = places.get_mut(&address) else { return };
+        let room = peers_max.saturating_sub(others);
         while place.heard.len() > room {
             // Those of which nothing was said for longest.
             let oldest = place.heard.iter().min_by_key(|(_, claim)| claim.said_at).map(|(&id, _)| id);

@@ -36,7 +36,7 @@ use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::{Line, Nick};
 use crate::time::{Agenda, Time};
 use crate::wire::Message;
-use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
+use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, Hello};
 
 pub use meeting::Deaf;
 use meeting::Meetings;
@@ -229,10 +229,11 @@ impl Membership {
         self.last_joined
     }
 
-    /// When somebody joined last, or was asked who may be about to.
+    /// When somebody joined last, or was asked, within a second of that, who may be about to.
     #[must_use]
     pub fn last_stirred(&self) -> Option<Time> {
-        self.last_joined.max(self.meetings.asked_at())
+        let joined = self.last_joined?;
+        Some(self.meetings.asked_at().map_or(joined, |asked| asked.min(joined + STIRS_FOR).max(joined)))
     }
 
     /// The segments there are.
@@ -300,18 +301,7 @@ impl Membership {
         };
         // In a new run of its, or back from being lost, a moment ago.
         let new = peer.joined_at == ctx.now;
-        if peer.nick != nick {
-            let was = std::mem::replace(&mut peer.nick, nick);
-            ctx.news.push_back(News::Renamed(origin.id, was));
-        }
-        let away = hello.away.as_ref().map(|text| clipped(&Line::from_peer(text), AWAY_MAX));
-        if peer.away != away {
-            peer.away.clone_from(&away);
-            ctx.news.push_back(News::Away(origin.id, away));
-        }
-        peer.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
-        peer.listens = hello.flags & FLAG_LISTENS != 0;
-        peer.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
+        peer.note_told(origin, hello, nick, ctx);
         peer.note_round(origin, hello, ctx.now);
         // By cast it may be an earlier run of ours that it hears.
         let us = body::bytes(ctx.me);
@@ -388,6 +378,7 @@ impl Membership {
         }
         peer.presence = Presence::Left;
         self.greet.remove(id);
+        self.meetings.forget(id);
         self.vigil.forget(id);
         self.recount();
         ctx.news.push_back(News::Left(id));
@@ -464,6 +455,8 @@ impl Membership {
     }
 }
 
+/// Strangers that come later than this do not put off what waits for nobody else to join: there may be many.
+const STIRS_FOR: Duration = Duration::from_secs(1);
 /// Who was heard for so long is no stranger any more.
 const KNOWN_AFTER: Duration = Duration::from_secs(10);
 /// Most bytes of what is said about being away; more is cut off.

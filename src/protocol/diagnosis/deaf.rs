@@ -11,16 +11,16 @@ const STRANGERS_SHOWN: usize = 8;
 /// What those say by their silence who do not answer.
 pub(super) fn findings(segment: &SegmentView) -> Vec<Finding> {
     let alone = segment.members.len() < 2;
-    let mute = alone && segment.deaf.iter().filter(|deaf| !deaf.hears_nobody).count() > 1;
-    if mute {
-        return vec![nothing_out(segment)];
-    }
-    segment.deaf.iter().take(STRANGERS_SHOWN).map(|deaf| nothing_in(segment, deaf, alone)).collect()
+    let hearing: Vec<_> = segment.deaf.iter().filter(|deaf| !deaf.hears_nobody).collect();
+    let mute = alone && hearing.len() > 1;
+    let ours = mute.then(|| nothing_out(segment, &hearing));
+    let theirs = segment.deaf.iter().filter(|deaf| !mute || deaf.hears_nobody).take(STRANGERS_SHOWN);
+    ours.into_iter().chain(theirs.map(|deaf| nothing_in(segment, deaf, alone))).collect()
 }
 
 /// The others hear each other, and nobody hears us.
-fn nothing_out(segment: &SegmentView) -> Finding {
-    let mut names: Vec<_> = segment.deaf.iter().map(|deaf| deaf.label.as_str()).collect();
+fn nothing_out(segment: &SegmentView, hearing: &[&Deaf]) -> Finding {
+    let mut names: Vec<_> = hearing.iter().map(|deaf| deaf.label.as_str()).collect();
     let more = names.len().saturating_sub(STRANGERS_SHOWN);
     names.truncate(STRANGERS_SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use minicbor::bytes::ByteVec;
 
 use super::meeting::{Way, challenge_len};
-use super::{Membership, Peer, Standing};
+use super::{Membership, Peer, Presence, Standing};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
@@ -32,8 +32,8 @@ const GREETING_MAX: Duration = Duration::from_millis(500);
 /// Whoever does not say that it heard a greeting is greeted again after this and the time that answers of the
 /// whole group are spread over, then after twice that, and so on, ...
 const GREET_AGAIN: Duration = Duration::from_millis(100);
-/// ... so often: within some seconds, at 30 % loss, but for one in a thousand. The next hello to all is for that one.
-const GREETINGS_MAX: u32 = 6;
+/// ... so often: within two seconds in a small group, within half a minute in a large one.
+const GREETINGS_MAX: u32 = 8;
 
 /// Of whom a hello tells how they are heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +121,12 @@ impl Membership {
 
     pub(super) fn greet_due(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for id in self.greet.take_due(ctx.now) {
-            let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) else { continue };
-            self.greet_at(Way { id, segment, address }, standing, ctx);
+            let Some(peer) = self.peers.get(&id) else { continue };
+            let best = peer.best_path().map(|(segment, address)| Way { id, segment, address });
+            // Where it asked for a proof, as long as it is there.
+            let asked = peer.greetings.asked.map(|(way, _)| way).filter(|way| self.is_there(way, None));
+            let Some(way) = asked.or(best) else { continue };
+            self.greet_at(way, standing, ctx);
         }
     }
 
@@ -140,8 +144,12 @@ impl Membership {
     /// Proves to a peer, where it is, that we live; and again, until it greets us.
     pub(super) fn prove_at(&mut self, way: Way, challenge: u64, standing: Standing<'_>, ctx: &mut Context<'_>) {
         if let Some(peer) = self.peers.get_mut(&way.id) {
-            // Whatever it knew of us, it does not know now that we live.
-            peer.greetings = Greetings { asked: Some((way, challenge)), ..Greetings::default() };
+            // Whatever it knew of us, it does not know now that we live; or not that we are there as well.
+            let elsewhere = peer.greetings.asked.is_some_and(|(at, _)| at != way) && peer.greetings.answered;
+            if !elsewhere {
+                peer.greetings = Greetings::default();
+            }
+            peer.greetings.asked = Some((way, challenge));
         }
         self.greet_at(way, standing, ctx);
     }
@@ -151,17 +159,20 @@ impl Membership {
     fn greet_at(&mut self, way: Way, standing: Standing<'_>, ctx: &mut Context<'_>) {
         let again = GREET_AGAIN + self.greeting_spread() * 2;
         let Way { id, segment, address } = way;
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.presence == Presence::Online) else { return };
         let greetings = &mut peer.greetings;
-        let (mut flags, mut proofs) = (0, None);
+        let asked = greetings.asked.filter(|(at, _)| *at == way);
+        let proofs = asked.map(|(_, challenge)| vec![Proof { id: body::bytes(id), challenge }]);
+        let mut flags = 0;
         self.greet.remove(id);
-        if !greetings.answered {
-            let asked = greetings.asked.filter(|(at, _)| *at == way);
-            proofs = asked.map(|(_, challenge)| vec![Proof { id: body::bytes(id), challenge }]);
+        if greetings.answered {
+            // It lacked a way to us, not us: that is proven once.
+            greetings.asked = None;
+        } else {
             flags = if greetings.said > 0 { FLAG_ASKS } else { 0 };
             greetings.said += 1;
             if greetings.said < GREETINGS_MAX {
-                self.greet.set(id, ctx.now + again * (1 << (greetings.said - 1)));
+                self.greet.set(id, ctx.now + again * (1 << ((greetings.said - 1) / 2)));
             }
         }
         let hello = self.hello(segment, Telling::Only(id), flags, standing, ctx);

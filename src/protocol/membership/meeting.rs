@@ -53,6 +53,10 @@ const EPOCH: Duration = Duration::from_secs(8);
 const CAST_EPOCH: Duration = Duration::from_secs(300);
 /// After so many challenges without an answer it is asked by cast.
 const UNANSWERED: u32 = 2;
+/// A hello may lie so many datagrams before the proof, ...
+const LAG: u64 = 128;
+/// ... and so many more for each peer known or waiting.
+const LAG_EACH: u64 = 8;
 /// Proofs owed to others by cast. When full, no further one is owed until they were given.
 const OWED_MAX: usize = 16;
 /// Hellos that ask for a proof, or give one, are hurried no more often than this.
@@ -128,7 +132,7 @@ impl Meetings {
         }
     }
 
-    /// When somebody was asked last who may be new, and was not asked long in vain.
+    /// When somebody was asked last who is not known, and was not asked long in vain.
     pub(super) const fn asked_at(&self) -> Option<Time> {
         self.asked_at
     }
@@ -196,6 +200,12 @@ impl Meetings {
         (meeting.boot == boot).then_some(meeting)
     }
 
+    /// Somebody left: nothing is owed to it.
+    pub(super) fn forget(&mut self, id: PeerId) {
+        self.owed.remove(&id);
+        self.owed_alone.retain(|way, _| way.id != id);
+    }
+
     fn remove(&mut self, way: Way) -> Option<Meeting> {
         self.challenges.remove(way);
         self.waiting.remove(&way)
@@ -249,10 +259,12 @@ impl Membership {
             let origin = if let Message::Probe(_) = message { Origin { len: 0, ..*origin } } else { *origin };
             self.notice(&origin, hello, ctx);
         }
-        if let (Message::Probe(_) | Message::Answer(_), Some(meeting)) =
-            (message, self.meetings.waiting.get_mut(&origin.way()))
-        {
-            meeting.asked = true;
+        if let Some(meeting) = self.meetings.waiting.get_mut(&origin.way()).filter(|m| m.boot == origin.boot) {
+            meeting.asked |= matches!(message, Message::Probe(_));
+            if known == Admission::Unproven && matches!(message, Message::Bye(_)) {
+                // It can but be gone: nobody waits for it.
+                self.meetings.remove(origin.way());
+            }
         }
         let met = proven.and_then(|proven| self.on_proof(origin, proven, ctx));
         self.note_asked(origin, message, ctx);
@@ -301,8 +313,18 @@ impl Membership {
             Some(Presence::Online) => {}
             None => {
                 let meeting = self.meetings.waiting.get_mut(&way).filter(|meeting| meeting.boot == origin.boot)?;
-                // However far its counter is behind by now: in a crowd each says hundreds of things at once.
-                let (told, hello) = meeting.hello.take()?;
+                let (told, mut hello) = meeting.hello.take()?;
+                let is_this = told.counter == origin.counter;
+                if !is_this && told.counter.saturating_add(self.lag_max()) < origin.counter {
+                    return None;
+                }
+                if !is_this {
+                    // It may be an earlier run of ours that it hears.
+                    let (me, all) = (body::bytes(ctx.me), hello.heard.len());
+                    hello.heard.retain(|heard| heard.id != me);
+                    let of = || u16::try_from(all).unwrap_or(u16::MAX);
+                    hello.of = hello.of.or_else(|| (hello.heard.len() < all).then(of));
+                }
                 if !self.take_in(&told, &hello, ctx) {
                     return None;
                 }
@@ -320,6 +342,12 @@ impl Membership {
         (is_this || peer.window.take(told.counter)).then_some((told, hello))
     }
 
+    /// So far a hello may lie before the proof: what is old may be out of date, but a crowd says much at once.
+    fn lag_max(&self) -> u64 {
+        let crowd = self.peers.len() + self.meetings.waiting.len();
+        LAG + LAG_EACH * u64::try_from(crowd).unwrap_or(u64::MAX)
+    }
+
     /// A way needs no more proof, or it needs no more that its peer lives. What was heard there meanwhile counts
     /// from now on.
     fn settle_down(&mut self, origin: &Origin, proven: Proven, ctx: &Context<'_>) -> Option<Meeting> {
@@ -335,8 +363,9 @@ impl Membership {
     }
 
     /// Whether a peer that is online is proven to be where it seems to be.
-    fn is_there(&self, way: &Way) -> bool {
+    pub(super) fn is_there(&self, way: &Way, boot: Option<u64>) -> bool {
         let peer = self.peers.get(&way.id).filter(|peer| peer.presence == Presence::Online);
+        let peer = peer.filter(|peer| boot.is_none_or(|boot| boot == peer.boot));
         peer.and_then(|peer| peer.paths.get(&way.segment)).and_then(Path::proven_address) == Some(way.address)
     }
 
@@ -351,7 +380,9 @@ impl Membership {
                 let to = To::Address(origin.segment, origin.address);
                 ctx.posts.push_back(Post { to, message: Message::Answer(answer) });
             }
-            Message::Answer(Answer { challenge: Some(challenge), .. }) if self.is_there(&origin.way()) => {
+            Message::Answer(Answer { challenge: Some(challenge), .. })
+                if self.is_there(&origin.way(), Some(origin.boot)) =>
+            {
                 // No more than were proven, a datagram each.
                 self.meetings.owed_alone.insert(origin.way(), *challenge);
                 self.greet.set(origin.id, ctx.now);
@@ -361,7 +392,7 @@ impl Membership {
                 // Whom it says it hears it does not ask.
                 let known = hello.heard.iter().any(|heard| heard.id == me);
                 let Some(challenge) = hello.challenge.filter(|_| !known) else { return };
-                if self.is_there(&origin.way()) {
+                if self.is_there(&origin.way(), Some(origin.boot)) {
                     self.meetings.owed_alone.insert(origin.way(), challenge);
                     self.greet.set(origin.id, ctx.now);
                 }
@@ -434,7 +465,7 @@ impl Membership {
             meeting.credit = credit;
             self.meetings.challenges.set(way, ctx.now + again);
             meeting.challenged += 1;
-            if !meeting.is_missed && meeting.challenged <= HURRIED {
+            if !meeting.is_missed && meeting.challenged <= HURRIED && !self.peers.contains_key(&way.id) {
                 self.meetings.asked_at = Some(ctx.now);
             }
             let hurries = meeting.is_missed && meeting.challenged == UNANSWERED;

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Origin;
 use super::greeting::Greetings;
 use super::quality::{Budget, Quality};
 use super::rounds::Rounds;
+use super::{AWAY_MAX, Origin, SILENCE_MAX, clipped};
 use crate::address::{Cast, SegmentId};
 use crate::id::PublicKey;
+use crate::protocol::{Context, News};
 use crate::text::{Line, Nick};
 use crate::time::Time;
-use crate::wire::body::Hello;
+use crate::wire::body::{FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
 /// What is heard within this many hello periods is heard now.
 pub(super) const FRESH_PERIODS: u32 = 3;
@@ -60,6 +61,8 @@ pub struct Peer {
     pub paths: BTreeMap<SegmentId, Path>,
     pub(super) greetings: Greetings,
     pub(super) window: Window,
+    /// The counter of the newest hello that was taken.
+    told: u64,
     last_address: SocketAddr,
 }
 
@@ -127,6 +130,7 @@ impl Peer {
             paths: BTreeMap::new(),
             greetings: Greetings::default(),
             window: Window::default(),
+            told: 0,
             last_address: origin.address,
         }
     }
@@ -158,6 +162,26 @@ impl Peer {
         let path = self.paths.entry(segment).or_insert_with(|| Path::new(address, now));
         (path.address, path.proven) = (address, true);
         self.last_address = address;
+    }
+
+    /// What a hello says of its sender, unless it said something newer before.
+    pub(super) fn note_told(&mut self, origin: &Origin, hello: &Hello, nick: Nick, ctx: &mut Context<'_>) {
+        if origin.counter < self.told {
+            return;
+        }
+        self.told = origin.counter;
+        if self.nick != nick {
+            let was = std::mem::replace(&mut self.nick, nick);
+            ctx.news.push_back(News::Renamed(origin.id, was));
+        }
+        let away = hello.away.as_ref().map(|text| clipped(&Line::from_peer(text), AWAY_MAX));
+        if self.away != away {
+            self.away.clone_from(&away);
+            ctx.news.push_back(News::Away(origin.id, away));
+        }
+        self.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
+        self.listens = hello.flags & FLAG_LISTENS != 0;
+        self.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
     }
 
     /// A hello came by a path: which round it is of, and with which TTL it was sent.

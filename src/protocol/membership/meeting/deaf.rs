@@ -16,7 +16,10 @@ use crate::wire::body::{self, Hello};
 const DEAF_FOR: Duration = Duration::from_millis(500);
 /// ... while we said so many hellos, and asked it [`UNANSWERED`] times at least, hears nothing of us: at 30 % loss one
 /// in a thousand looks so who does.
-const DEAF_ROUNDS: u32 = 3;
+const DEAF_ROUNDS: u32 = 4;
+/// Whoever is not met within this time will not be soon.
+const MEETING_FOR: Duration = Duration::from_secs(6);
+
 /// Somebody who says hello, and to whom nothing of ours gets: it never answered, nor ever asked anything of us. What
 /// it says of itself is not proven; it may be a recording as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +56,11 @@ impl Membership {
         )
     }
 
-    /// Whether somebody is heard of whom it is not known yet whether it is met, or is deaf.
+    /// Whether somebody is heard, not for long, of whom it is not known yet whether it is met, or is deaf.
     #[must_use]
     pub fn is_meeting(&self, me: PeerId, now: Time) -> bool {
-        self.strangers_heard(now).any(|(_, meeting, hello)| !self.is_deaf(meeting, hello, me, now))
+        let new = |meeting: &Meeting| now.since(meeting.since) < MEETING_FOR;
+        self.strangers_heard(now).any(|(_, meeting, hello)| new(meeting) && !self.is_deaf(meeting, hello, me, now))
     }
 
     /// Those who are heard now, are not known, and wait for nothing but an answer.
