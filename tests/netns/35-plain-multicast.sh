@@ -3,6 +3,7 @@
 # of the classroom's chat comes out line by line; at the leave word plain nodes leave and a native
 # one stays, and neither kind disturbs the other.
 . "$(dirname "$0")/lib.sh"
+not_keyed "it is about plain text, which a keyed group neither shows nor sends"
 command -v socat >/dev/null || skip_all "needs socat"
 
 LINES_SENT=2000
