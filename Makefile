@@ -25,7 +25,7 @@ STATIC_FLAGS = -Ctarget-feature=+crt-static --cfg getrandom_backend="linux_getra
 TRIPLE = $(if $(wildcard $(shell $${RUSTC:-rustc} --print target-libdir --target $(MUSL))/libstd-*.rlib),$(MUSL),$(HOST))
 STATIC = $(TARGET)/$(TRIPLE)/release/udpnode
 
-.PHONY: all run demo static install uninstall test check lint mutants sim fuzz bench baseline install-deps clean help
+.PHONY: all run demo static install uninstall test keyed check lint mutants sim fuzz bench baseline install-deps clean help
 
 all:  ## build the release program
 	$(CARGO) build --release --locked
@@ -67,6 +67,9 @@ uninstall:  ## remove what install put there, and the directories that it made
 
 test: all static  ## every test; installs the tools it needs where it can
 	@UDPNODE=$(abspath $(BIN)) UDPNODE_STATIC=$(abspath $(STATIC)) bash tests/run.sh
+
+keyed: all static  ## every test in network namespaces, with the key of a group (test runs some so)
+	@KEYED=1 UDPNODE=$(abspath $(BIN)) UDPNODE_STATIC=$(abspath $(STATIC)) bash tests/run.sh netns
 
 check:  ## formatting, the pure library, lints, documentation
 	$(CARGO) fmt --check

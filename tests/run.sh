@@ -2,8 +2,12 @@
 # Runs the suites and prints, at the very end, "N passed, N failed, N skipped".
 #
 #   tests/run.sh                 everything
-#   tests/run.sh check cargo     some of: check cargo mutants netns pack
+#   tests/run.sh check cargo     some of: check cargo mutants netns pack; keyed, a part of netns
 #   tests/run.sh netns/80-loss.sh
+#   KEYED=1 tests/run.sh netns                    every test in namespaces with the key of a group
+#   KEYED=1 tests/run.sh netns/80-loss.sh
+#
+# Without KEYED=1 those tests in namespaces that say "With keys as well." at their beginning run both ways.
 #
 # Every step is bounded. With CI=true nothing may be skipped.
 set -u
@@ -50,16 +54,20 @@ cargo_tests() {
     if [ "$status" != 0 ] && ! grep -q '^test result: FAILED' "$LOG" || [ "$results" = 0 ]; then fail "cargo test ($status)"; fi
 }
 
+# named FILE: what it is called here.
+named() { if [ "${KEYED:-0}" = 1 ]; then echo "${1#tests/} with keys"; else echo "${1#tests/}"; fi; }
+
 # script FILE [SECONDS]: counts its "ok", "not ok" and "skip" lines.
 script() {
     local status=0
-    step "${1#tests/}" "${2:-120}" bash "$1" || status=$?
+    step "$(named "$1")" "${2:-120}" bash "$1" || status=$?
     count "$1" "$status"
 }
 
 # count FILE STATUS: the same for what is in the log.
 count() {
-    local name=${1#tests/} bad line
+    local name bad line
+    name=$(named "$1")
     PASSED=$((PASSED + $(grep -c '^ok - ' "$LOG")))
     bad=$(grep -c '^not ok - ' "$LOG")
     FAILED=$((FAILED + bad))
@@ -83,22 +91,39 @@ beside() {
         status=0
         wait "${pids[$test]}" || status=$?
         mv "$LOG.$(basename "$test")" "$LOG"
-        echo "=== ${test#tests/}"
+        echo "=== $(named "$test")"
         cat "$LOG"
-        echo "=== ${test#tests/}: status $status, all of these after $((SECONDS - began)) s"
+        echo "=== $(named "$test"): status $status, all of these after $((SECONDS - began)) s"
         count "$test" "$status"
     done
 }
 
+# says FILE WORDS: whether that is a line at its beginning.
+says() { sed -n '2,8p' "$1" | grep -qxF "# $2"; }
+
 # Those that say "Mostly waits." at their beginning leave the machine to each other.
-netns() {
+namespaces() { # FILE...
     local test waiting=() busy=()
-    for test in tests/netns/[0-9]*.sh; do
-        if sed -n '2,6p' "$test" | grep -q '^# Mostly waits\.$'; then waiting+=("$test"); else busy+=("$test"); fi
+    for test; do
+        if says "$test" "Mostly waits."; then waiting+=("$test"); else busy+=("$test"); fi
     done
     beside "${waiting[@]}"
     for test in "${busy[@]}"; do script "$test"; done
+}
+
+netns() {
+    namespaces tests/netns/[0-9]*.sh
+    [ "${KEYED:-0}" = 1 ] || keyed
     script tests/lab/demo-test.sh
+}
+
+# Those that are to run with keys whenever they run.
+keyed() {
+    local test chosen=() began=$SECONDS
+    for test in tests/netns/[0-9]*.sh; do says "$test" "With keys as well." && chosen+=("$test"); done
+    [ "${#chosen[@]}" -gt 0 ] || fail "no test runs with keys"
+    KEYED=1 namespaces "${chosen[@]}"
+    echo "=== ${#chosen[@]} tests with keys: after $((SECONDS - began)) s"
 }
 
 pack() {
@@ -114,6 +139,7 @@ for suite; do
         cargo) cargo_tests ;;
         mutants) MUTANTS=ci script tests/mutants/run.sh 420 ;;
         netns) netns ;;
+        keyed) keyed ;;
         pack) pack ;;
         *.sh) script "tests/${suite#tests/}" ;;
         *) echo "no such suite: $suite"; exit 2 ;;

@@ -2,6 +2,7 @@
 # Proves: three hosts on one switch, without a default route and without any option, see each other
 # within a second; a line arrives at each of the others exactly once; and it travels as it should:
 # as multicast, broadcast or unicast, from port 5000 + last octet, multicast with TTL 2.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 lan a b c

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: who joins late is shown as many past messages as it asked for, the latest ones and in
 # order, from whoever holds them when their author has left; however many were said at a time.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 lan a b c

@@ -2,6 +2,7 @@
 # Proves: after an author was killed, who comes later gets its 200 lines from the others, as history
 # and with the time at which they were said; and the last 50 if it did not ask for more.
 # Mostly waits.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 lan a b c d e

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: a node with a foot in each of two subnets sees both sides, and what it says is heard on
 # both, once each, though nothing routes between them.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 for h in left mid right; do space "$h"; done

@@ -2,6 +2,7 @@
 # Proves: three networks in a line, connected by hosts that forward no packets, are one room: what
 # each of four says is heard by all, once and in order; and if one of those in the middle runs with
 # --no-relay, the sides stay apart.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 EACH=50

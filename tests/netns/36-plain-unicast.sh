@@ -3,6 +3,7 @@
 # recvfrom, by unicast and by broadcast, on a LAN and within 127.0.0.0/8; the largest datagram
 # arrives whole at plain and native nodes, and a longer line is refused.
 . "$(dirname "$0")/lib.sh"
+not_keyed "it is about plain text, which a keyed group neither shows nor sends"
 command -v nc >/dev/null || skip_all "needs netcat-openbsd"
 
 lan a b c

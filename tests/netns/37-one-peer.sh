@@ -4,6 +4,7 @@
 # other side by itself stays there when the one that named it is gone, finds it again after the router was
 # away, and after a restart without naming anybody, from what it remembers.
 # Mostly waits.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 bridge br1

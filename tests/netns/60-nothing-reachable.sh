@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: no route, no carrier, no interface at all: a node is never wedged. When one comes back,
 # the chat resumes, and what was said in between arrives.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 lan a b

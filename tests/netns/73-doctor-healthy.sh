@@ -3,6 +3,7 @@
 # runs and by itself, of two nodes and of three, across a node that relays, and on loopback. Where
 # nobody is, it tells what it looked at and ends with 3.
 # Mostly waits.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/doctor.sh"
 

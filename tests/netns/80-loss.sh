@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: with 30 % of all datagrams lost at every host, 200 lines from a pipe arrive at three
 # hosts, each once and in order, and the sender ends with 0.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 command -v nft >/dev/null || skip_all "needs nftables"
 

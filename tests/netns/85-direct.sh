@@ -2,7 +2,8 @@
 # Proves: 1,000 direct messages arrive, each once and in order, over TCP and over UDP with 20 % of
 # all datagrams lost; single ones over TCP have no tail of 30 ms; what is said to one who is away
 # waits, and is delivered once when that one is back; and one that stops for a while loses nothing.
-# No direct message can be read on the wire, by TCP or by UDP.
+# No direct message can be read on the wire, by TCP or by UDP; in a keyed group nothing can.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 command -v nft >/dev/null || skip_all "needs nftables"
 
@@ -19,14 +20,18 @@ record() {
     PID[tcpdump]=$!
     follow "$T/$1.err" "listening on" 10
 }
-# sealed WAY FILTER: what is for all is there to be read, and much besides, but nothing of what is for one.
+# sealed WAY FILTER: what is for all is there to be read without a key, and much besides, but nothing of what is for one.
 sealed() {
     kill -INT "${PID[tcpdump]}"
     wait "${PID[tcpdump]}" 2>/dev/null
     unset "PID[tcpdump]"
     local packets
     packets=$(tcpdump -nr "$T/$1.pcap" "$2" 2>/dev/null | wc -l)
-    check "$1: what is for everybody can be read on the wire" grep -aq 'for everybody' "$T/$1.pcap"
+    if keyed; then
+        is "$1: with a key, not what is for everybody either" "$(grep -ac 'for everybody' "$T/$1.pcap")" 0
+    else
+        check "$1: what is for everybody can be read on the wire" grep -aq 'for everybody' "$T/$1.pcap"
+    fi
     check "$1: of $packets packets" below 100 "$packets"
     is "$1: none shows what is for one" "$(grep -ac 'direct [0-9]' "$T/$1.pcap")" 0
 }

@@ -2,6 +2,7 @@
 # Proves: who pipes text in is told by the exit status how it fared: 0 if all who were there
 # confirmed, 3 if nobody was there, 4 if one of them did not: waited for as long as asked, or lost.
 # Mostly waits.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 
 lan a b c d

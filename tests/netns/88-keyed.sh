@@ -2,6 +2,7 @@
 # Proves: in a keyed group who has not the key learns nothing, changes nothing and gets no packet back,
 # whatever it sends; what members say stands nowhere on the wire.
 . "$(dirname "$0")/lib.sh"
+not_keyed "it has keys of its own, always"
 . "$(dirname "$0")/doctor.sh"
 
 lan ann bob eve

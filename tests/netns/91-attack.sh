@@ -3,6 +3,7 @@
 # not grow, echoes what is typed, and shows everything that a member says; in a keyed group it does not even
 # wake for what is not sealed with the group's tag. FLOOD_FOR=60 floods for so many seconds each.
 . "$(dirname "$0")/lib.sh"
+not_keyed "it has an open group and a keyed one of its own, always"
 
 FLOOD_FOR=${FLOOD_FOR:-4}
 LATENCY_MAX=${LATENCY_MAX:-250}

@@ -9,18 +9,26 @@ STATIC=${UDPNODE_STATIC:-$(ls "${CARGO_TARGET_DIR:-$ROOT/target}"/*/release/udpn
 lan a b
 mkdir -p "$T/root"
 cp "$STATIC" "$T/root/udpnode"
-is "there is nothing else" "$(find "$T/root" -mindepth 1)" "$T/root/udpnode"
+KEY=()
+FILES_THERE=$T/root/udpnode
+if keyed; then
+    cp "$T/group.key" "$T/root/key"
+    KEY=(--key-file /key)
+    FILES_THERE+=" $T/root/key"
+fi
+files() { find "$T/root" -mindepth 1 | sort -r | paste -sd' '; }
+is "there is nothing else" "$(files)" "$FILES_THERE"
 check "it wants no interpreter" bash -c '! grep -qa "/ld-\(linux\|musl\)" "$1"' - "$STATIC"
 # The same trick with the usual program fails: the test can tell them apart.
 mkdir "$T/other"
-cp "$UDPNODE" "$T/other/udpnode"
+cp "$PROGRAM" "$T/other/udpnode"
 check "the usual program does not run there" bash -c '! chroot "$1" /udpnode --version 2>/dev/null' - "$T/other"
 check "the static one does" test -n "$(chroot "$T/root" /udpnode --version)"
 
 # As start, but in that root.
 mkfifo "$T/eve.in"
 : >"$T/eve.out"
-(exec ip netns exec "$P-b" env -i "$(command -v chroot)" "$T/root" /udpnode -n eve --json <"$T/eve.in" >"$T/eve.out" 2>"$T/eve.err") &
+(exec ip netns exec "$P-b" env -i "$(command -v chroot)" "$T/root" /udpnode -n eve --json "${KEY[@]}" <"$T/eve.in" >"$T/eve.out" 2>"$T/eve.err") &
 PID[eve]=$!
 exec {fd}>"$T/eve.in"
 IN[eve]=$fd
@@ -36,6 +44,6 @@ end_input eve
 reap eve
 is "its end is that of the usual one" "$STATUS" 0
 check "it said bye" tells ann left peer=eve
-is "it wrote nothing into its root" "$(find "$T/root" -mindepth 1)" "$T/root/udpnode"
+is "it wrote nothing into its root" "$(files)" "$FILES_THERE"
 
 finish

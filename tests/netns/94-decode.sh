@@ -1,6 +1,8 @@
 #!/bin/bash
 # Proves: what nodes really say, with loss and a newcomer, is what udpnode.7 describes: an
-# independent decoder reads every datagram of a capture, and every signature is good.
+# independent decoder reads every datagram of a capture, and every signature is good. So it does in a
+# keyed group, if it has the key, and without it reads nothing.
+# With keys as well.
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || skip_all "needs python3"
 command -v tcpdump >/dev/null || skip_all "needs tcpdump"
@@ -25,7 +27,14 @@ for node in ann bob cat; do stop $node; done
 kill -INT "${PID[tcpdump]}"
 wait "${PID[tcpdump]}" 2>/dev/null
 unset "PID[tcpdump]"
-python3 "$ROOT/tests/pack/decode.py" --all "$T/cap" >"$T/decoded"
+KEY=()
+if keyed; then
+    python3 "$ROOT/tests/pack/decode.py" "$T/cap" >"$T/decoded"
+    is "without the key every one is sealed, with one tag" \
+        "$(grep -vc ' bytes sealed$' "$T/decoded") $(cut -d' ' -f1,2 "$T/decoded" | sort -u | wc -l)" "0 1"
+    KEY=(--key "$T/group.key")
+fi
+python3 "$ROOT/tests/pack/decode.py" "${KEY[@]}" --all "$T/cap" >"$T/decoded"
 is "every datagram is read" "$?" 0
 is "as one of the kinds" "$(grep -o '^{"kind": "[a-z]*"' "$T/decoded" | sort -u | grep -o '[a-z]*"$' | tr -d '"\n')" \
     "answerbyeentriesfrontierhellonackprobe"

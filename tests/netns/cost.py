@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 
-from pcap import frames
+from pcap import frames, opener
 
 KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direct", 7: "receipt",
          8: "probe", 9: "answer", 10: "suspect", 11: "alive",
@@ -24,15 +24,17 @@ def datagrams(path):
 def main():
     lines = int(sys.argv[2])
     count, size, once = {}, {}, {}
-    for to, payload in datagrams(sys.argv[1]):
+    opened = opener()
+    for to, sealed in datagrams(sys.argv[1]):
+        payload = opened(sealed)
         if payload[:4] != b"\xffudn":
             continue
         cast = to.startswith("239.") or to.endswith(".255")
         key = KINDS.get(payload[5], "other") + (" cast" if cast else " alone")
         count[key] = count.get(key, 0) + 1
-        size[key] = size.get(key, 0) + len(payload)
+        size[key] = size.get(key, 0) + len(sealed)
         if payload[5] == 3:
-            once[payload] = len(payload)
+            once[payload] = len(sealed)
     for key in sorted(count):
         print(f"{key}: {count[key]} datagrams, {size[key]} bytes, {size[key] / lines:.1f} a line")
     print(f"entries {count.get('entries cast', 0) / lines:.3f}")

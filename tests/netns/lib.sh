@@ -3,6 +3,10 @@
 #
 # Needs root, or a kernel that lets a user have namespaces of its own. Every namespace is named
 # after this process; all of them, and all nodes, are gone when the script ends.
+#
+# With KEYED=1 all nodes of a test are in a keyed group: `KEYED=1 tests/netns/80-loss.sh` for one
+# test, `KEYED=1 tests/run.sh netns` for all. Tests that choose what key there is, or none, say so
+# with `not_keyed WHY`; what differs for a part of a test is asked with `keyed`.
 
 set -u
 
@@ -37,6 +41,35 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
+
+# --- keys --------------------------------------------------------------------------------------
+
+# PROGRAM is the program itself. With keys, UDPNODE is one that becomes it (the same process), with the
+# key of this test's group; but not where a test says a key itself, or plain mode, which has none.
+PROGRAM=$(realpath "$UDPNODE")
+keyed() { [ "${KEYED:-0}" = 1 ]; }
+if keyed; then
+    "$PROGRAM" keygen "$T/group.key" || { echo "not ok - no key for the group"; exit 1; }
+    mkdir "$T/keyed"
+    UDPNODE=$T/keyed/udpnode
+    # Those who read captures open them with it.
+    export GROUP_KEY=$T/group.key
+    cat >"$UDPNODE" <<END
+#!/bin/sh
+for arg; do
+    case \$arg in --plain | --key-file | --key-file=* | -k) exec '$PROGRAM' "\$@" ;; esac
+done
+exec '$PROGRAM' --key-file '$T/group.key' "\$@"
+END
+    chmod +x "$UDPNODE"
+fi
+
+# not_keyed WHY: ends a test that is not to be run with keys, if it is.
+not_keyed() {
+    keyed || return 0
+    echo "######## $(basename "$0") IS NOT RUN WITH KEYS: $*"
+    exit 0
+}
 
 # --- hosts -------------------------------------------------------------------------------------
 
@@ -340,6 +373,8 @@ story() {
 }
 
 finish() {
+    keyed && is "with keys: every node said so, that told what it is" \
+        "$(grep -h '"event":"ready"' "$T"/*.out | grep -o '"keyed":[a-z]*' | sort -u)" '"keyed":true'
     echo "# $(basename "$0"): $PASSED ok, $FAILED not ok"
     [ "$FAILED" = 0 ] || exit 1
     exit 0

@@ -1,8 +1,15 @@
-"""pcap.py CAPTURE MARKER: prints "TTL SRC SPORT DST DPORT" of each UDP datagram in a capture that holds a marker."""
+"""pcap.py CAPTURE MARKER: prints "TTL SRC SPORT DST DPORT" of each UDP datagram in a capture that holds a marker.
 
+With the key of a group in the file that GROUP_KEY names, what is sealed with it is read as well.
+"""
+
+import os
 import socket
 import struct
 import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../pack"))
+import decode
 
 
 def frames(path):
@@ -23,9 +30,25 @@ def payloads(path):
     return (frame[header + 8 :] for frame, header in frames(path) if len(frame) > 42)
 
 
+def opener():
+    """What opens datagrams that are sealed with the group's key, if we have one, and leaves others as they are."""
+    if "GROUP_KEY" not in os.environ:
+        return lambda payload: payload
+    group = decode.Keyed(os.environ["GROUP_KEY"])
+
+    def opened(payload):
+        try:
+            return group.inside(payload)
+        except decode.Malformed:
+            return payload
+
+    return opened
+
+
 def main():
+    opened = opener()
     for frame, header in frames(sys.argv[1]):
-        if sys.argv[2].encode() in frame[header + 8 :]:
+        if sys.argv[2].encode() in opened(frame[header + 8 :]):
             src, dst = (socket.inet_ntoa(frame[i : i + 4]) for i in (26, 30))
             sport, dport = struct.unpack_from(">HH", frame, header)
             print(frame[22], src, sport, dst, dport)

@@ -4,6 +4,8 @@
     decode.py FILE...           one line for each datagram, as the program's own traces show it
     decode.py --all FILE...     everything in it as one JSON object a line, signatures checked
     decode.py --open SEED BOOT FILE...  what letters say, as JSON, for the holder of that Ed25519 seed (hexadecimal)
+    decode.py --key KEYFILE ... what is sealed with that key (a line of udpnode keygen) for the default group;
+                                what is not sealed with it is malformed
 
 FILE holds one datagram in hexadecimal, or is a capture (pcap, Ethernet or "any" device).
 """
@@ -22,6 +24,8 @@ KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direc
          12: "seek", 13: "whereabouts"}
 DATAGRAM_DOMAIN = b"udpnode datagram 1\0"
 ENTRY_DOMAIN = b"udpnode entry 1\0"
+KEYED_ENTRY_DOMAIN = b"udpnode keyed entry 1\0"
+SEALED = 16
 
 
 class Malformed(Exception):
@@ -229,9 +233,13 @@ def peer_id(key):
     return blake3(key)[:16]
 
 
+def derived(context, material):
+    """BLAKE3 in its key derivation mode."""
+    return blake3(material, struct.unpack("<8I", blake3(context, flags=32)), 64)
+
+
 def group_tag(group):
-    context = struct.unpack("<8I", blake3(b"udpnode 1 open group tag", flags=32))
-    return blake3(group.encode(), context, 64)[:8]
+    return derived(b"udpnode 1 open group tag", group.encode())[:8]
 
 
 P = 2**255 - 19
@@ -319,23 +327,33 @@ def exchange_private(seed):
     return hashlib.sha512(seed).digest()[:32]
 
 
-def chacha20(key, count, nonce):
+def chacha_rounds(start):
     def turn(x, by):
         return (x << by | x >> 32 - by) & 0xFFFFFFFF
 
-    start = [*struct.unpack("<4I", b"expand 32-byte k"), *struct.unpack("<8I", key), count, *struct.unpack("<3I", nonce)]
     v = list(start)
     for _ in range(10):
         for a, b, c, d in QUARTERS:
             for x, y, z, by in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
                 v[x] = (v[x] + v[y]) & 0xFFFFFFFF
                 v[z] = turn(v[z] ^ v[x], by)
-    return struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(v, start)))
+    return v
 
 
-def unseal(key, data, more):
-    """The text, with a nonce of zeros, or Malformed."""
-    text, tag, nonce = data[:-16], data[-16:], bytes(12)
+def chacha20(key, count, nonce):
+    start = struct.unpack("<12I", b"expand 32-byte k" + key) + (count,) + struct.unpack("<3I", nonce)
+    return struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(chacha_rounds(start), start)))
+
+
+def hchacha20(key, nonce):
+    """The key of XChaCha20 for the first 16 bytes of its nonce."""
+    v = chacha_rounds(struct.unpack("<16I", b"expand 32-byte k" + key + nonce))
+    return struct.pack("<8I", *v[:4], *v[12:])
+
+
+def unseal(key, data, more, nonce=bytes(12)):
+    """The text, or Malformed."""
+    text, tag = data[:-16], data[-16:]
     once = chacha20(key, 0, nonce)
     r, s = int.from_bytes(once[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF, int.from_bytes(once[16:32], "little")
     blocks = [part[at : at + 16].ljust(16, b"\0") for part in (more, text) for at in range(0, len(part), 16)]
@@ -382,10 +400,32 @@ def ed25519_public(seed):
     return (y * inverse % P | (x * inverse % P & 1) << 255).to_bytes(32, "little")
 
 
+# --- keyed groups --------------------------------------------------------------------------------
+
+
+class Keyed:
+    """A keyed group: what is sealed for it can be read."""
+
+    def __init__(self, path, group="239.192.7.7:5007"):
+        with open(path, encoding="utf-8") as file:
+            (digits,) = [line.split()[1] for line in file if line.startswith("udpnode-key-1 ")]
+        material = bytes.fromhex(digits) + group.encode()
+        self.key = derived(b"udpnode 1 group sealing key", material)
+        self.tag = derived(b"udpnode 1 keyed group tag", material)[:8]
+
+    def inside(self, data):
+        """The datagram that is sealed in this one, or Malformed."""
+        header, nonce = data[:16], data[16:40]
+        if len(data) < 58 or header != MAGIC + bytes([1, SEALED, 0, 0]) + self.tag:
+            raise Malformed("not sealed for this group")
+        text = unseal(hchacha20(self.key, nonce[:16]), data[40:], header, bytes(4) + nonce[16:])
+        return MAGIC + bytes([1, text[0], text[1], 0]) + self.tag + text[2:]
+
+
 # --- datagrams -----------------------------------------------------------------------------------
 
 
-def decode(data, check=False):
+def decode(data, check=False, entry_domain=ENTRY_DOMAIN):
     """A datagram as a dictionary. With `check`, signatures are verified."""
     if data[:4] != MAGIC:
         return {"kind": "plain", "text": data.decode(errors="replace")}
@@ -393,13 +433,15 @@ def decode(data, check=False):
         raise Malformed("no header")
     if data[4] != 1:
         return {"kind": "version", "version": data[4]}
+    if data[5] == SEALED:
+        return {"kind": "sealed", "group": data[8:16], "bytes": len(data)}
     kind = KINDS.get(data[5])
     if kind is None:
         return {"kind": "unknown", "number": data[5]}
     found = {"kind": kind, "group": data[8:16]}
     if kind == "entries":
         found["errand"] = data[6]
-        return found | {"entries": [entry(one, check) for one in exactly(list)(cbor(data[16:]))]}
+        return found | {"entries": [entry(one, check and entry_domain) for one in exactly(list)(cbor(data[16:]))]}
     if len(data) < 128:
         raise Malformed("no sender or no signature")
     key, (boot, counter) = data[16:48], struct.unpack(">QQ", data[48:64])
@@ -410,11 +452,11 @@ def decode(data, check=False):
     return found | BODIES[kind](cbor(body))
 
 
-def entry(value, check):
+def entry(value, domain):
     signed = SIGNED(value)
     found = ENTRY(cbor(signed["entry"]))
-    if check:
-        found["good"] = verifies(found["author"], ENTRY_DOMAIN, signed["entry"], signed["signature"])
+    if domain:
+        found["good"] = verifies(found["author"], domain, signed["entry"], signed["signature"])
     if found["kind"] == 1:
         found |= LINES(cbor(found.pop("body")))
     return found
@@ -437,7 +479,11 @@ def line(found):
     kind = found["kind"]
     if kind == "plain":
         return f"plain {len(found['text'].encode())} bytes {quoted(found['text'])}"
+    if kind in ("version", "unknown"):
+        return f"{kind} {found.get('version', found.get('number'))}"
     parts = [f"v1 group={found['group'].hex()}"]
+    if kind == "sealed":
+        return f"{parts[0]} {found['bytes']} bytes sealed"
     if kind == "entries":
         errands = ("said", "repeat", "repair", "relay")
         parts += [f"errand={errands[found['errand']]}"] if 0 < found["errand"] < len(errands) else []
@@ -546,12 +592,15 @@ def open_letters(seed, boot, paths):
 def main(args):
     if args[:1] == ["--open"]:
         return open_letters(args[1], args[2], args[3:])
+    group, domain = None, ENTRY_DOMAIN
+    if args[:1] == ["--key"]:
+        group, domain, args = Keyed(args[1]), KEYED_ENTRY_DOMAIN, args[2:]
     everything = args[:1] == ["--all"]
     bad = False
     for path in args[everything:]:
         for data in datagrams(path):
             try:
-                found = decode(data, everything)
+                found = decode(group.inside(data) if group else data, everything, domain)
                 print(json.dumps(found, default=bytes.hex, ensure_ascii=False) if everything else line(found))
             except Malformed as why:
                 bad = True

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use udpnode::address::{Cast, Segment, SegmentId, StreamId, Ttls};
 use udpnode::command::Command;
-use udpnode::config::Config;
+use udpnode::config::{Config, DATAGRAM_MAX, SEALED_MAX};
 use udpnode::crypto::{Identity, verify};
 use udpnode::event::Event;
 use udpnode::id::PublicKey;
@@ -341,7 +341,8 @@ impl World {
     }
 
     fn send(&mut self, host: usize, segment: SegmentId, cast: Cast, to: SocketAddr, bytes: &[u8]) {
-        assert!(bytes.len() <= udpnode::config::DATAGRAM_MAX, "{} bytes", bytes.len());
+        let most = if self.hosts[host].config.secrets.is_empty() { DATAGRAM_MAX } else { SEALED_MAX };
+        assert!(bytes.len() <= most, "{} bytes", bytes.len());
         let (net, from) = self.hosts[host].places[segment.0 as usize];
         if cast == Cast::Unicast {
             self.unicasts += 1

@@ -28,8 +28,12 @@ pub(super) fn findings(view: &View) -> Vec<Finding> {
             None => stranger.address.to_string(),
         };
         if stranger.other_key {
-            let cause = format!("{name} speaks with a key that is not ours, or one of us has none");
-            let remedy = "run udpnode --key-file FILE with the same FILE on both, or on neither".to_owned();
+            // A key makes another one for each group: from outside nobody can tell which of the two is different.
+            let cause = format!("{name} seals with another key or for another group, or one of us has no key");
+            let remedy = format!(
+                "run udpnode --group {} on both, both with the same --key-file FILE or both without",
+                view.group
+            );
             return Finding {
                 code: Code::OtherGroup,
                 segment: None,
