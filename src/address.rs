@@ -325,6 +325,23 @@ impl Segment {
     }
 }
 
+#[cfg(test)]
+impl Segment {
+    /// For tests: eth0 with this address, in a network of 256, without broadcast or multicast.
+    pub(crate) fn eth0(address: &str) -> Self {
+        Self {
+            id: SegmentId(1),
+            name: "eth0".into(),
+            address: address.parse().expect("an address"),
+            prefix_len: 24,
+            relays: true,
+            ttls: Ttls::default(),
+            broadcast: None,
+            group: None,
+        }
+    }
+}
+
 /// The segment by which to reach an address: the one whose network it is in, else any of its family;
 /// where it has a scope, of that scope.
 pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, to: SocketAddr) -> Option<&'a Segment> {
@@ -397,16 +414,7 @@ mod tests {
 
     #[test]
     fn a_scope_leads_to_its_segment() {
-        let segment = |id, address: &str| Segment {
-            id: SegmentId(id),
-            name: format!("eth{id}"),
-            address: address.parse().expect("an address"),
-            prefix_len: 64,
-            relays: true,
-            ttls: Ttls::default(),
-            broadcast: None,
-            group: None,
-        };
+        let segment = |id, address| Segment { id: SegmentId(id), prefix_len: 64, ..Segment::eth0(address) };
         let all = [segment(1, "10.0.0.3:5003"), segment(2, "[fe80::3%2]:5003"), segment(3, "[fe80::3%3]:5003")];
         let to = |to: &str| towards(all.iter(), to.parse().expect("an address")).map(|segment| segment.id.0);
         assert_eq!(to("[fe80::9%3]:5009"), Some(3));
@@ -417,16 +425,7 @@ mod tests {
 
     #[test]
     fn a_segment_knows_its_network() {
-        let segment = |prefix_len| Segment {
-            id: SegmentId(1),
-            name: "eth0".into(),
-            address: "10.0.0.3:5003".parse().expect("an address"),
-            prefix_len,
-            relays: true,
-            ttls: Ttls::default(),
-            broadcast: None,
-            group: None,
-        };
+        let segment = |prefix_len| Segment { prefix_len, ..Segment::eth0("10.0.0.3:5003") };
         let contains = |prefix_len, ip: &str| segment(prefix_len).contains(ip.parse().expect("an address"));
         assert!(contains(24, "10.0.0.200") && contains(0, "192.0.2.1") && contains(32, "10.0.0.3"));
         assert!(!contains(24, "10.0.1.3") && !contains(32, "10.0.0.4") && !contains(24, "fe80::1"));

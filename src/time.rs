@@ -5,8 +5,10 @@
 //! used for display only and never for a decision.
 
 mod agenda;
+mod bucket;
 
 pub use agenda::Agenda;
+pub use bucket::{Bucket, Rate};
 
 use std::fmt;
 use std::ops::{Add, Sub};

@@ -109,16 +109,7 @@ mod tests {
     }
 
     fn segment(id: u32, address: &str) -> Segment {
-        Segment {
-            id: SegmentId(id),
-            name: format!("eth{id}"),
-            address: address.parse().expect("an address"),
-            prefix_len: 24,
-            relays: true,
-            ttls: crate::address::Ttls::default(),
-            broadcast: None,
-            group: None,
-        }
+        Segment { id: SegmentId(id), name: format!("eth{id}"), ..Segment::eth0(address) }
     }
 
     #[test]

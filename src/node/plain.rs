@@ -317,12 +317,9 @@ mod tests {
         Segment {
             id: SegmentId(id),
             name: format!("eth{id}"),
-            address: at("3:5003"),
-            prefix_len: 24,
             broadcast: Some(at("255:5255")),
             group: Some("224.1.1.1:5007".parse().expect("an address")),
-            relays: true,
-            ttls: crate::address::Ttls::default(),
+            ..Segment::eth0(&format!("{ip}.3:5003"))
         }
     }
 

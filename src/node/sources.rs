@@ -7,45 +7,27 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::time::Time;
+use crate::time::{Bucket, Rate, Time};
 
 /// Handshakes read at once of one address; an honest node needs one for each of its runs there.
 const HANDSHAKES_BURST: u32 = 16;
 /// One more of it after each such time.
 const HANDSHAKES_EVERY: Duration = Duration::from_millis(100);
+const HANDSHAKES: Rate = Rate::one_every(HANDSHAKES_EVERY, HANDSHAKES_BURST);
 /// Handshakes read at once of all addresses together.
 const HANDSHAKES_ALL_BURST: u32 = 128;
 /// One more of them after each such time: a twentieth of a processor at most.
 const HANDSHAKES_ALL_EVERY: Duration = Duration::from_millis(5);
+const HANDSHAKES_ALL: Rate = Rate::one_every(HANDSHAKES_ALL_EVERY, HANDSHAKES_ALL_BURST);
 /// Addresses remembered. When full, the one that asked longest ago is forgotten.
 const SOURCES_MAX: usize = 256;
 /// Addresses of which was told that they are turned away. When full, no further one is told.
 const TOLD_MAX: usize = 64;
 
-/// What is spent, and comes back with time.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    left: u32,
-    at: Time,
-}
-
-impl Bucket {
-    fn take(&mut self, now: Time, burst: u32, every: Duration) -> bool {
-        let gained = now.since(self.at).as_micros() / every.as_micros();
-        if gained > 0 {
-            self.left = self.left.saturating_add(u32::try_from(gained).unwrap_or(u32::MAX)).min(burst);
-            self.at = now;
-        }
-        let some = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        some
-    }
-}
-
 /// What each address asked for.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    all: Option<Bucket>,
+    all: Bucket,
     each: BTreeMap<IpAddr, Bucket>,
     told: Vec<IpAddr>,
 }
@@ -54,15 +36,11 @@ impl Sources {
     /// Whether a handshake that came from there may be read.
     pub(super) fn may_greet(&mut self, from: IpAddr, now: Time) -> bool {
         if self.each.len() >= SOURCES_MAX && !self.each.contains_key(&from) {
-            let oldest = self.each.iter().min_by_key(|(_, bucket)| bucket.at).map(|(&ip, _)| ip);
+            let oldest = self.each.iter().min_by_key(|(_, bucket)| bucket.asked_at()).map(|(&ip, _)| ip);
             oldest.map(|ip| self.each.remove(&ip));
         }
-        let each = self.each.entry(from).or_insert(Bucket { left: HANDSHAKES_BURST, at: now });
-        if !each.take(now, HANDSHAKES_BURST, HANDSHAKES_EVERY) {
-            return false;
-        }
-        let all = self.all.get_or_insert(Bucket { left: HANDSHAKES_ALL_BURST, at: now });
-        all.take(now, HANDSHAKES_ALL_BURST, HANDSHAKES_ALL_EVERY)
+        let each = self.each.entry(from).or_insert_with(|| Bucket::new(now));
+        each.take(1, HANDSHAKES, now) && self.all.take(1, HANDSHAKES_ALL, now)
     }
 
     /// Whether it is news that this one is turned away.

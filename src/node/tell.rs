@@ -9,7 +9,7 @@ use crate::event::{Arrival, Event};
 use crate::id::PeerId;
 use crate::protocol::membership::{AWAY_MAX, clipped};
 use crate::text::Line;
-use crate::time::{Time, WallTime};
+use crate::time::{Bucket, Rate, Time, WallTime};
 
 /// The longest plain datagram: what a UDP socket takes over IPv4.
 pub(super) const PLAIN_MAX: usize = 65_507;
@@ -18,6 +18,7 @@ pub(super) const PLAIN_MAX: usize = 65_507;
 const PLAIN_BURST: u32 = 50;
 /// One more may be shown after each such time.
 const PLAIN_EVERY: Duration = Duration::from_millis(50);
+const PLAIN: Rate = Rate::one_every(PLAIN_EVERY, PLAIN_BURST);
 
 /// Plain text without the line end that `nc` and scripts leave on it, CR included.
 pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
@@ -35,24 +36,17 @@ pub(super) fn is_its(segment: &Segment, from: SocketAddr) -> bool {
 /// How much plain text may still be shown.
 #[derive(Debug, Default)]
 pub(super) struct PlainGate {
-    shown: u32,
-    refilled_at: Time,
+    left: Bucket,
     hidden: u64,
 }
 
 impl PlainGate {
     /// Whether one more may be shown; if so, how many were not since the last.
     fn pass(&mut self, now: Time) -> Option<u64> {
-        let gained = now.since(self.refilled_at).as_micros() / PLAIN_EVERY.as_micros();
-        if gained > 0 {
-            self.shown = self.shown.saturating_sub(u32::try_from(gained).unwrap_or(u32::MAX));
-            self.refilled_at = now;
-        }
-        if self.shown >= PLAIN_BURST {
+        if !self.left.take(1, PLAIN, now) {
             self.hidden += 1;
             return None;
         }
-        self.shown += 1;
         Some(std::mem::take(&mut self.hidden))
     }
 }

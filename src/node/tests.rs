@@ -5,7 +5,6 @@ mod families;
 mod names;
 
 use super::*;
-use crate::address::Ttls;
 use crate::event::Outcome;
 use crate::text::Line;
 use crate::text::Nick;
@@ -26,14 +25,9 @@ fn node(secret: u8, config: Config) -> Node {
 
 fn segment(last: u8) -> Segment {
     Segment {
-        id: SegmentId(1),
-        name: "eth0".into(),
-        address: SocketAddr::from(([10, 0, 0, last], 5000 + u16::from(last))),
-        prefix_len: 24,
-        relays: true,
-        ttls: Ttls::default(),
         broadcast: Some("10.0.0.255:5255".parse().expect("an address")),
         group: Some("239.192.7.7:5007".parse().expect("an address")),
+        ..Segment::eth0(&format!("10.0.0.{last}:{}", 5000 + u16::from(last)))
     }
 }
 

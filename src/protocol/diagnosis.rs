@@ -21,7 +21,7 @@ mod snoop;
 mod strays;
 mod survey;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod told;
 mod view;
 

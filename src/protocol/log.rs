@@ -38,13 +38,13 @@ use crate::id::{LogId, PeerId};
 use crate::protocol::Tally;
 use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
 use crate::text::{Line, Nick};
-use crate::time::Time;
+use crate::time::{Bucket, Time};
 use crate::wire::Message;
 use author::Author;
 use converge::{Confirmations, Pace, Trickle};
 use forgotten::Forgotten;
 use joining::Joining;
-use repair::{Budget, RoundTrip};
+use repair::RoundTrip;
 use store::{Held, History, Log};
 use table::Source;
 pub use table::Wants;
@@ -63,7 +63,7 @@ pub struct Logs {
     confirmations: Confirmations,
     trickle: Trickle,
     round_trip: RoundTrip,
-    budget: Budget,
+    budget: Bucket,
     /// When to tell our whole frontier, because somebody's differs.
     frontier_at: Option<Time>,
     pace: Pace,
@@ -112,7 +112,7 @@ impl Logs {
             confirmations: Confirmations::default(),
             trickle: Trickle::default(),
             round_trip: RoundTrip::new(ctx.config),
-            budget: Budget::new(ctx.config, ctx.now),
+            budget: Bucket::new(ctx.now),
             frontier_at: None,
             pace: Pace::default(),
             busy_at: ctx.now,

@@ -79,7 +79,6 @@ fn auto(listeners: &[Listener], casts: impl Iterator<Item = Cast>) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::{SegmentId, Ttls};
 
     const U: u8 = 1;
     const B: u8 = 2;
@@ -90,10 +89,8 @@ mod tests {
     }
 
     fn segment() -> Segment {
-        let (address, broadcast) = (addr(1), Some(addr(255)));
         let group = Some("239.192.7.7:5007".parse().expect("an address"));
-        let (id, name, ttls) = (SegmentId(1), "eth0".into(), Ttls::default());
-        Segment { id, name, address, prefix_len: 24, relays: true, ttls, broadcast, group }
+        Segment { broadcast: Some(addr(255)), group, ..Segment::eth0("10.0.0.1:5001") }
     }
 
     fn chosen<H: Copy + Into<Option<u8>>>(choice: CastChoice, hears: &[H]) -> (Option<Cast>, usize) {

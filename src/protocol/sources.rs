@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::id::PublicKey;
-use crate::time::Time;
+use crate::time::{Bucket, Rate, Time};
 
 /// Slots of the table: this many sets of so many ways. A source belongs to one set, chosen by chance in each
 /// run. When a set is full of members, one more there counts as a stranger.
@@ -24,58 +24,24 @@ const KNOWN_FOR: Duration = Duration::from_secs(60);
 /// What something forged or useless costs, in signatures.
 const VAIN_COST: u32 = 8;
 
-/// How many signatures a second, and how many at once.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    every_second: u32,
-    at_once: u32,
-}
-
-/// Of a member: 100,000 lines a second of 46 bytes are 6,300 entries, and some are repaired. At 41 us each that
-/// is half a core at most.
-const MEMBER: Rate = Rate { every_second: 10_000, at_once: 16_384 };
+/// Signatures of a member: 100,000 lines a second of 46 bytes are 6,300 entries, and some are repaired. At 41 us
+/// each that is half a core at most.
+const MEMBER: Rate = Rate::per_second(10_000, 16_384);
 
 /// Of a stranger: an hello now and then, and a little history from one who was not greeted yet.
-const STRANGER: Rate = Rate { every_second: 256, at_once: 512 };
+const STRANGER: Rate = Rate::per_second(256, 512);
 
 /// Of all strangers together: a group of 256 says hello at once, by several casts. A twentieth of a core.
-const STRANGERS: Rate = Rate { every_second: 1_024, at_once: 2_048 };
+const STRANGERS: Rate = Rate::per_second(1_024, 2_048);
 
 /// Fresh identities taken in: a class of 256 at once, and then some more.
-const NEWCOMERS: Rate = Rate { every_second: 32, at_once: 512 };
+const NEWCOMERS: Rate = Rate::per_second(32, 512);
 
 /// Of these from one host: it may run many nodes, but who sprays does it from somewhere.
-const NEWCOMERS_HERE: Rate = Rate { every_second: 1, at_once: 64 };
+const NEWCOMERS_HERE: Rate = Rate::per_second(1, 64);
 
 /// In place of a key, where newcomers of a host are counted.
 const NEWCOMER: PublicKey = [0xFF; 32];
-
-/// A token bucket. Empty of debts to begin with.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    /// What was taken and not given back by time yet, in millionths.
-    debt: u64,
-    at: Time,
-}
-
-impl Bucket {
-    fn take(&mut self, count: u32, rate: Rate, now: Time) -> bool {
-        let gained = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
-        self.debt = self.debt.saturating_sub(gained.saturating_mul(rate.every_second.into()));
-        self.at = now;
-        let debt = self.debt + u64::from(count) * 1_000_000;
-        if debt > u64::from(rate.at_once) * 1_000_000 {
-            return false;
-        }
-        self.debt = debt;
-        true
-    }
-
-    /// Takes more than is left if need be: that much must come back first.
-    fn charge(&mut self, count: u32) {
-        self.debt += u64::from(count) * 1_000_000;
-    }
-}
 
 /// Somebody whose signatures are checked: an address, or one key there.
 pub type Source<'a> = (SocketAddr, Option<&'a PublicKey>);
@@ -118,9 +84,10 @@ impl Sources {
 
     /// A signature from there was checked in vain.
     pub fn on_vain(&mut self, source: Source<'_>, now: Time) {
-        let slot = if self.member(source, now).is_some() { source } else { stranger(source) };
-        if let Some(slot) = self.slot(slot, now) {
-            slot.bucket.charge(VAIN_COST - 1);
+        let is_member = self.member(source, now).is_some();
+        let (source, rate) = if is_member { (source, MEMBER) } else { (stranger(source), STRANGER) };
+        if let Some(slot) = self.slot(source, now) {
+            slot.bucket.charge(VAIN_COST - 1, rate);
         }
     }
 
@@ -152,11 +119,11 @@ impl Sources {
         let (who, set) = self.set(source);
         let at = set.iter().position(|slot| slot.who == who).or_else(|| {
             let strangers = set.iter().enumerate().filter(|(_, slot)| slot.known_until <= now);
-            strangers.min_by_key(|(_, slot)| (slot.who != 0, slot.bucket.at)).map(|(at, _)| at)
+            strangers.min_by_key(|(_, slot)| (slot.who != 0, slot.bucket.asked_at())).map(|(at, _)| at)
         })?;
         let slot = &mut set[at];
         if slot.who != who {
-            *slot = Slot { who, bucket: Bucket { debt: 0, at: now }, known_until: Time::ZERO };
+            *slot = Slot { who, bucket: Bucket::new(now), known_until: Time::ZERO };
         }
         Some(slot)
     }
@@ -199,9 +166,9 @@ mod tests {
     #[test]
     fn a_stranger_has_little_and_it_comes_back_with_time() {
         let mut sources = Sources::new(1);
-        assert_eq!(admitted(&mut sources, (host(1), None), 10_000, at(1)), STRANGER.at_once);
-        assert_eq!(admitted(&mut sources, (host(1), None), 10_000, at(501)), STRANGER.every_second / 2);
-        assert_eq!(admitted(&mut sources, (host(2), None), 10_000, at(501)), STRANGER.at_once, "others have their own");
+        assert_eq!(admitted(&mut sources, (host(1), None), 10_000, at(1)), STRANGER.burst);
+        assert_eq!(admitted(&mut sources, (host(1), None), 10_000, at(501)), STRANGER.count / 2);
+        assert_eq!(admitted(&mut sources, (host(2), None), 10_000, at(501)), STRANGER.burst, "others have their own");
     }
 
     #[test]
@@ -209,11 +176,11 @@ mod tests {
         let mut sources = Sources::new(1);
         sources.on_member(host(0), &KEY, at(1));
         let all: u32 = (1..100_000).map(|n| u32::from(sources.admits((host(n), None), at(1)))).sum();
-        assert_eq!(all, STRANGERS.at_once);
+        assert_eq!(all, STRANGERS.burst);
         let later: u32 = (1..100_000).map(|n| u32::from(sources.admits((host(n), None), at(1001)))).sum();
-        assert_eq!(later, STRANGERS.every_second);
+        assert_eq!(later, STRANGERS.count);
         let own = admitted(&mut sources, (host(0), Some(&KEY)), 100_000, at(1001));
-        assert_eq!(own, MEMBER.at_once, "a member is not pushed out, and has all of its own");
+        assert_eq!(own, MEMBER.burst, "a member is not pushed out, and has all of its own");
         assert_eq!(
             admitted(&mut sources, (host(0), Some(&[9; 32])), 100_000, at(1001)),
             0,
@@ -226,7 +193,7 @@ mod tests {
         let mut sources = Sources::new(1);
         let key = |n: u32| std::array::from_fn(|at| n.to_be_bytes()[at % 4]);
         let all = (1..10_000).filter(|&n| sources.admits((host(1), Some(&key(n))), at(1)));
-        assert_eq!(u32::try_from(all.count()), Ok(STRANGER.at_once));
+        assert_eq!(u32::try_from(all.count()), Ok(STRANGER.burst));
     }
 
     #[test]
@@ -239,15 +206,15 @@ mod tests {
             }
             admitted
         });
-        assert_eq!(u32::try_from(checked.count()), Ok(STRANGER.at_once / VAIN_COST));
+        assert_eq!(u32::try_from(checked.count()), Ok(STRANGER.burst / VAIN_COST));
     }
 
     #[test]
     fn a_member_is_known_as_long_as_it_is_heard() {
         let mut sources = Sources::new(1);
         sources.on_member(host(1), &KEY, at(1));
-        assert_eq!(admitted(&mut sources, (host(1), None), 100_000, at(59_000)), MEMBER.at_once);
-        assert!(admitted(&mut sources, (host(1), None), 100_000, at(70_000)) <= STRANGER.at_once);
+        assert_eq!(admitted(&mut sources, (host(1), None), 100_000, at(59_000)), MEMBER.burst);
+        assert!(admitted(&mut sources, (host(1), None), 100_000, at(70_000)) <= STRANGER.burst);
     }
 
     #[test]

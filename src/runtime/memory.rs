@@ -5,14 +5,13 @@
 //! a stranger had written it, and replaced as a whole.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files;
 use super::peers::is_one_host;
-use super::state;
 use crate::time::WallTime;
 
 /// Addresses remembered. Beyond, those heard longest ago are forgotten.
@@ -37,13 +36,8 @@ impl Memory {
     /// What is remembered in this state directory. A file that is not there or means nothing means that
     /// nobody is.
     pub(crate) fn open(dir: &Path, now: WallTime) -> Self {
-        let mut text = Vec::new();
-        // What is no file must not stop us, a pipe for instance.
-        let path = dir.join("peers");
-        let is_file = std::fs::metadata(&path).is_ok_and(|meta| meta.is_file());
-        let opened = if is_file { File::open(path) } else { Err(ErrorKind::InvalidInput.into()) };
-        let read = opened.and_then(|file| file.take(FILE_MAX).read_to_end(&mut text));
-        let text = if read.is_ok() { String::from_utf8_lossy(&text) } else { String::new().into() };
+        let read = files::read(&dir.join("peers"), FILE_MAX).ok().flatten();
+        let text = read.map_or_else(String::new, |(bytes, _)| String::from_utf8_lossy(&bytes).into_owned());
         let mut memory = Self { dir: dir.to_owned(), heard: parse(&text, seconds(now)), written: Vec::new() };
         memory.bound(seconds(now));
         memory.written = memory.addresses();
@@ -83,7 +77,7 @@ impl Memory {
         let lines: Vec<String> = self.heard.iter().map(|(address, at)| format!("{address} {at}\n")).collect();
         // Not waited for until it is on the disk: a conversation is not to stand still for it, and of a file
         // that a crash cut short what is there is read.
-        state::write(&self.dir, "peers", lines.concat().as_bytes(), false)
+        files::write(&self.dir, "peers", lines.concat().as_bytes(), false)
     }
 }
 
@@ -112,27 +106,10 @@ const fn seconds(now: WallTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::files::temp::Temp;
     use std::fs;
 
     const NOW: WallTime = WallTime(1_800_000_000_000);
-
-    /// A directory of its own, gone with the test.
-    struct Temp(PathBuf);
-
-    impl Temp {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("udpnode-memory-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).expect("a directory");
-            Self(path)
-        }
-    }
-
-    impl Drop for Temp {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn at(n: u8) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, n], 5000))
@@ -144,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_noted_is_remembered_until_nobody_was_there_for_long() {
-        let temp = Temp::new("noted");
+        let temp = Temp::made("memory-noted");
         let mut memory = Memory::open(&temp.0, NOW);
         assert_eq!(memory.addresses(), []);
         memory.note(&[at(1), at(2)], NOW);
@@ -161,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_file_that_anybody_wrote_does_no_harm() {
-        let temp = Temp::new("hostile");
+        let temp = Temp::made("memory-hostile");
         let lines = "10.0.0.1:5000 1800000000\n10.0.0.2:5000 99999999999999\n10.0.0.3:5000\n\
                      224.0.0.1:5000 1800000000\n255.255.255.255:1 1800000000\n0.0.0.0:1 1800000000\n\
                      10.0.0.4:0 1800000000\nx 1\n\n 1\n\u{1b}[m\n";
@@ -175,7 +152,7 @@ mod tests {
 
     #[test]
     fn those_heard_last_are_kept() {
-        let temp = Temp::new("bound");
+        let temp = Temp::made("memory-bound");
         let mut memory = Memory::open(&temp.0, NOW);
         for n in 0..=255 {
             memory.note(&[at(n)], later(Duration::from_secs(u64::from(n))));
@@ -185,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_gone_is_an_error_once() {
-        let temp = Temp::new("gone");
+        let temp = Temp::made("memory-gone");
         let mut memory = Memory::open(&temp.0, NOW);
         fs::remove_dir_all(&temp.0).expect("removed");
         memory.note(&[at(1)], NOW);

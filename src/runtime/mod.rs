@@ -20,6 +20,7 @@ mod console;
 mod control;
 mod crowd;
 mod ending;
+mod files;
 #[doc(hidden)]
 pub mod foreign;
 mod gate;

@@ -4,12 +4,12 @@
 //! says what the file is, the last how many there are, so that a file that was cut is known. It is read as if a
 //! stranger had written it: what is wrong is told once and set aside, what can be read is used.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::state;
+use super::files;
 use crate::id::PeerId;
 use crate::node::Node;
 use crate::protocol::names::{PINS_MAX, Pin};
@@ -88,28 +88,18 @@ impl PinFile {
             return Ok(());
         }
         // Waited for until it is on the disk: a new name is rare, and a file cut short would forget them all.
-        state::write(&self.dir, NAME, text(&pins).as_bytes(), true)
+        files::write(&self.dir, NAME, text(&pins).as_bytes(), true)
     }
 }
 
 /// The bytes of the file; nothing if there is none.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let meta = match fs::metadata(path) {
-        Ok(meta) => meta,
-        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(why) => return Err(why),
-    };
-    // A pipe, for instance, must not stop us.
-    if !meta.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
-    }
+    let Some((bytes, meta)) = files::read(path, FILE_MAX as u64 + 1)? else { return Ok(None) };
     let mode = meta.permissions().mode() & 0o7777;
     if mode & 0o022 != 0 {
         let why = format!("it has mode {mode:04o}, so others can change it");
         return Err(io::Error::new(ErrorKind::PermissionDenied, why));
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 
@@ -166,31 +156,14 @@ fn text(pins: &[Pin]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::files::temp::Temp;
     use proptest::prelude::*;
 
     const NOW: WallTime = WallTime(1_800_000_000_000);
 
-    /// A directory of its own, gone with the test.
-    struct Temp(PathBuf);
-
-    impl Temp {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("udpnode-pins-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).expect("a directory");
-            Self(path)
-        }
-
-        fn put(&self, bytes: &[u8]) {
-            fs::write(self.0.join(NAME), bytes).expect("written");
-            fs::set_permissions(self.0.join(NAME), fs::Permissions::from_mode(0o600)).expect("set");
-        }
-    }
-
-    impl Drop for Temp {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn put(temp: &Temp, bytes: &[u8]) {
+        fs::write(temp.0.join(NAME), bytes).expect("written");
+        fs::set_permissions(temp.0.join(NAME), fs::Permissions::from_mode(0o600)).expect("set");
     }
 
     fn pin(n: u8, nick: &str) -> Pin {
@@ -205,8 +178,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_more_than_its_owner_does_not_see_it() {
-        let temp = Temp::new("kept");
-        state::write(&temp.0, NAME, text(&pins()).as_bytes(), true).expect("written");
+        let temp = Temp::made("pins-kept");
+        files::write(&temp.0, NAME, text(&pins()).as_bytes(), true).expect("written");
         let (file, read, warning) = PinFile::open(&temp.0, NOW);
         assert_eq!((read, warning, file.saved), (pins(), None, Some(0)));
         let mode = fs::metadata(temp.0.join(NAME)).expect("there").permissions().mode() & 0o777;
@@ -217,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_wrong_is_told_of_once_set_aside_and_used_as_far_as_it_goes() {
-        let (whole, temp) = (text(&pins()), Temp::new("wrong"));
+        let (whole, temp) = (text(&pins()), Temp::made("pins-wrong"));
         let cases: Vec<(Vec<u8>, usize)> = vec![
             (whole.as_bytes()[..whole.len() - 6].to_vec(), 4),
             (whole.as_bytes()[..whole.len() - 30].to_vec(), 3),
@@ -232,7 +205,7 @@ mod tests {
             ([whole.replace("end 4\n", "").into_bytes(), vec![0xFF; 2 * FILE_MAX]].concat(), 4),
         ];
         for (bytes, left) in cases {
-            temp.put(&bytes);
+            put(&temp, &bytes);
             let (file, read, warning) = PinFile::open(&temp.0, NOW);
             let warning = warning.unwrap_or_else(|| panic!("told of {:?}", String::from_utf8_lossy(&bytes)));
             assert!(warning.contains(&format!("{left} names are left")) && warning.contains(ASIDE), "{warning}");
@@ -244,12 +217,12 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_to_read_or_change_is_left_alone() {
-        let temp = Temp::new("alone");
+        let temp = Temp::made("pins-alone");
         fs::create_dir(temp.0.join(NAME)).expect("made");
         let (file, read, warning) = PinFile::open(&temp.0, NOW);
         assert!(file.untouchable && read.is_empty() && warning.is_some_and(|text| text.contains("no file")));
         fs::remove_dir(temp.0.join(NAME)).expect("removed");
-        temp.put(text(&pins()).as_bytes());
+        put(&temp, text(&pins()).as_bytes());
         fs::set_permissions(temp.0.join(NAME), fs::Permissions::from_mode(0o666)).expect("set");
         let (file, read, warning) = PinFile::open(&temp.0, NOW);
         assert!(file.untouchable && read.is_empty(), "anybody may have written that");

@@ -248,7 +248,6 @@ fn dot_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Ttls;
     use crate::event::PeerName;
     use crate::node::ReachPlace;
     use crate::text::{Line, Nick};
@@ -281,16 +280,7 @@ mod tests {
 
     /// We are ann; bob hears us by unicast alone, cat does not tell all, dan is only spoken of.
     fn reach() -> Reach {
-        let segment = Segment {
-            id: ETH0,
-            name: "eth0".into(),
-            address: "10.0.0.1:5001".parse().expect("an address"),
-            prefix_len: 24,
-            relays: true,
-            ttls: Ttls::default(),
-            broadcast: None,
-            group: None,
-        };
+        let segment = Segment::eth0("10.0.0.1:5001");
         let nodes = vec![
             node(1, "ann", Known::Ourselves, true),
             node(2, "bob\"", Known::Online, true),

@@ -137,44 +137,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::protocol::diagnosis::{Deaf, Facts, Member, Padded, US};
-
-    fn view(others: &[&str]) -> View {
-        let member = |(n, label): (usize, &str)| Member {
-            label: label.to_owned(),
-            address: format!("10.0.0.{n}:500{n}").parse().expect("an address"),
-            flaws: Vec::new(),
-            skew_ms: None,
-            hops: None,
-            ttl: None,
-            padded: Padded::Unknown,
-        };
-        let members: Vec<_> = (1..).zip([US].iter().chain(others)).map(|(n, label)| member((n, label))).collect();
-        let ok = Cell { unicast: Some(true), broadcast: Some(true), multicast: Some(true) };
-        let pairs = (0..members.len()).flat_map(|a| (0..members.len()).map(move |b| (a, b))).filter(|(a, b)| a != b);
-        let segment = SegmentView {
-            name: "eth0".into(),
-            address: members[0].address,
-            prefix_len: 24,
-            broadcast: "10.0.0.255:5255".parse().ok(),
-            group: "239.192.7.7:5007".parse().ok(),
-            facts: Facts::default(),
-            revived: false,
-            cells: pairs.map(|pair| (pair, ok)).collect(),
-            members,
-            unheard: Vec::new(),
-            deaf: Vec::new(),
-        };
-        View {
-            group: "239.192.7.7:5007".parse().expect("a group"),
-            ttl: 2,
-            segments: vec![segment],
-            foreign: Vec::new(),
-            doubles: Vec::new(),
-            reverse_path_drops: None,
-            bridges: Vec::new(),
-        }
-    }
+    use crate::protocol::diagnosis::Deaf;
+    use crate::protocol::diagnosis::tests::healthy;
 
     fn parsed(answer: &Answer) -> Value {
         serde_json::from_str(&answer.json).expect("JSON")
@@ -182,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_healthy_network_is_one_line() {
-        let answer = answer(&view(&["bob", "cat"]), None);
+        let answer = answer(&healthy(2), None);
         assert_eq!(answer.text, "healthy: bob, cat on eth0 (10.0.0.1/24); nothing is wrong");
         assert_eq!(answer.status, 0);
         let json = parsed(&answer);
@@ -193,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_and_what_to_do() {
-        let mut view = view(&["bob", "cat"]);
+        let mut view = healthy(2);
         for listener in [0, 2] {
             if let Some(cell) = view.segments[0].cells.get_mut(&(listener, 1)) {
                 cell.multicast = Some(false);
@@ -213,7 +177,7 @@ mod tests {
 
     #[test]
     fn who_answers_nothing_is_nobody_but_is_told_of() {
-        let mut view = view(&[]);
+        let mut view = healthy(0);
         let address = "10.0.0.2:5002".parse().expect("an address");
         view.segments[0].deaf = vec![Deaf { label: "bob~abcde".into(), address, hears_nobody: true }];
         let told = answer(&view, None);
@@ -226,7 +190,7 @@ mod tests {
 
     #[test]
     fn nobody_is_no_health() {
-        let answer = answer(&view(&[]), None);
+        let answer = answer(&healthy(0), None);
         assert!(answer.text.starts_with("nobody is heard on eth0 (10.0.0.1/24): "), "{}", answer.text);
         assert_eq!((answer.status, parsed(&answer)["healthy"].as_bool()), (3, Some(false)));
     }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Uid, User, geteuid};
+
+use super::files;
 
 /// Length of a secret key in bytes.
 const KEY_LEN: usize = 32;
@@ -346,49 +348,13 @@ fn remember_machine(dir: &Path) -> io::Result<()> {
 
 /// Writes a file so that after a crash it is the old or the new one, never half of either.
 fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    write(dir, name, bytes, true)
-}
-
-/// Writes a file as a whole. Where it is not `awaited` on the disk, a crash of the machine may leave it cut.
-///
-/// # Errors
-/// What the system says; the file is as it was.
-pub(crate) fn write(dir: &Path, name: &str, bytes: &[u8], awaited: bool) -> io::Result<()> {
-    // Nobody else writes here: we hold the lock.
-    let new = dir.join(format!("{name}.new"));
-    match fs::remove_file(&new) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    if awaited {
-        file.sync_all()?;
-    }
-    fs::rename(&new, dir.join(name))?;
-    if awaited { File::open(dir)?.sync_all() } else { Ok(()) }
+    files::write(dir, name, bytes, true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A directory of its own for each test, gone with it.
-    struct Temp(PathBuf);
-
-    impl Temp {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("udpnode-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            Self(path)
-        }
-    }
-
-    impl Drop for Temp {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::runtime::files::temp::Temp;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).expect("there").permissions().mode() & 0o777

@@ -313,17 +313,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn segment(address: &str) -> Segment {
-        let address = address.parse().expect("an address");
-        Segment {
-            id: SegmentId(1),
-            name: "lo".into(),
-            address,
-            prefix_len: 8,
-            broadcast: None,
-            group: None,
-            relays: true,
-            ttls: crate::address::Ttls::default(),
-        }
+        Segment { name: "lo".into(), prefix_len: 8, ..Segment::eth0(address) }
     }
 
     /// Looks again until `look` has something, with a deadline.

@@ -5,10 +5,10 @@ were. The seed is fixed, so that a failure can be repeated.
 """
 
 import random
-import socket
 import sys
 
 from pcap import payloads
+from sender import addresses, sender
 
 MAGIC = b"\xff"
 
@@ -48,15 +48,10 @@ def main():
     if not seeds:
         sys.exit("no native datagrams in the capture")
     count = int(sys.argv[2])
-    targets = [(a.rsplit(":", 1)[0], int(a.rsplit(":", 1)[1])) for a in sys.argv[3:]]
+    targets = addresses(sys.argv[3:])
     # A stock of different ones, sent in a different order each time round.
     stock = [one(rng, seeds) for _ in range(min(count, 50_000))]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(targets[0])
-        address = probe.getsockname()[0]
-    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    out.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    out.bind((address, 0))
+    out = sender(targets[0])
     sent = 0
     while sent < count:
         rng.shuffle(stock)

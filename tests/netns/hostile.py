@@ -12,12 +12,12 @@ Prints how many it sent. The datagrams are made before it starts, but for those 
 
 import hashlib
 import random
-import socket
 import struct
 import sys
 import time
 
 from pcap import payloads
+from sender import addresses, sender
 
 SEALED, HELLO = 16, 1
 
@@ -118,14 +118,9 @@ def make(kind, path, rng):
 
 def main():
     kind, path, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
-    targets = [(a.rsplit(":", 1)[0], int(a.rsplit(":", 1)[1])) for a in sys.argv[4:]]
+    targets = addresses(sys.argv[4:])
     following = make(kind, path, random.Random(kind))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(targets[0])
-        address = probe.getsockname()[0]
-    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    out.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    out.bind((address, 0))
+    out = sender(targets[0])
     print("floods", flush=True)
     sent, until = 0, time.monotonic() + seconds
     while time.monotonic() < until:

@@ -47,6 +47,13 @@ fn counters(world: &World) -> String {
     told.join(", ")
 }
 
+/// When everybody has everything, or nearly: the casts and the unicasts that each of so many lines took since then.
+fn cost(world: &mut World, (casts, unicasts): (u64, u64), lines: u64) -> (f64, f64) {
+    world.run_until(Duration::from_secs(30), |world| watch(world).owed() == 0);
+    let each = |sent: u64| sent as f64 / lines as f64;
+    (each(world.casts - casts), each(world.unicasts - unicasts))
+}
+
 /// A million lines: none lost, none twice, in order, soon, and cheap.
 #[test]
 #[ignore = "takes an hour in release mode: make sim"]
@@ -55,7 +62,7 @@ fn long_million() {
     let (loss, gap) = (size("LOSS", 30) as f64 / 100.0, Duration::from_micros(size("GAP_US", 10_000)));
     let seed = seed_or(1);
     let mut world = group(nodes, seed, Faults::rough(loss, 0.05, 2));
-    let (casts, unicasts, began) = (world.casts, world.unicasts, Instant::now());
+    let (before, began) = ((world.casts, world.unicasts), Instant::now());
     let mut rng = Rng::new(seed);
     for line in 0..lines {
         world.say(rng.below(nodes as u64) as usize, &format!("line {line}"));
@@ -64,9 +71,7 @@ fn long_million() {
             eprintln!("{line} lines said after {:?}, {} owed", began.elapsed(), watch(&world).owed());
         }
     }
-    world.run_until(Duration::from_secs(30), |world| watch(world).owed() == 0);
-    let each = |sent: u64| sent as f64 / lines as f64;
-    let (casts, unicasts) = (each(world.casts - casts), each(world.unicasts - unicasts));
+    let (casts, unicasts) = cost(&mut world, before, lines);
     let judged = watch(&world);
     let (p50, p99, max) = (judged.within(0.5), judged.within(0.99), judged.longest());
     eprintln!(
@@ -97,15 +102,13 @@ fn long_lone() {
         // A percentile needs as many arrivals in a small group as in a large one.
         let lines = least.max(15 * least / (nodes as u64 - 1));
         let mut world = group(nodes, seed, Faults::rough(loss, 0.05, 2));
-        let (casts, unicasts) = (world.casts, world.unicasts);
+        let before = (world.casts, world.unicasts);
         let mut rng = Rng::new(seed);
         for line in 0..lines {
             world.say(rng.below(nodes as u64) as usize, &format!("line {line}"));
             world.run_for(gap);
         }
-        world.run_until(Duration::from_secs(30), |world| watch(world).owed() == 0);
-        let each = |sent: u64| sent as f64 / lines as f64;
-        let (casts, unicasts) = (each(world.casts - casts), each(world.unicasts - unicasts));
+        let (casts, unicasts) = cost(&mut world, before, lines);
         let judged = watch(&world);
         let (p50, p99, max) = (judged.within(0.5), judged.within(0.99), judged.longest());
         eprintln!(

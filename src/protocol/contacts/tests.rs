@@ -1,7 +1,6 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::address::{SegmentId, Ttls};
 use crate::config::Config;
 use crate::protocol::News;
 use crate::rng::Rng;
@@ -47,16 +46,7 @@ fn at(n: u8) -> SocketAddr {
 }
 
 fn segment() -> Segment {
-    Segment {
-        id: SegmentId(1),
-        name: "eth0".into(),
-        address: "10.0.0.1:5001".parse().expect("an address"),
-        prefix_len: 24,
-        relays: true,
-        ttls: Ttls::default(),
-        broadcast: "10.0.0.255:5255".parse().ok(),
-        group: None,
-    }
+    Segment { broadcast: "10.0.0.255:5255".parse().ok(), ..Segment::eth0("10.0.0.1:5001") }
 }
 
 impl Bench {

@@ -245,19 +245,9 @@ pub fn group_of(condition: Option<&Condition>) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Ttls;
 
     fn segment() -> Segment {
-        Segment {
-            id: SegmentId(1),
-            name: "eth0".into(),
-            address: "10.0.0.1:5001".parse().expect("an address"),
-            prefix_len: 24,
-            relays: true,
-            ttls: Ttls::default(),
-            broadcast: None,
-            group: None,
-        }
+        Segment::eth0("10.0.0.1:5001")
     }
 
     fn hello(flags: u8) -> Hello {

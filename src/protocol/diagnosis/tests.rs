@@ -26,7 +26,7 @@ fn member(label: &str, address: &str) -> Member {
 }
 
 /// A healthy network: us, bob, cat and so on, on eth0.
-fn healthy(others: usize) -> View {
+pub(crate) fn healthy(others: usize) -> View {
     let names = [US, "bob", "cat", "dan", "eve"];
     let members: Vec<_> =
         (1..).zip(&names[..=others]).map(|(n, name)| member(name, &format!("10.0.0.{n}:500{n}"))).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logs;
-use super::repair::{answering, weight};
+use super::repair::{answering, budget, weight};
 use super::store::{Ask, Log};
 use super::table::Source;
 use super::whom::{holder, unclaimed};
@@ -376,7 +376,8 @@ impl Logs {
             if !ours.1 || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
                 continue;
             }
-            if !self.budget.take(held.raw.len(), ctx.now, ctx.config) {
+            let bytes = u32::try_from(held.raw.len()).unwrap_or(u32::MAX);
+            if !self.budget.take(bytes, budget(ctx.config), ctx.now) {
                 ctx.stats.repairs_throttled += 1;
                 return;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::id::{LogId, PeerId};
 use crate::rng::Rng;
-use crate::time::Time;
+use crate::time::Rate;
 
 /// Rounds after which asking slows down.
 const PATIENT_ROUNDS: u32 = 5;
@@ -55,30 +55,9 @@ impl RoundTrip {
     }
 }
 
-/// How many bytes may go out for repair now.
-#[derive(Debug)]
-pub(super) struct Budget {
-    tokens: u64,
-    filled_at: Time,
-}
-
-impl Budget {
-    pub(super) const fn new(config: &Config, now: Time) -> Self {
-        Self { tokens: config.repair_burst as u64, filled_at: now }
-    }
-
-    /// Takes `bytes` from the budget. False, and nothing taken, if it does not hold them.
-    pub(super) fn take(&mut self, bytes: usize, now: Time, config: &Config) -> bool {
-        let micros = now.since(self.filled_at).as_micros() as u64;
-        let gained = micros.saturating_mul(u64::from(config.repair_rate)) / 1_000_000;
-        if gained > 0 {
-            self.tokens = (self.tokens + gained).min(u64::from(config.repair_burst));
-            self.filled_at = now;
-        }
-        let Some(left) = self.tokens.checked_sub(bytes as u64) else { return false };
-        self.tokens = left;
-        true
-    }
+/// How many bytes may go out for repair.
+pub(super) const fn budget(config: &Config) -> Rate {
+    Rate::per_second(config.repair_rate, config.repair_burst)
 }
 
 /// How many holders other than the author answer in a round: none in the first while the author is
@@ -102,6 +81,7 @@ pub(super) fn weight(holder: PeerId, log: LogId, block: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::text::Nick;
+    use crate::time::{Bucket, Time};
 
     fn config() -> Config {
         Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"))
@@ -122,12 +102,12 @@ mod tests {
     #[test]
     fn the_budget_refuses_beyond_its_burst_and_refills() {
         let config = config();
-        let mut budget = Budget::new(&config, Time::ZERO);
-        assert!(budget.take(config.repair_burst as usize, Time::ZERO, &config));
-        assert!(!budget.take(1, Time::ZERO, &config));
+        let (rate, mut left) = (budget(&config), Bucket::default());
+        assert!(left.take(config.repair_burst, rate, Time::ZERO));
+        assert!(!left.take(1, rate, Time::ZERO));
         let later = Time::ZERO + Duration::from_millis(1);
-        assert!(budget.take(config.repair_rate as usize / 1000, later, &config));
-        assert!(!budget.take(1, later, &config));
+        assert!(left.take(config.repair_rate / 1000, rate, later));
+        assert!(!left.take(1, rate, later));
     }
 
     #[test]

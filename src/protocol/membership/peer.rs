@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::greeting::Greetings;
-use super::quality::{Budget, Quality};
+use super::quality::Quality;
 use super::rounds::Rounds;
 use super::{AWAY_MAX, Origin, SILENCE_MAX, clipped};
 use crate::address::{Cast, SegmentId};
 use crate::id::PublicKey;
 use crate::protocol::{Context, News};
 use crate::text::{Line, Nick};
-use crate::time::Time;
+use crate::time::{Bucket, Time};
 use crate::wire::body::{FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
 /// What is heard within this many hello periods is heard now.
@@ -56,7 +56,7 @@ pub struct Peer {
     pub every: Duration,
     /// What probes tell of the way to it and back.
     pub quality: Quality,
-    pub(super) accusations: Budget,
+    pub(super) accusations: Bucket,
     /// Where it is heard, by segment.
     pub paths: BTreeMap<SegmentId, Path>,
     pub(super) greetings: Greetings,
@@ -126,7 +126,7 @@ impl Peer {
             heard_at: now,
             every,
             quality: Quality::default(),
-            accusations: Budget::default(),
+            accusations: Bucket::default(),
             paths: BTreeMap::new(),
             greetings: Greetings::default(),
             window: Window::default(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::time::Time;
+use crate::time::{Rate, Time};
 
 /// A new round trip counts this much, one of so many (RFC 6298).
 const ROUND_TRIP_GAIN: u32 = 8;
@@ -64,33 +64,16 @@ impl Quality {
     }
 }
 
-/// How many accusations of a peer are looked at: a bucket that refills slowly.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Budget {
-    used: u32,
-    refilled_at: Time,
-}
-
-impl Budget {
-    /// Takes one, if there is one.
-    pub(super) fn take(&mut self, now: Time, config: &Config) -> bool {
-        let gained = now.since(self.refilled_at).as_micros() / config.accusations_every.as_micros().max(1);
-        if gained > 0 {
-            self.used = self.used.saturating_sub(u32::try_from(gained).unwrap_or(u32::MAX));
-            self.refilled_at = now;
-        }
-        if self.used >= config.accusations_burst {
-            return false;
-        }
-        self.used += 1;
-        true
-    }
+/// How many accusations of a peer are looked at.
+pub(super) const fn accusations(config: &Config) -> Rate {
+    Rate::one_every(config.accusations_every, config.accusations_burst)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::text::Nick;
+    use crate::time::Bucket;
 
     fn config() -> Config {
         Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"))
@@ -115,11 +98,11 @@ mod tests {
 
     #[test]
     fn who_accuses_too_much_is_not_listened_to() {
-        let (config, mut budget) = (config(), Budget::default());
+        let (rate, mut left) = (accusations(&config()), Bucket::default());
         let at = |secs| Time::ZERO + Duration::from_secs(secs);
-        let taken = (0..100).filter(|_| budget.take(at(50), &config)).count();
+        let taken = (0..100).filter(|_| left.take(1, rate, at(50))).count();
         assert_eq!(taken, 32);
-        let taken = (0..100).filter(|_| budget.take(at(53), &config)).count();
+        let taken = (0..100).filter(|_| left.take(1, rate, at(53))).count();
         assert_eq!(taken, 3);
     }
 }

@@ -15,6 +15,7 @@
 use std::time::Duration;
 
 use super::probe::Doubt;
+use super::quality::accusations;
 use super::{Membership, Origin, Presence};
 use crate::id::PeerId;
 use crate::protocol::{Context, News, Post, To};
@@ -102,7 +103,7 @@ impl Membership {
 
     fn may_accuse(&mut self, accuser: PeerId, ctx: &mut Context<'_>) -> bool {
         let peer = self.peers.get_mut(&accuser);
-        let may = peer.is_some_and(|peer| peer.accusations.take(ctx.now, ctx.config));
+        let may = peer.is_some_and(|peer| peer.accusations.take(1, accusations(ctx.config), ctx.now));
         ctx.stats.accusations_ignored += u64::from(!may);
         may
     }
