@@ -67,7 +67,8 @@ impl Node {
         self.membership.deaf(self.identity.id(), self.now)
     }
 
-    fn interface_of(&self, segment: SegmentId) -> String {
-        self.membership.segments().find(|on| on.id == segment).map_or_else(String::new, |on| on.name.clone())
+    /// What the system calls a segment; nothing if it is gone.
+    pub(super) fn interface_of(&self, segment: SegmentId) -> String {
+        self.membership.segment(segment).map_or_else(String::new, |on| on.name.clone())
     }
 }

@@ -120,7 +120,7 @@ impl Node {
             To::Address(id, address) => (*id, Some(*address)),
             _ => return,
         };
-        let Some(segment) = self.membership.segments().find(|segment| segment.id == id).cloned() else { return };
+        let Some(segment) = self.membership.segment(id).cloned() else { return };
         self.records.describe(hello, &segment, alone, self.config.group, self.now);
     }
 

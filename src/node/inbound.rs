@@ -12,7 +12,7 @@ use crate::protocol::diagnosis::Foreign;
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
 use crate::protocol::sources::Source;
-use crate::wire::body::{Hello, bytes as wire_id};
+use crate::wire::body::Hello;
 use crate::wire::header::Header;
 use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, kind, parse_entry};
 
@@ -178,8 +178,7 @@ impl Node {
             self.matrix.on_hello(origin.id, from, hello, (self.now, until), self.config.peers_max);
         }
         self.note_hello(origin, hello);
-        let me = wire_id(self.identity.id());
-        let base = hello.heard.iter().find(|heard| heard.id == me).map(|heard| heard.base);
+        let base = hello.heard_of(self.identity.id()).map(|heard| heard.base);
         let log = LogId { author: origin.id, boot: origin.boot };
         self.logs.on_hello(log, hello.head, base, hello.hash, &mut context!(self));
         self.on_named(origin.id, &hello.heard);

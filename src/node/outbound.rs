@@ -135,7 +135,7 @@ impl Node {
     }
 
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
-        let segment = self.membership.segments().find(|segment| segment.id == id)?;
+        let segment = self.membership.segment(id)?;
         let address = match cast {
             Cast::Unicast => None,
             Cast::Broadcast => segment.broadcast,

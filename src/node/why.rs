@@ -134,10 +134,9 @@ impl Node {
     /// # Errors
     /// What to tell the person: nobody is called so, or several are.
     pub fn why(&self, name: &str) -> Result<Why, String> {
-        let id = match (self.one_named(name), self.why_deaf(name)) {
-            (Ok(id), _) => id,
-            (Err(_), Some(deaf)) => return Ok(deaf),
-            (Err(why), None) => return Err(why),
+        let id = match self.one_named(name) {
+            Ok(id) => id,
+            Err(nobody) => return self.why_deaf(name).ok_or(nobody),
         };
         let Some(peer) = self.membership.peer(id) else { return Ok(self.beyond(id)) };
         let state = match peer.presence {
@@ -192,7 +191,7 @@ impl Node {
 
     fn why_path(&self, segment: SegmentId, path: &Path, peer: &Peer, best: bool) -> WhyPath {
         let now = path.heard_casts(self.now, peer.every);
-        let on = self.membership.segments().find(|on| on.id == segment);
+        let on = self.membership.segment(segment);
         let heard = [Cast::Multicast, Cast::Broadcast, Cast::Unicast].into_iter().filter_map(|cast| {
             let heard = path.heard(cast);
             let (first, last) = heard.span?;
@@ -209,7 +208,7 @@ impl Node {
         heard.sort_by_key(|heard| !heard.fresh);
         let ttls = on.map(|on| on.ttls).unwrap_or_default();
         let hears_us = path.hears_us(self.now).map(|us| self.why_hears(&us, |cast| ttls.of(cast)));
-        let name = on.map_or_else(String::new, |on| on.name.clone());
+        let name = self.interface_of(segment);
         WhyPath { segment, name, address: path.address, best, heard, hears_us }
     }
 
@@ -240,7 +239,7 @@ impl Node {
                 Way::Cast(on, cast, reason)
             }
             cast => {
-                let has = self.membership.segments().find(|segment| segment.id == on);
+                let has = self.membership.segment(on);
                 let none = has.is_none_or(|segment| segment.group.is_none() && segment.broadcast.is_none());
                 let reason = match cast {
                     None if none => Reason::NoCast,

@@ -36,7 +36,7 @@ use crate::protocol::{Context, News, Post, To, earlier};
 use crate::text::{Line, Nick};
 use crate::time::{Agenda, Time};
 use crate::wire::Message;
-use crate::wire::body::{self, Bye, FLAG_ASKS, FLAG_EPHEMERAL, Hello};
+use crate::wire::body::{Bye, FLAG_ASKS, FLAG_EPHEMERAL, Hello};
 
 pub use meeting::Deaf;
 use meeting::Meetings;
@@ -233,12 +233,18 @@ impl Membership {
     #[must_use]
     pub fn last_stirred(&self) -> Option<Time> {
         let joined = self.last_joined?;
-        Some(self.meetings.asked_at().map_or(joined, |asked| asked.min(joined + STIRS_FOR).max(joined)))
+        Some(self.meetings.asked_at().map_or(joined, |asked| asked.clamp(joined, joined + STIRS_FOR)))
     }
 
     /// The segments there are.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> + Clone {
         self.segments.values()
+    }
+
+    /// One segment.
+    #[must_use]
+    pub fn segment(&self, id: SegmentId) -> Option<&Segment> {
+        self.segments.get(&id)
     }
 
     /// The segment to reach an address by: the one it is on, else the first of its family, for the
@@ -295,18 +301,15 @@ impl Membership {
 
     /// A hello of a peer that is online.
     pub fn on_hello(&mut self, origin: &Origin, hello: &Hello, ctx: &mut Context<'_>) {
-        let nick = Nick::from_any(&hello.nick);
         let Some(peer) = self.peers.get_mut(&origin.id).filter(|peer| peer.presence == Presence::Online) else {
             return;
         };
         // In a new run of its, or back from being lost, a moment ago.
         let new = peer.joined_at == ctx.now;
-        peer.note_told(origin, hello, nick, ctx);
+        peer.note_told(origin, hello, ctx);
         peer.note_round(origin, hello, ctx.now);
         // By cast it may be an earlier run of ours that it hears.
-        let us = body::bytes(ctx.me);
-        if origin.cast == Cast::Unicast && hello.heard.iter().any(|heard| heard.id == us) && peer.greetings.on_answer()
-        {
+        if origin.cast == Cast::Unicast && hello.heard_of(ctx.me).is_some() && peer.greetings.on_answer() {
             self.greet.remove(origin.id);
         }
         let reached = peer.is_reached(origin.segment, ctx.now);

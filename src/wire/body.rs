@@ -82,6 +82,14 @@ pub struct Hello {
     pub pad: Option<ByteVec>,
 }
 
+impl Hello {
+    /// How the sender hears this peer, if it stands among those told.
+    #[must_use]
+    pub fn heard_of(&self, id: PeerId) -> Option<&Heard> {
+        self.heard.iter().find(|heard| *heard.id == id.0)
+    }
+}
+
 /// What a node says of itself on one segment, and what it asks when it examines the network. Nothing
 /// else depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, CborLen)]

@@ -7,28 +7,28 @@ STATIC=${UDPNODE_STATIC:-$(ls "${CARGO_TARGET_DIR:-$ROOT/target}"/*/release/udpn
 [ -x "$STATIC" ] || skip_all "needs the static program: make static"
 
 lan a b
-mkdir -p "$T/root"
-cp "$STATIC" "$T/root/udpnode"
+mkdir -p "$T/cell"
+cp "$STATIC" "$T/cell/udpnode"
 KEY=()
-FILES_THERE=$T/root/udpnode
+FILES_THERE=$T/cell/udpnode
 if keyed; then
-    cp "$T/group.key" "$T/root/key"
+    cp "$T/group.key" "$T/cell/key"
     KEY=(--key-file /key)
-    FILES_THERE+=" $T/root/key"
+    FILES_THERE+=" $T/cell/key"
 fi
-files() { find "$T/root" -mindepth 1 | sort -r | paste -sd' '; }
+files() { find "$T/cell" -mindepth 1 | sort -r | paste -sd' '; }
 is "there is nothing else" "$(files)" "$FILES_THERE"
 check "it wants no interpreter" bash -c '! grep -qa "/ld-\(linux\|musl\)" "$1"' - "$STATIC"
 # The same trick with the usual program fails: the test can tell them apart.
 mkdir "$T/other"
 cp "$PROGRAM" "$T/other/udpnode"
 check "the usual program does not run there" bash -c '! chroot "$1" /udpnode --version 2>/dev/null' - "$T/other"
-check "the static one does" test -n "$(chroot "$T/root" /udpnode --version)"
+check "the static one does" test -n "$(chroot "$T/cell" /udpnode --version)"
 
 # As start, but in that root.
 mkfifo "$T/eve.in"
 : >"$T/eve.out"
-(exec ip netns exec "$P-b" env -i "$(command -v chroot)" "$T/root" /udpnode -n eve --json "${KEY[@]}" <"$T/eve.in" >"$T/eve.out" 2>"$T/eve.err") &
+(exec ip netns exec "$P-b" env -i "$(command -v chroot)" "$T/cell" /udpnode -n eve --json "${KEY[@]}" <"$T/eve.in" >"$T/eve.out" 2>"$T/eve.err") &
 PID[eve]=$!
 exec {fd}>"$T/eve.in"
 IN[eve]=$fd

@@ -4,9 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 needs bash zsh fish
 
-make_ install DESTDIR="$T/root" || cat "$T/make.log"
-SHARE=$T/root/usr/local/share
-export PATH="$T/root/usr/local/bin:$PATH" HOME="$T" XDG_DATA_DIRS="$SHARE:/usr/local/share:/usr/share"
+make_ install DESTDIR="$T/dest" || cat "$T/make.log"
+SHARE=$T/dest/usr/local/share
+export PATH="$T/dest/usr/local/bin:$PATH" HOME="$T" XDG_DATA_DIRS="$SHARE:/usr/local/share:/usr/share"
 unset BASH_COMPLETION_USER_DIR XDG_DATA_HOME ZDOTDIR
 CASTS="auto broadcast multicast unicast"
 words() { tr ' \t' '\n\n' | LC_ALL=C sort -u | grep . | tr '\n' ' ' | sed 's/ $//'; }

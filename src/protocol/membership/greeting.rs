@@ -30,7 +30,7 @@ const GREETING_SPREAD: Duration = Duration::from_millis(2);
 /// ... but no longer than this: all see each other within a second.
 const GREETING_MAX: Duration = Duration::from_millis(500);
 /// Whoever does not say that it heard a greeting is greeted again after this and the time that answers of the
-/// whole group are spread over, then after twice that, and so on, ...
+/// whole group are spread over, twice, then twice after twice that, and so on, ...
 const GREET_AGAIN: Duration = Duration::from_millis(100);
 /// ... so often: within two seconds in a small group, within half a minute in a large one.
 const GREETINGS_MAX: u32 = 8;

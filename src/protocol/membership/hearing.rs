@@ -17,7 +17,7 @@ use crate::address::{Cast, SegmentId};
 use crate::id::PeerId;
 use crate::protocol::Context;
 use crate::time::Time;
-use crate::wire::body::{self, FLAG_ASKS, Hello};
+use crate::wire::body::{FLAG_ASKS, Hello};
 
 /// Who has not heard us this long after we met on a segment will not hear us there.
 pub(super) const DEAF_AFTER: Duration = Duration::from_secs(3);
@@ -47,10 +47,9 @@ const fn relied_on(told: u8) -> u8 {
 impl Peer {
     /// What its hello says it hears of us on the segment where it sent it.
     pub(super) fn note_hearing(&mut self, segment: SegmentId, hello: &Hello, ctx: &Context<'_>) {
-        let me = body::bytes(ctx.me);
         let (at, until) = (ctx.now, ctx.now + holds_for(hello, self.every));
         let deaf = HearsUs { casts: 0, left: [None; 3], at, since: at, until };
-        if let Some(heard) = hello.heard.iter().find(|heard| heard.id == me) {
+        if let Some(heard) = hello.heard_of(ctx.me) {
             let left = [heard.unicast_ttl, heard.broadcast_ttl, heard.multicast_ttl];
             return self.note_hears_us(segment, HearsUs { casts: heard.casts, left, ..deaf });
         }
@@ -74,8 +73,7 @@ impl Membership {
     pub(super) fn note_told(&mut self, segment: SegmentId, hello: &Hello) {
         for (id, peer) in &mut self.peers {
             let Some(path) = peer.paths.get_mut(&segment) else { continue };
-            let wire = body::bytes(*id);
-            match hello.heard.iter().find(|heard| heard.id == wire) {
+            match hello.heard_of(*id) {
                 Some(heard) => path.told = Some(heard.casts & WIDE),
                 // Whoever is not among all of them is not heard.
                 None if hello.of.is_none() => path.told = path.told.and(Some(0)),
@@ -89,8 +87,7 @@ impl Membership {
 
     /// A hello says to one peer how it is heard.
     pub(super) fn note_told_alone(&mut self, segment: SegmentId, whom: PeerId, hello: &Hello) {
-        let wire = body::bytes(whom);
-        let told = hello.heard.iter().find(|heard| heard.id == wire);
+        let told = hello.heard_of(whom);
         if let (Some(told), Some(path)) = (told, self.peers.get_mut(&whom).and_then(|p| p.paths.get_mut(&segment))) {
             path.told = Some(told.casts & WIDE);
             self.tell.remove((whom, segment));

@@ -93,7 +93,7 @@ struct Meeting {
     since: Time,
     /// Our rounds of hellos until then.
     round: u32,
-    /// It asked something of us, or answered: so it hears us.
+    /// It asked something of us: so it hears us.
     asked: bool,
     heard_at: Time,
     /// Its newest hello.
@@ -314,11 +314,10 @@ impl Membership {
             None => {
                 let meeting = self.meetings.waiting.get_mut(&way).filter(|meeting| meeting.boot == origin.boot)?;
                 let (told, mut hello) = meeting.hello.take()?;
-                let is_this = told.counter == origin.counter;
-                if !is_this && told.counter.saturating_add(self.lag_max()) < origin.counter {
-                    return None;
-                }
-                if !is_this {
+                if told.counter != origin.counter {
+                    if told.counter.saturating_add(self.lag_max()) < origin.counter {
+                        return None;
+                    }
                     // It may be an earlier run of ours that it hears.
                     let (me, all) = (body::bytes(ctx.me), hello.heard.len());
                     hello.heard.retain(|heard| heard.id != me);
@@ -338,8 +337,7 @@ impl Membership {
         let meeting = self.settle_down(origin, proven, ctx);
         let peer = self.peers.get_mut(&origin.id)?;
         let (told, hello) = meeting.and_then(|meeting| meeting.hello).filter(|(told, _)| told.boot == peer.boot)?;
-        let is_this = told.counter == origin.counter;
-        (is_this || peer.window.take(told.counter)).then_some((told, hello))
+        (told.counter == origin.counter || peer.window.take(told.counter)).then_some((told, hello))
     }
 
     /// So far a hello may lie before the proof: what is old may be out of date, but a crowd says much at once.
@@ -383,18 +381,14 @@ impl Membership {
             Message::Answer(Answer { challenge: Some(challenge), .. })
                 if self.is_there(&origin.way(), Some(origin.boot)) =>
             {
-                // No more than were proven, a datagram each.
-                self.meetings.owed_alone.insert(origin.way(), *challenge);
-                self.greet.set(origin.id, ctx.now);
+                self.owe_alone(origin, *challenge, ctx);
             }
             Message::Hello(hello) => {
-                let me = body::bytes(ctx.me);
                 // Whom it says it hears it does not ask.
-                let known = hello.heard.iter().any(|heard| heard.id == me);
+                let known = hello.heard_of(ctx.me).is_some();
                 let Some(challenge) = hello.challenge.filter(|_| !known) else { return };
                 if self.is_there(&origin.way(), Some(origin.boot)) {
-                    self.meetings.owed_alone.insert(origin.way(), challenge);
-                    self.greet.set(origin.id, ctx.now);
+                    self.owe_alone(origin, challenge, ctx);
                 }
                 // By cast as well: what we send it alone may not get there either.
                 let owed = &mut self.meetings.owed;
@@ -409,6 +403,12 @@ impl Membership {
             }
             _ => {}
         }
+    }
+
+    /// A proof is to go to a peer where it is, at once. No more of them than were proven to be there, a datagram each.
+    fn owe_alone(&mut self, origin: &Origin, challenge: u64, ctx: &Context<'_>) {
+        self.meetings.owed_alone.insert(origin.way(), challenge);
+        self.greet.set(origin.id, ctx.now);
     }
 
     /// Says the next hello soon.

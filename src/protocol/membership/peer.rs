@@ -165,11 +165,12 @@ impl Peer {
     }
 
     /// What a hello says of its sender, unless it said something newer before.
-    pub(super) fn note_told(&mut self, origin: &Origin, hello: &Hello, nick: Nick, ctx: &mut Context<'_>) {
+    pub(super) fn note_told(&mut self, origin: &Origin, hello: &Hello, ctx: &mut Context<'_>) {
         if origin.counter < self.told {
             return;
         }
         self.told = origin.counter;
+        let nick = Nick::from_any(&hello.nick);
         if self.nick != nick {
             let was = std::mem::replace(&mut self.nick, nick);
             ctx.news.push_back(News::Renamed(origin.id, was));

@@ -10,7 +10,7 @@ use crate::address::{Cast, SegmentId};
 use crate::id::PeerId;
 use crate::text::Nick;
 use crate::time::Time;
-use crate::wire::body::{self, Hello};
+use crate::wire::body::Hello;
 
 /// Who was heard for so long, ...
 const DEAF_FOR: Duration = Duration::from_millis(500);
@@ -74,8 +74,7 @@ impl Membership {
     }
 
     fn is_deaf(&self, meeting: &Meeting, hello: &Hello, me: PeerId, now: Time) -> bool {
-        let us = body::bytes(me);
-        let hears_us = meeting.asked || hello.heard.iter().any(|heard| heard.id == us);
+        let hears_us = meeting.asked || hello.heard_of(me).is_some();
         let asked = meeting.challenged >= UNANSWERED && self.round.saturating_sub(meeting.round) >= DEAF_ROUNDS;
         !hears_us && asked && now.since(meeting.since) >= DEAF_FOR
     }
