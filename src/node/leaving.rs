@@ -76,11 +76,11 @@ impl Node {
 
     /// Says the byes that are due; after the last, or at once if nobody is there, we are gone.
     pub(super) fn leave_on_time(&mut self) {
-        let alone = self.membership.online().next().is_none();
         let Some(leaving) = self.leaving.as_mut() else { return };
         if leaving.lingers() || leaving.bye_at(&self.config) > Some(self.now) {
             return;
         }
+        let alone = self.membership.online().next().is_none();
         leaving.byes += 1;
         let (byes, outcome) = (leaving.byes, leaving.outcome);
         self.membership.say_bye(self.logs.head(), &mut context!(self));

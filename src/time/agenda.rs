@@ -26,8 +26,13 @@ impl<K: Copy + Ord> Agenda<K> {
 
     /// Sets the time of one thing, whatever it was.
     pub fn set(&mut self, key: K, at: Time) {
-        self.remove(key);
-        self.times.insert(key, at);
+        let was = self.times.insert(key, at);
+        if was == Some(at) {
+            return;
+        }
+        if let Some(was) = was {
+            self.order.remove(&(was, key));
+        }
         self.order.insert((at, key));
     }
 

@@ -201,3 +201,19 @@ fn who_sends_by_a_cast_that_is_not_heard_any_more_is_told_at_once() {
     world.run_for(millis(500));
     assert_eq!(hears(&world, 0, 0, 2) & (B | M), B, "long before n2 says hello again");
 }
+
+#[test]
+fn who_is_heard_by_cast_again_is_told_before_it_is_its_turn_among_all() {
+    // Three hellos of each, 32 s apart, tell of all.
+    const NODES: usize = 64;
+    let mut world = World::trusting(NODES, seed_or(97), Faults::NONE);
+    assert!(world.run_until(secs(10), all_met).is_some());
+    (1..NODES).for_each(|host| block(&mut world, 0, host, B | M));
+    let heard_by = |world: &World| (1..NODES).filter(|&host| hears(world, 0, 0, host) & (B | M) != 0).count();
+    world.run_for(secs(200));
+    assert_eq!(heard_by(&world), 0, "no cast of n0 is heard, and it knows");
+    world.nets[0].links.clear();
+    // One hello of n0, and a little more than a period.
+    world.run_for(secs(85));
+    assert_eq!(heard_by(&world), NODES - 1, "nor does it take longer until it knows better");
+}

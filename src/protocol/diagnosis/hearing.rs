@@ -33,8 +33,8 @@ const SPEAKERS_MAX: usize = 512;
 /// Pairs of which it is counted what is claimed. When full, no further one is counted.
 const CLAIMS_MAX: usize = 2048;
 
-/// A full table is looked through for those no more often than this.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// A full table is looked through for those no more often than this: in a crowd it is always full.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Somebody whom others hear and we do not know is no mistake after this time: who leaves without a
 /// bye is told of for a while.

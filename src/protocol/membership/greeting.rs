@@ -48,6 +48,16 @@ pub(super) enum Telling {
     Nobody,
 }
 
+impl Telling {
+    /// Who is told how it is heard whether it is or not.
+    const fn whom(self) -> Option<PeerId> {
+        match self {
+            Self::First(id) | Self::Only(id) => Some(id),
+            Self::All | Self::Nobody => None,
+        }
+    }
+}
+
 /// So many challenges each of the first hellos pays for: at 30 % loss every second one is not answered.
 const PAID: usize = 3;
 
@@ -105,7 +115,7 @@ impl Membership {
         for &address in &ctx.config.static_peers {
             let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
             if let Some(segment) = self.segment_towards(address).filter(|_| !known) {
-                self.post_hello(segment, address, None, FLAG_ASKS, standing, ctx);
+                self.post_hello(segment, address, Telling::All, FLAG_ASKS, standing, ctx);
             }
         }
         let now = ctx.now;
@@ -115,7 +125,7 @@ impl Membership {
             afar.extend(unheard.filter_map(|(&segment, path)| Some((id, segment, path.proven_address()?))));
         }
         for (id, segment, address) in afar {
-            self.post_hello(segment, address, Some(id), 0, standing, ctx);
+            self.post_hello(segment, address, Telling::First(id), 0, standing, ctx);
         }
     }
 
@@ -191,13 +201,13 @@ impl Membership {
         &mut self,
         segment: SegmentId,
         address: SocketAddr,
-        whom: Option<PeerId>,
+        telling: Telling,
         flags: u8,
         standing: Standing<'_>,
         ctx: &mut Context<'_>,
     ) {
-        let hello = self.hello(segment, whom.map_or(Telling::All, Telling::First), flags, standing, ctx);
-        if let Some(whom) = whom {
+        let hello = self.hello(segment, telling, flags, standing, ctx);
+        if let Some(whom) = telling.whom() {
             self.note_told_alone(segment, whom, &hello);
         }
         ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
@@ -258,10 +268,7 @@ impl Membership {
         standing: Standing<'_>,
         now: Time,
     ) -> (Vec<Heard>, Option<u16>) {
-        let whom = match telling {
-            Telling::First(id) | Telling::Only(id) => Some(id),
-            Telling::All | Telling::Nobody => None,
-        };
+        let whom = telling.whom();
         let first = whom.and_then(|id| self.heard_as(segment, id, self.peers.get(&id)?, standing, now));
         let (mut told, mut all) = (Vec::from_iter(first), self.online_count);
         if matches!(telling, Telling::All | Telling::First(_)) {

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use super::greeting::Telling;
 use super::peer::WIDE;
 use super::{HearsUs, Membership, Path, Peer, Presence, Standing};
 use crate::address::{Cast, SegmentId};
@@ -99,22 +100,29 @@ impl Membership {
         let spread = TELL_SPREAD * u32::try_from(self.online_count).unwrap_or(u32::MAX);
         for on in self.look.take_due(ctx.now) {
             let Some((path, every)) = self.path_on(on) else { continue };
-            let (untold, again) = (is_untold(path, every, ctx.now), path.look_at(ctx.now, every));
-            if untold {
+            let again = path.look_at(ctx.now, every);
+            if is_untold(path, every, ctx.now) {
                 let at = ctx.now + ctx.rng.within(spread.min(TELL_MAX));
-                self.tell.set_once(on, at);
+                self.tell.set_by(on, at);
+            } else if is_back(path, every, ctx.now) {
+                // In a small group our next hello tells it.
+                self.tell.set_once(on, ctx.now + self.period(ctx) * 5 / 4);
             }
             if let Some(at) = again {
                 self.look.set(on, at);
             }
         }
         for on in self.tell.take_due(ctx.now) {
-            let needs = |path: &Path, every| is_untold(path, every, ctx.now) || path.only_unicast(ctx.now, every);
-            // Meanwhile it may be heard again as it was told.
-            let path = self.path_on(on).filter(|&(path, every)| needs(path, every));
-            if let Some(address) = path.and_then(|(path, _)| path.proven_address()) {
-                self.post_hello(on.1, address, Some(on.0), 0, standing, ctx);
-            }
+            let Some((path, every)) = self.path_on(on) else { continue };
+            let Some(address) = path.proven_address() else { continue };
+            let telling = match path.only_unicast(ctx.now, every) {
+                // It may hear nothing else of us.
+                true => Telling::First(on.0),
+                false if is_untold(path, every, ctx.now) || is_back(path, every, ctx.now) => Telling::Only(on.0),
+                // Meanwhile it is heard again as it was told.
+                false => continue,
+            };
+            self.post_hello(on.1, address, telling, 0, standing, ctx);
         }
     }
 
@@ -123,6 +131,11 @@ impl Membership {
         let peer = self.peers.get(&id).filter(|peer| peer.presence == Presence::Online)?;
         peer.paths.get(&segment).map(|path| (path, peer.every))
     }
+}
+
+/// Whether a peer sends to us alone what it casts, and need not: in a crowd it takes long until a hello to all tells.
+fn is_back(path: &Path, every: Duration, now: Time) -> bool {
+    path.told == Some(0) && path.heard_casts(now, every) & WIDE != 0
 }
 
 /// Whether a peer relies on a cast by which it is not heard any more.
