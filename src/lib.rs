@@ -17,7 +17,8 @@
 //!                        sources (who may make us check signatures)
 //!  2  crypto/*           who signed, and what only the holders of a key can read
 //!  1  wire/* term/* command event     bytes <-> messages; keys <-> line; asked; told
-//!  0  time rng id text address config stats    time: also agenda (what is due when), bucket (how much may be done)
+//!  0  time rng id text address config stats    time: also agenda (what is due when), bucket (how much may be done);
+//!                        id: also row (something of many peers)
 //! ```
 //!
 //! A room imports only from floors strictly below it; rooms on one floor do not know each other.

@@ -30,7 +30,7 @@ use std::fmt;
 use crate::address::Cast;
 
 pub use examine::Examination;
-pub use hearing::{Hearing, Statement};
+pub use hearing::Hearing;
 pub use records::{Came, Due, Records, Told, group_of};
 pub use snoop::Snoop;
 pub use strays::{Double, Foreign, Heard, Strays};

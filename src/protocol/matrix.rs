@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::address::{Cast, SegmentId};
-use crate::id::PeerId;
+use crate::id::{PeerId, Row};
 use crate::text::Line;
 use crate::time::Time;
-use crate::wire::body::{HEARD_BY_STREAM, Hello};
+use crate::wire::body::{HEARD_BY_STREAM, Heard, Hello};
 
 /// Segments of one listener. When full, the one of which it said nothing for longest makes room.
 const PLACES_MAX: usize = 8;
@@ -36,7 +37,7 @@ pub struct Place {
     pub until: Time,
     /// Its last hello told everybody it hears there.
     pub whole: bool,
-    heard: BTreeMap<PeerId, Claim>,
+    heard: Row<Kept>,
 }
 
 /// How a peer says to hear another.
@@ -48,7 +49,43 @@ pub struct Claim {
     pub left: [Option<u8>; 3],
     /// When it was said.
     pub said_at: Time,
-    until: Time,
+}
+
+/// A [`Claim`] in little memory: in a crowd everybody keeps one of everybody about everybody.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    said_at: Time,
+    holds_ms: u32,
+    /// [`Claim::casts`], and from [`LEFT`] on which of the TTLs there are.
+    bits: u8,
+    left: [u8; 3],
+}
+
+/// The bits for the three TTLs that were left.
+const LEFT: u8 = HEARD_BY_STREAM << 1;
+
+impl Kept {
+    fn new(heard: &Heard, now: Time, holds: Duration) -> Self {
+        let left = [heard.unicast_ttl, heard.broadcast_ttl, heard.multicast_ttl];
+        let there = (0..).zip(left).filter(|(_, left)| left.is_some()).map(|(n, _)| LEFT << n).sum::<u8>();
+        let holds_ms = u32::try_from(holds.as_millis()).unwrap_or(u32::MAX);
+        Self {
+            said_at: now,
+            holds_ms,
+            bits: heard.casts & (LEFT - 1) | there,
+            left: left.map(Option::unwrap_or_default),
+        }
+    }
+
+    fn holds(&self, now: Time) -> bool {
+        self.said_at + Duration::from_millis(self.holds_ms.into()) >= now
+    }
+
+    fn claim(&self) -> Claim {
+        let [u, b, m] = self.left;
+        let left = [(0, u), (1, b), (2, m)].map(|(n, left)| (self.bits & LEFT << n != 0).then_some(left));
+        Claim { casts: self.bits & (LEFT - 1), left, said_at: self.said_at }
+    }
 }
 
 impl Claim {
@@ -85,16 +122,16 @@ impl Matrix {
         }
         places.entry(address).or_insert_with(|| Place::new(segment, now)).note(segment, hello, now, until);
         if places.values().map(|place| place.heard.len()).sum::<usize>() > peers_max {
-            places.values_mut().for_each(|place| place.heard.retain(|_, claim| claim.until >= now));
+            places.values_mut().for_each(|place| place.heard.retain(|_, claim| claim.holds(now)));
         }
         let others: usize = places.iter().filter(|(at, _)| **at != address).map(|(_, place)| place.heard.len()).sum();
         let Some(place) = places.get_mut(&address) else { return };
         let room = peers_max.saturating_sub(others);
         while place.heard.len() > room {
             // Those of which nothing was said for longest.
-            let oldest = place.heard.iter().min_by_key(|(_, claim)| claim.said_at).map(|(&id, _)| id);
+            let oldest = place.heard.iter().min_by_key(|(_, claim)| claim.said_at).map(|(id, _)| id);
             let Some(oldest) = oldest else { break };
-            place.heard.remove(&oldest);
+            place.heard.remove(oldest);
         }
     }
 
@@ -120,37 +157,34 @@ impl Matrix {
 
 impl Place {
     fn new(segment: SegmentId, now: Time) -> Self {
-        let (interface, heard) = (Line::from_peer(""), BTreeMap::new());
+        let (interface, heard) = (Line::from_peer(""), Row::default());
         Self { segment, interface, sends: None, said_at: now, until: now, whole: false, heard }
     }
 
     fn note(&mut self, segment: SegmentId, hello: &Hello, now: Time, until: Time) {
         self.segment = segment;
-        self.interface =
-            Line::from_peer(&hello.interface.iter().flat_map(|name| name.chars()).take(15).collect::<String>());
+        let name = hello.interface.as_deref().unwrap_or_default();
+        if self.interface.as_str() != name {
+            self.interface = Line::from_peer(&name.chars().take(15).collect::<String>());
+        }
         self.sends = hello.sends.or(self.sends);
         (self.said_at, self.until, self.whole) = (now, until, hello.of.is_none());
         if self.whole {
             self.heard.clear();
         }
-        for heard in &hello.heard {
-            let casts = heard.casts & (HEARD_BY_STREAM * 2 - 1);
-            let left = [heard.unicast_ttl, heard.broadcast_ttl, heard.multicast_ttl];
-            self.heard.insert(PeerId(*heard.id), Claim { casts, left, said_at: now, until });
-        }
+        let told = hello.heard.iter().map(|heard| (PeerId(*heard.id), heard));
+        self.heard.put_all(told, |heard, _| Some(Kept::new(heard, now, until.since(now))));
     }
 
     /// Those whom it says to hear there, and how.
     pub fn heard(&self, now: Time) -> impl Iterator<Item = (PeerId, Claim)> {
-        self.heard.iter().filter(move |(_, claim)| claim.until >= now).map(|(&id, &claim)| (id, claim))
+        self.heard.iter().filter(move |(_, kept)| kept.holds(now)).map(|(id, kept)| (id, kept.claim()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::body::Heard;
-    use std::time::Duration;
 
     const PEERS_MAX: usize = 4;
     const HOLDS: Duration = Duration::from_secs(6);
@@ -250,7 +284,7 @@ mod tests {
             assert!(places.len() <= PLACES_MAX, "{} segments", places.len());
             let all: usize = places.values().map(|place| place.heard.len()).sum();
             assert!(all <= PEERS_MAX, "{all} claims");
-            let bits = places.values().flat_map(|place| place.heard.values().map(|claim| claim.casts));
+            let bits = places.values().flat_map(|place| place.heard(at(0)).map(|(_, claim)| claim.casts));
             assert!(bits.max() <= Some(15), "unknown casts are not kept");
             assert!(places.values().all(|place| place.interface.as_str().chars().count() <= 15));
         }

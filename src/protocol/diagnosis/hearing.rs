@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Cell;
 use crate::address::{Cast, SegmentId};
-use crate::id::PeerId;
+use crate::id::{PeerId, Row};
 use crate::time::Time;
 
 /// Hellos missed in a row that prove a cast dead: at 10 % loss one pair of 100,000 looks so.
@@ -60,25 +60,33 @@ struct Claim {
     unicast: bool,
 }
 
-/// One statement in a hello.
-#[derive(Clone, Copy, Debug)]
-pub struct Statement {
-    /// On which segment.
-    pub segment: SegmentId,
-    /// Who says it.
-    pub listener: PeerId,
-    /// Of whom.
-    pub speaker: PeerId,
-    /// By which casts it hears it, as bits.
-    pub casts: u8,
-}
-
 /// Who hears whom.
 #[derive(Debug, Default)]
 pub struct Hearing {
     heard: BTreeMap<(SegmentId, PeerId), Listened>,
-    claims: BTreeMap<(SegmentId, PeerId, PeerId), Claim>,
+    /// By segment and who says so, of each of whom it says something.
+    claims: BTreeMap<(SegmentId, PeerId), Row<Claim>>,
+    /// How many there are in all.
+    claimed: usize,
     swept_at: Time,
+}
+
+impl Claim {
+    /// As it is when this is said.
+    fn said(mut self, casts: u8, now: Time) -> Self {
+        self.at = now;
+        self.unicast = casts & Cast::Unicast.bit() != 0;
+        for (cast, (says, denied)) in [Cast::Broadcast, Cast::Multicast].into_iter().zip(&mut self.casts) {
+            *says = casts & cast.bit() != 0;
+            *denied = match *says {
+                true => 0,
+                // It may not have had the time.
+                false if now.since(self.since) < NEW_FOR => 0,
+                false => denied.saturating_add(1),
+            };
+        }
+        self
+    }
 }
 
 const fn slot(cast: Cast) -> Option<usize> {
@@ -115,48 +123,65 @@ impl Hearing {
         *other = other.saturating_add(1);
     }
 
-    /// A peer says how it hears another.
-    pub fn on_statement(&mut self, said: Statement, now: Time) {
-        let key = (said.segment, said.listener, said.speaker);
-        let known = self.claims.get(&key);
-        if known.is_some_and(|claim| now.since(claim.at) < SAME_WITHIN)
-            || (known.is_none() && self.claims.len() >= CLAIMS_MAX)
-        {
+    /// A peer says by which casts, as bits, it hears each of these.
+    pub fn on_statements(
+        &mut self,
+        segment: SegmentId,
+        listener: PeerId,
+        said: impl Iterator<Item = (PeerId, u8)>,
+        now: Time,
+    ) {
+        let key = (segment, listener);
+        let mut room = CLAIMS_MAX - self.claimed;
+        if room == 0 && !self.claims.contains_key(&key) {
             return;
         }
-        let fresh = Claim { since: now, at: now, casts: [(false, 0); 2], unicast: false };
-        let claim = self.claims.entry(key).or_insert(fresh);
-        claim.at = now;
-        claim.unicast = said.casts & Cast::Unicast.bit() != 0;
-        for (cast, (says, denied)) in [Cast::Broadcast, Cast::Multicast].into_iter().zip(&mut claim.casts) {
-            *says = said.casts & cast.bit() != 0;
-            *denied = match *says {
-                true => 0,
-                // It may not have had the time.
-                false if now.since(claim.since) < NEW_FOR => 0,
-                false => denied.saturating_add(1),
-            };
+        let row = self.claims.entry(key).or_default();
+        row.put_all(said, |casts, known| match known {
+            Some(claim) => (now.since(claim.at) >= SAME_WITHIN).then(|| claim.said(casts, now)),
+            None => {
+                room = room.checked_sub(1)?;
+                Some(Claim { since: now, at: now, casts: [(false, 0); 2], unicast: false }.said(casts, now))
+            }
+        });
+        if row.is_empty() {
+            self.claims.remove(&key);
         }
+        self.claimed = CLAIMS_MAX - room;
     }
 
     /// Somebody runs anew, or left: what was counted is void.
     pub fn on_gone(&mut self, id: PeerId) {
         self.heard.retain(|(_, peer), _| *peer != id);
-        self.claims.retain(|(_, listener, speaker), _| *listener != id && *speaker != id);
+        self.keep_claims(|listener, speaker, _| listener != id && speaker != id);
     }
 
     /// A segment is gone.
     pub fn on_segment_down(&mut self, segment: SegmentId) {
         self.heard.retain(|(on, _), _| *on != segment);
-        self.claims.retain(|(on, ..), _| *on != segment);
+        self.claims.retain(|(on, _), _| *on != segment);
+        self.keep_claims(|_, _, _| true);
+    }
+
+    fn keep_claims(&mut self, stays: impl Fn(PeerId, PeerId, &Claim) -> bool) {
+        self.claimed = 0;
+        self.claims.retain(|(_, listener), row| {
+            row.retain(|speaker, claim| stays(*listener, speaker, claim));
+            self.claimed += row.len();
+            !row.is_empty()
+        });
+    }
+
+    fn claim(&self, segment: SegmentId, listener: PeerId, speaker: PeerId) -> Option<&Claim> {
+        self.claims.get(&(segment, listener))?.get(speaker)
     }
 
     fn forget(&mut self, now: Time) {
-        let full = self.heard.len() >= SPEAKERS_MAX || self.claims.len() >= CLAIMS_MAX;
+        let full = self.heard.len() >= SPEAKERS_MAX || self.claimed >= CLAIMS_MAX;
         if full && now.since(self.swept_at) >= SWEEP_EVERY {
             self.swept_at = now;
             self.heard.retain(|_, heard| now.since(heard.at) <= FORGET_AFTER);
-            self.claims.retain(|_, claim| now.since(claim.at) <= FORGET_AFTER);
+            self.keep_claims(|_, _, claim| now.since(claim.at) <= FORGET_AFTER);
         }
     }
 
@@ -177,7 +202,7 @@ impl Hearing {
     /// How a peer says it hears another one, or us.
     #[must_use]
     pub fn claimed(&self, segment: SegmentId, listener: PeerId, speaker: PeerId) -> Cell {
-        let Some(claim) = self.claims.get(&(segment, listener, speaker)) else { return Cell::default() };
+        let Some(claim) = self.claim(segment, listener, speaker) else { return Cell::default() };
         let by = |slot: usize| match claim.casts[slot] {
             (true, _) => Some(true),
             (false, denied) if denied >= DENIALS_MIN => Some(false),
@@ -206,15 +231,16 @@ impl Hearing {
     #[must_use]
     pub fn is_said(&self, segment: SegmentId, (listener, speaker): (PeerId, PeerId), casts: u8, since: Time) -> bool {
         let known = |slot: usize, (says, denied): (bool, u8)| says || denied >= DENIALS_MIN || !is_among(casts, slot);
-        let claim = self.claims.get(&(segment, listener, speaker));
+        let claim = self.claim(segment, listener, speaker);
         claim.is_some_and(|claim| claim.at >= since && (0..).zip(claim.casts).all(|(slot, cast)| known(slot, cast)))
     }
 
     /// Those whom others hear by a cast on a segment: by whom, whom, and whether for long.
     pub fn claims_of(&self, segment: SegmentId, now: Time) -> impl Iterator<Item = (PeerId, PeerId, bool)> {
-        let here = self.claims.iter().filter(move |((on, ..), _)| *on == segment);
-        here.filter(move |(_, claim)| claim.casts.iter().any(|(says, _)| *says) && now.since(claim.at) <= LASTING / 2)
-            .map(|(&(_, listener, speaker), claim)| (listener, speaker, claim.at.since(claim.since) >= LASTING))
+        let rows = self.claims.iter().filter(move |((on, _), _)| *on == segment);
+        let here = rows.flat_map(|(&(_, listener), row)| row.iter().map(move |(id, claim)| (listener, id, claim)));
+        here.filter(move |(.., claim)| claim.casts.iter().any(|(says, _)| *says) && now.since(claim.at) <= LASTING / 2)
+            .map(|(listener, speaker, claim)| (listener, speaker, claim.at.since(claim.since) >= LASTING))
     }
 }
 
@@ -257,7 +283,7 @@ mod tests {
     fn what_is_denied_again_and_again_is_believed() {
         let mut hearing = Hearing::default();
         let mut say = |casts, ms| {
-            hearing.on_statement(Statement { segment: ON, listener: ANN, speaker: BOB, casts }, at(ms));
+            hearing.on_statements(ON, ANN, [(BOB, casts)].into_iter(), at(ms));
             hearing.claimed(ON, ANN, BOB)
         };
         assert_eq!(say(0, 0).multicast, None, "there was no time yet");
@@ -280,8 +306,15 @@ mod tests {
             let mut id = [0; 16];
             id[..2].copy_from_slice(&n.to_be_bytes());
             hearing.on_hello(ON, PeerId(id), Cast::Broadcast, at(0));
-            hearing.on_statement(Statement { segment: ON, listener: ANN, speaker: PeerId(id), casts: 2 }, at(0));
+            hearing.on_statements(ON, ANN, [(PeerId(id), 2)].into_iter(), at(0));
+            hearing.on_statements(ON, PeerId(id), [(ANN, 2), (BOB, 2)].into_iter(), at(0));
         }
-        assert!(hearing.heard.len() <= SPEAKERS_MAX && hearing.claims.len() <= CLAIMS_MAX);
+        let count = |hearing: &Hearing| hearing.claims.values().map(Row::len).sum::<usize>();
+        assert_eq!((hearing.heard.len(), hearing.claimed), (SPEAKERS_MAX, CLAIMS_MAX));
+        assert_eq!((count(&hearing), hearing.claims.values().any(Row::is_empty)), (CLAIMS_MAX, false));
+        hearing.on_gone(BOB);
+        assert_eq!(hearing.claimed, count(&hearing));
+        hearing.on_segment_down(ON);
+        assert_eq!((hearing.claimed, hearing.claims.len()), (0, 0));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use minicbor::bytes::ByteVec;
 
-use super::{Examination, Flaw, Hearing, Snoop, Statement, Strays, Survey, local};
+use super::{Examination, Flaw, Hearing, Snoop, Strays, Survey, local};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::{DATAGRAM_MAX, GROUP_DEFAULT};
 use crate::id::PeerId;
@@ -108,17 +108,13 @@ impl Records {
     pub fn on_hello(&mut self, came: Came, hello: &Hello, now: Time) -> Due {
         let (segment, id) = (came.segment, came.id);
         self.hearing.on_hello(segment, id, came.cast, now);
-        for heard in &hello.heard {
-            let said = Statement { segment, listener: id, speaker: PeerId(*heard.id), casts: heard.casts };
-            self.hearing.on_statement(said, now);
-        }
+        let said = hello.heard.iter().map(|heard| (PeerId(*heard.id), heard.casts));
+        self.hearing.on_statements(segment, id, said, now);
         // Whoever is not among all that it hears is not heard.
         if hello.of.is_none() && hello.flags & FLAG_ASKS == 0 {
-            let all: Vec<_> = self.hearing.speakers(segment).filter(|speaker| *speaker != id).collect();
-            let unsaid = all.into_iter().filter(|speaker| hello.heard.iter().all(|heard| *heard.id != speaker.0));
-            for speaker in unsaid.collect::<Vec<_>>() {
-                self.hearing.on_statement(Statement { segment, listener: id, speaker, casts: 0 }, now);
-            }
+            let all = self.hearing.speakers(segment).filter(|speaker| *speaker != id);
+            let unsaid: Vec<_> = all.filter(|speaker| hello.heard_of(*speaker).is_none()).collect();
+            self.hearing.on_statements(segment, id, unsaid.into_iter().map(|speaker| (speaker, 0)), now);
         }
         self.note_told(came, hello, now);
         let asks = hello.flags & FLAG_ASKS != 0;

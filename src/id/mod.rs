@@ -1,13 +1,31 @@
 //! Names of things that never change: peers, boots, logs. Plain numbers; no cryptography here.
 
+mod row;
+
+use std::cmp::Ordering;
 use std::fmt;
+
+pub use row::Row;
 
 /// An Ed25519 public key, as it stands on the wire.
 pub type PublicKey = [u8; 32];
 
 /// Who a peer is: the first 16 bytes of the hash of its public key. Never a name, never an address.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerId(pub [u8; 16]);
+
+/// By their bytes, as one number: most of what is looked up anywhere is looked up by this.
+impl Ord for PeerId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for PeerId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// The 32 characters of RFC 4648 base32, in lower case.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
