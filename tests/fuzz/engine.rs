@@ -1,10 +1,13 @@
-//! The targets behind libFuzzer: `UDPNODE_FUZZ` says which. `run.sh` calls it.
+//! The targets behind libFuzzer: `UDPNODE_FUZZ` says which. `run.sh` calls it. The file `UDPNODE_FUZZ_TRIED`, if it is
+//! named, is told each second how many things were tried: one input has several.
 
 #![no_main]
 
 mod targets;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
 
@@ -16,7 +19,21 @@ fn target() -> &'static targets::Target {
     })
 }
 
+/// Adds to what was tried, and tells it.
+fn tell(things: u64) {
+    static TRIED: AtomicU64 = AtomicU64::new(0);
+    static TOLD: OnceLock<(Option<String>, Instant)> = OnceLock::new();
+    static SECONDS: AtomicU64 = AtomicU64::new(0);
+    let tried = TRIED.fetch_add(things, Ordering::Relaxed) + things;
+    let (file, began) = TOLD.get_or_init(|| (std::env::var("UDPNODE_FUZZ_TRIED").ok(), Instant::now()));
+    let Some(file) = file else { return };
+    let seconds = began.elapsed().as_secs();
+    if SECONDS.swap(seconds, Ordering::Relaxed) != seconds {
+        std::fs::write(file, format!("{tried} {}\n", target().things)).expect("the file that is told");
+    }
+}
+
 fuzz_target!(|input: &[u8]| {
     let target = target();
-    (target.run)(&input[..input.len().min(target.len_max)]);
+    tell((target.run)(&input[..input.len().min(target.len_max)]));
 });

@@ -3,7 +3,7 @@
 //! The seed is fixed, so a run fails for everybody or for nobody; `UDPNODE_SEED` gives another one, `FUZZ_INPUTS` more
 //! inputs. `make fuzz` looks for new inputs with a coverage-guided engine: see `tests/fuzz/run.sh`.
 
-#![allow(clippy::print_stderr, reason = "the input that fails is printed")]
+#![allow(clippy::print_stderr, reason = "the input that fails is printed, and how much was tried")]
 
 mod corpus;
 mod mutate;
@@ -41,10 +41,11 @@ fn fuzz(name: &str) {
     assert!(!corpus.is_empty(), "no corpus of {name}");
     let try_one = |input: &[u8]| {
         let suspect = Suspect(name, input);
-        (target.run)(input);
+        let things = (target.run)(input);
         drop(suspect);
+        things
     };
-    corpus.iter().for_each(|input| try_one(input));
+    let mut things: u64 = corpus.iter().map(|input| try_one(input)).sum();
     let mut rng = Rng::new(number("UDPNODE_SEED", 1));
     let (began, wanted) = (Instant::now(), number("FUZZ_INPUTS", INPUTS as u64) as usize);
     let bounded = wanted == INPUTS;
@@ -52,8 +53,9 @@ fn fuzz(name: &str) {
         if bounded && tried >= INPUTS_MIN && began.elapsed() > SPAN_MAX {
             break;
         }
-        try_one(&mutate::mutated(&corpus, target.len_max, &mut rng));
+        things += try_one(&mutate::mutated(&corpus, target.len_max, &mut rng));
     }
+    eprintln!("{name}: {things} {}", target.things);
 }
 
 macro_rules! targets {

@@ -1,13 +1,14 @@
 #!/bin/bash
-# Fuzzes with libFuzzer and says what came of it: inputs, seconds, coverage and crashes of each target.
+# Fuzzes with libFuzzer and says what came of it: what was tried, seconds, coverage and crashes of each target.
 #
-#   make fuzz                                   every target: FUZZ_RUNS inputs, or until FUZZ_SECONDS have passed
+#   make fuzz                                   every target: FUZZ_RUNS things, or until FUZZ_SECONDS have passed
 #   FUZZ_RUNS=100000 make fuzz                  a short run
 #   FUZZ_TARGETS="group keyed" make fuzz        some of them
 #   FUZZ_KEEP=1 make fuzz                       what was found new is merged into tests/fuzz/corpus
 #
-# 10^8 inputs each, or eight hours in all, whichever comes first: what was really run is said. Needs a C++ compiler
-# and python3. FUZZ_DIR keeps the corpora that grow from night to night, and what crashed.
+# 10^8 each, or eight hours in all, whichever comes first: what was really run is said. An input has several things to
+# be tried where a live node or group is needed for them: datagrams, texts, acts of a group. Needs a C++ compiler and
+# python3. FUZZ_DIR keeps the corpora that grow from night to night, and what crashed.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -19,8 +20,10 @@ FUZZ_JOBS=${FUZZ_JOBS:-$(nproc)}
 TARGET=${CARGO_TARGET_DIR:-$PWD/target}
 FUZZ_DIR=${FUZZ_DIR:-$TARGET/fuzz-found}
 ENGINE=$TARGET/fuzz/release/udpnode-fuzz
+# What the engine returns when it is interrupted.
+INTERRUPTED=72
 # The longest input, in bytes: see tests/fuzz/targets/mod.rs.
-declare -A LEN=([datagram]=1500 [screen]=1024)
+declare -A LEN=([screen]=1024)
 
 export RUSTC_WRAPPER=$PWD/tests/fuzz/rustc.sh
 "${CARGO:-cargo}" build --release --locked --manifest-path tests/fuzz/Cargo.toml --target-dir "$TARGET/fuzz" || exit 1
@@ -37,18 +40,29 @@ END
 
 # one TARGET SECONDS: fuzzes, and leaves a line about it in TARGET.told.
 one() {
-    local name=$1 seconds=$2 dir=$FUZZ_DIR/$1 began=$SECONDS status inputs
+    local name=$1 seconds=$2 dir=$FUZZ_DIR/$1 began=$SECONDS status inputs tried things engine
     mkdir -p "$dir/corpus" "$dir/crashes"
     unpack "tests/fuzz/corpus/$name.hex" "$dir/corpus"
-    UDPNODE_FUZZ=$name "$ENGINE" "$dir/corpus" -artifact_prefix="$dir/crashes/" -runs="$FUZZ_RUNS" \
+    rm -f "$dir/tried"
+    UDPNODE_FUZZ=$name UDPNODE_FUZZ_TRIED=$dir/tried "$ENGINE" "$dir/corpus" -artifact_prefix="$dir/crashes/" -runs="$FUZZ_RUNS" \
         -max_total_time="$seconds" -max_len="${LEN[$name]:-4096}" -timeout=10 -rss_limit_mb=1024 \
-        -print_final_stats=1 -reload=0 -verbosity=1 >"$dir/log" 2>&1
+        -print_final_stats=1 -reload=0 -verbosity=1 >"$dir/log" 2>&1 &
+    engine=$!
+    # An input has several things to be tried: when they are enough the engine is stopped, as by a key.
+    while sleep 1 && kill -0 "$engine" 2>/dev/null; do
+        tried=0
+        [ ! -s "$dir/tried" ] || read -r tried things <"$dir/tried"
+        [ "$tried" -lt "$FUZZ_RUNS" ] || kill -INT "$engine"
+    done
+    wait "$engine"
     status=$?
+    [ "$status" != "$INTERRUPTED" ] || status=0
+    [ ! -s "$dir/tried" ] || read -r tried things <"$dir/tried"
     inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/log" | tail -n 1)
     # Ended by a crash, libFuzzer says how far it was in its last report only.
     [ -n "$inputs" ] || inputs=$(sed -n 's/^#\([0-9]*\).*/\1/p' "$dir/log" | tail -n 1)
-    printf '%-9s %12s inputs %7s s %8s/s   cov %6s   peak %5s MB   crashes %s   status %s\n' "$name" "${inputs:-0}" \
-        $((SECONDS - began)) $((${inputs:-0} / (SECONDS - began + 1))) \
+    printf '%-9s %12s %-9s in %10s inputs %7s s %8s/s   cov %6s   peak %5s MB   crashes %s   status %s\n' "$name" \
+        "${tried:-0}" "${things:-things}" "${inputs:-0}" $((SECONDS - began)) $((${tried:-0} / (SECONDS - began + 1))) \
         "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$dir/log" | tail -n 1)" \
         "$(sed -n 's/^stat::peak_rss_mb: *//p' "$dir/log" | tail -n 1)" \
         "$(find "$dir/crashes" -type f -newer "$FUZZ_DIR/began" | wc -l)" "$status" >"$dir/told"
@@ -61,7 +75,7 @@ touch "$FUZZ_DIR/began"
 count=$(wc -w <<<"$FUZZ_TARGETS")
 share=$((FUZZ_SECONDS * FUZZ_JOBS / count))
 [ "$FUZZ_JOBS" -le "$count" ] || share=$FUZZ_SECONDS
-echo "fuzzing $count targets, $FUZZ_JOBS at once: at most $FUZZ_RUNS inputs and $share s each, in $FUZZ_DIR"
+echo "fuzzing $count targets, $FUZZ_JOBS at once: at most $FUZZ_RUNS things and $share s each, in $FUZZ_DIR"
 failed=0
 for name in $FUZZ_TARGETS; do
     while [ "$(jobs -rp | wc -l)" -ge "$FUZZ_JOBS" ]; do wait -n || failed=1; done

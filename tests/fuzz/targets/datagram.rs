@@ -1,4 +1,4 @@
-//! Target `datagram`: one datagram of any bytes, by any cast, into the parser, the printer and a live node.
+//! Target `datagram`: datagrams of any bytes, by any cast, into the parser, the printer and a live node.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,33 +20,60 @@ use super::town::{address, config, group, node, segment};
 /// Datagrams that may come of one that nobody signed.
 const SENDS_MAX: usize = 16;
 
-/// Runs one input.
-pub(crate) fn run(input: &[u8]) {
+/// Datagrams that one input may have. Until two nodes know each other takes as long as many of them.
+const DATAGRAMS_MAX: u64 = 64;
+
+/// The longest of several, in units of eight bytes: no longer than one alone may be.
+const LONGEST: u8 = 187;
+
+/// Runs one input: one datagram, or several that each say how long they are.
+pub(crate) fn run(input: &[u8]) -> u64 {
     let mut choices = Choices::new(input);
     let head = choices.byte();
     let keyed = head & 1 == 1;
     let secrets = config("", keyed).secrets;
     let keyring = Keyring::new(&secrets, group());
-    let bytes = datagram(head, &keyring, choices.rest());
-    read(&bytes);
     let mut node = acquainted(keyed);
+    let mut now = Time::from_micros(400_000);
+    if head & SEVERAL == 0 {
+        hear(&mut node, now, head, &keyring, choices.rest());
+        return 1;
+    }
+    let mut heard = 0;
+    while heard < DATAGRAMS_MAX && !choices.is_over() {
+        let (head, eights, odd) = (choices.byte(), choices.byte(), choices.byte());
+        let bytes = choices.take(usize::from(eights.min(LONGEST)) * 8 + usize::from(odd & 7));
+        hear(&mut node, now, head, &keyring, bytes);
+        heard += 1;
+        // The other is not lost meanwhile, and whoever may say only so much may say more.
+        now = now + Duration::from_millis(u64::from(odd >> 3));
+    }
+    heard
+}
+
+/// In the first byte: several datagrams follow.
+const SEVERAL: u8 = 8;
+
+/// A node hears this, twice, however the head says.
+fn hear(node: &mut Node, mut now: Time, head: u8, keyring: &Keyring, rest: &[u8]) {
+    let bytes = datagram(head, keyring, rest);
+    read(&bytes);
     // What proves itself is not for this target: here nobody can sign.
     let from: SocketAddr = if head & 16 == 0 { address(0, 1) } else { address(0, 7) };
     let cast = [Cast::Multicast, Cast::Broadcast, Cast::Unicast][usize::from(head >> 5) % 3];
     let before = node.stats().heard;
     let (mut sends, mut sent) = (0, 0);
-    let mut now = Time::from_micros(400_000);
     for _ in 0..2 {
         let input = Input::Datagram { segment: segment(0, 0).id, cast, from, ttl: Some(1), bytes: &bytes };
         node.handle_input(now, input);
-        let (count, len) = drain(&mut node);
+        let (count, len) = drain(node);
         (sends, sent) = (sends + count, sent + len);
-        now = now + Duration::from_millis(1);
+        now = now + Duration::from_micros(1);
     }
     assert_eq!(node.stats().heard, before + 2, "each is counted");
     assert!(sends <= SENDS_MAX, "{sends} datagrams of {sent} bytes come of one");
-    node.handle_timeout(now + Duration::from_millis(50));
-    drain(&mut node);
+    node.handle_timeout(now + Duration::from_micros(10));
+    drain(node);
 }
 
 /// The bytes of the input; as the input has it behind a header of ours, or sealed.

@@ -21,7 +21,7 @@ use super::shapes::Writer;
 use super::town::{HOSTS, Town, address, key, segment, sign};
 
 /// Things that one input may do, and the time that it may take in all.
-const ACTS_MAX: usize = 160;
+const ACTS_MAX: u64 = 160;
 const SPAN_MAX: Duration = Duration::from_secs(20);
 
 /// How much time passes at once, in milliseconds.
@@ -42,16 +42,17 @@ struct Play<'a> {
 }
 
 /// Plays one input in an open group.
-pub(crate) fn open(input: &[u8]) {
-    play(input, false);
+pub(crate) fn open(input: &[u8]) -> u64 {
+    play(input, false)
 }
 
 /// Plays one input in a keyed group.
-pub(crate) fn keyed(input: &[u8]) {
-    play(input, true);
+pub(crate) fn keyed(input: &[u8]) -> u64 {
+    play(input, true)
 }
 
-fn play(input: &[u8], keyed: bool) {
+/// Plays one input. Returns how many acts it had.
+fn play(input: &[u8], keyed: bool) -> u64 {
     let mut choices = Choices::new(input);
     let head = choices.byte();
     let town = Town::new(keyed, head & 1 == 1, head);
@@ -59,13 +60,13 @@ fn play(input: &[u8], keyed: bool) {
     let ids = speakers.iter().map(|speaker| peer_id(speaker).0).collect();
     let counters = vec![1 << 40; HOSTS + 2];
     let mut play = Play { town, choices, speakers, ids, counters, keyed, span: Duration::ZERO };
-    for _ in 0..ACTS_MAX {
-        if play.choices.is_over() || play.span > SPAN_MAX {
-            break;
-        }
+    let mut acts = 0;
+    while acts < ACTS_MAX && !play.choices.is_over() && play.span <= SPAN_MAX {
         play.act();
+        acts += 1;
     }
     play.town.run_for(Duration::from_millis(400));
+    acts
 }
 
 impl Play<'_> {

@@ -19,23 +19,25 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// The longest input that makes sense, in bytes.
     pub(crate) len_max: usize,
-    /// Runs one input.
-    pub(crate) run: fn(&[u8]),
+    /// Runs one input. Returns how many things of that kind it tried.
+    pub(crate) run: fn(&[u8]) -> u64,
+    /// What one input tries, maybe several times.
+    pub(crate) things: &'static str,
 }
 
 /// All of them.
 pub(crate) const ALL: &[Target] = &[
     // Raw datagrams into the parser, the printer and a node that has a peer.
-    Target { name: "datagram", len_max: 1500, run: datagram::run },
+    Target { name: "datagram", len_max: 4096, run: datagram::run, things: "datagrams" },
     // Messages, validly signed by members, into a live group, open or keyed.
-    Target { name: "group", len_max: 4096, run: group::open },
-    Target { name: "keyed", len_max: 4096, run: group::keyed },
+    Target { name: "group", len_max: 4096, run: group::open, things: "acts" },
+    Target { name: "keyed", len_max: 4096, run: group::keyed, things: "acts" },
     // Keys, pasted text, pipes, commands, values of options.
-    Target { name: "typed", len_max: 4096, run: typed::run },
+    Target { name: "typed", len_max: 4096, run: typed::run, things: "inputs" },
     // Files of the state directory and key files.
-    Target { name: "files", len_max: 4096, run: files::run },
+    Target { name: "files", len_max: 4096, run: files::run, things: "inputs" },
     // Text of peers, by every road, into a terminal.
-    Target { name: "screen", len_max: 1024, run: screen::run },
+    Target { name: "screen", len_max: 1024, run: screen::run, things: "texts" },
     // Streams, the control socket, the routing socket, the kernel's tables.
-    Target { name: "streams", len_max: 4096, run: streams::run },
+    Target { name: "streams", len_max: 4096, run: streams::run, things: "inputs" },
 ];

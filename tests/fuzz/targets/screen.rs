@@ -68,8 +68,11 @@ impl vt100::Callbacks for Watcher {
     }
 }
 
+/// Texts that one input has: three of each of three hellos, two of an entry, one that is no message, and all of it.
+const TEXTS: u64 = 13;
+
 /// Runs one input: texts behind their lengths.
-pub(crate) fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) -> u64 {
     let mut choices = Choices::new(input);
     let keyed = false;
     let mut ann = node(0, 1, keyed, 1);
@@ -102,6 +105,7 @@ pub(crate) fn run(input: &[u8]) {
     assert!(safe(line.as_str()), "{line:?}");
     assert_eq!(Line::from_peer(line.as_str()), line, "made safe twice it is the same");
     assert!(safe(&reply(&String::from_utf8_lossy(input)).replace('\n', "")));
+    TEXTS
 }
 
 /// What a node asks of whoever says hello, to believe that it lives.

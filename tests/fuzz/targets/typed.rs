@@ -13,7 +13,7 @@ use super::screen::{Watcher, as_terminals_do, safe};
 const COLUMNS: u16 = 40;
 
 /// Runs one input: the first byte says where it comes from, and how it is cut into reads.
-pub(crate) fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) -> u64 {
     let mut choices = Choices::new(input);
     let head = choices.byte();
     let source = [Source::Keyboard, Source::Pipe, Source::Commands][usize::from(head) % 3];
@@ -37,6 +37,7 @@ pub(crate) fn run(input: &[u8]) {
     for value in option_values(&text) {
         assert!(!value.chars().any(char::is_control), "{value:?}");
     }
+    1
 }
 
 /// The prompt stays one row, and the cursor in it.
