@@ -168,8 +168,12 @@ impl Place {
             self.interface = Line::from_peer(&name.chars().take(15).collect::<String>());
         }
         self.sends = hello.sends.or(self.sends);
-        (self.said_at, self.until, self.whole) = (now, until, hello.of.is_none());
-        if self.whole {
+        (self.said_at, self.until) = (now, until);
+        // What is told to one alone says nothing of the others.
+        if hello.of.is_none() || hello.heard.len() > 1 {
+            self.whole = hello.of.is_none();
+        }
+        if hello.of.is_none() {
             self.heard.clear();
         }
         let told = hello.heard.iter().map(|heard| (PeerId(*heard.id), heard));
@@ -244,6 +248,10 @@ mod tests {
         assert_eq!(claims(&matrix, at(2)), [(peer(1), peer(2), 2)], "who is not among all is not heard");
         say(&mut matrix, 1, 1, &hello(&[(4, 1)], Some(2)), at(4));
         assert_eq!(claims(&matrix, at(4)), [(peer(1), peer(2), 2), (peer(1), peer(4), 1)]);
+        let whole = |matrix: &Matrix| matrix.places(at(4)).all(|(.., place)| place.whole);
+        assert!(whole(&matrix), "what one is told alone says nothing of the others");
+        say(&mut matrix, 1, 1, &hello(&[(4, 1), (5, 1)], Some(9)), at(4));
+        assert!(!whole(&matrix));
     }
 
     #[test]

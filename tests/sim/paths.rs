@@ -213,7 +213,7 @@ fn who_is_heard_by_cast_again_is_told_before_it_is_its_turn_among_all() {
     world.run_for(secs(200));
     assert_eq!(heard_by(&world), 0, "no cast of n0 is heard, and it knows");
     world.nets[0].links.clear();
-    // One hello of n0, and a little more than a period.
-    world.run_for(secs(85));
+    // One hello of n0, and a period and a half.
+    world.run_for(secs(90));
     assert_eq!(heard_by(&world), NODES - 1, "nor does it take longer until it knows better");
 }

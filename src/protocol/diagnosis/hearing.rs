@@ -33,8 +33,11 @@ const SPEAKERS_MAX: usize = 512;
 /// Pairs of which it is counted what is claimed. When full, no further one is counted.
 const CLAIMS_MAX: usize = 2048;
 
-/// A full table is looked through for those no more often than this: in a crowd it is always full.
-const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// A full table is looked through for those no more often than this, ...
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// ... or this, if it is of claims: in a crowd that one is always full.
+const CLAIMS_EVERY: Duration = Duration::from_secs(30);
 
 /// Somebody whom others hear and we do not know is no mistake after this time: who leaves without a
 /// bye is told of for a while.
@@ -177,8 +180,10 @@ impl Hearing {
     }
 
     fn forget(&mut self, now: Time) {
-        let full = self.heard.len() >= SPEAKERS_MAX || self.claimed >= CLAIMS_MAX;
-        if full && now.since(self.swept_at) >= SWEEP_EVERY {
+        let since = now.since(self.swept_at);
+        if self.heard.len() >= SPEAKERS_MAX && since >= SWEEP_EVERY
+            || self.claimed >= CLAIMS_MAX && since >= CLAIMS_EVERY
+        {
             self.swept_at = now;
             self.heard.retain(|_, heard| now.since(heard.at) <= FORGET_AFTER);
             self.keep_claims(|_, _, claim| now.since(claim.at) <= FORGET_AFTER);

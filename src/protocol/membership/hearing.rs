@@ -24,7 +24,9 @@ use crate::wire::body::{FLAG_ASKS, Hello};
 pub(super) const DEAF_AFTER: Duration = Duration::from_secs(3);
 /// What a peer said last holds for so many of its periods, more than it takes to tell everybody once.
 const HOLDS_PERIODS: u32 = 3;
-/// It is not believed to take more periods than this to tell everybody.
+/// A hello that is to tell everybody tells so many at least, ...
+const TOLD_USUAL: u32 = 16;
+/// ... and is not believed to take more periods than this for it.
 const PERIODS_MAX: u32 = 64;
 /// What is told to many at once is spread over this time for each peer known, ...
 const TELL_SPREAD: Duration = Duration::from_millis(2);
@@ -34,7 +36,8 @@ const TELL_MAX: Duration = Duration::from_millis(300);
 /// For how long what a hello says holds if nothing more is said.
 #[must_use]
 fn holds_for(hello: &Hello, every: Duration) -> Duration {
-    let told = u32::try_from(hello.heard.len()).unwrap_or(u32::MAX).max(1);
+    // Who tells one alone how it is heard does not need a hello for each of the others as well.
+    let told = u32::try_from(hello.heard.len()).unwrap_or(u32::MAX).max(TOLD_USUAL);
     let hellos = hello.of.map_or(1, |of| u32::from(of).div_ceil(told));
     every * (hellos.min(PERIODS_MAX) + HOLDS_PERIODS - 1)
 }
@@ -105,8 +108,9 @@ impl Membership {
                 let at = ctx.now + ctx.rng.within(spread.min(TELL_MAX));
                 self.tell.set_by(on, at);
             } else if is_back(path, every, ctx.now) {
-                // In a small group our next hello tells it.
-                self.tell.set_once(on, ctx.now + self.period(ctx) * 5 / 4);
+                // In a small group our next hello tells it. All who hear it again do so at once.
+                let period = self.period(ctx);
+                self.tell.set_once(on, ctx.now + period * 5 / 4 + ctx.rng.within(period / 4));
             }
             if let Some(at) = again {
                 self.look.set(on, at);
@@ -141,4 +145,34 @@ fn is_back(path: &Path, every: Duration, now: Time) -> bool {
 /// Whether a peer relies on a cast by which it is not heard any more.
 fn is_untold(path: &Path, every: Duration, now: Time) -> bool {
     path.told.is_some_and(|told| relied_on(told) & !path.heard_casts(now, every) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::body::Heard;
+
+    #[test]
+    fn what_is_told_holds_until_it_is_told_again() {
+        let every = Duration::from_secs(2);
+        let periods = |told: usize, of: Option<u16>| {
+            let heard = vec![
+                Heard {
+                    id: [7; 16].into(),
+                    casts: 6,
+                    base: 1,
+                    unicast_ttl: None,
+                    broadcast_ttl: None,
+                    multicast_ttl: None
+                };
+                told
+            ];
+            holds_for(&Hello { heard, of, ..Hello::default() }, every).as_secs() / every.as_secs()
+        };
+        assert_eq!((periods(0, None), periods(20, None)), (3, 3), "each hello tells all");
+        assert_eq!(periods(28, Some(255)), 10 + 2);
+        assert_eq!(periods(1, Some(20)), 2 + 2, "told alone; all are told by two hellos");
+        assert_eq!(periods(1, Some(255)), 16 + 2, "not a hello for each of the 255");
+        assert_eq!(periods(1, Some(u16::MAX)), 64 + 2);
+    }
 }
