@@ -25,6 +25,7 @@ mod quality;
 mod rounds;
 mod strangers;
 mod suspect;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ use udpnode::address::{Cast, SegmentId};
 use udpnode::command::Command;
 use udpnode::crypto::{Identity, open_group_tag};
 use udpnode::event::{Event, PeerName};
+use udpnode::id::PeerId;
 use udpnode::node::{Input, WhyState};
 use udpnode::rng::Rng;
 use udpnode::stats::Stats;
@@ -64,6 +65,10 @@ fn back(event: &Event) -> Option<&PeerName> {
 /// How long it took until all of them were told; `None` if some were not.
 fn slowest(times: &[Option<Time>], since: Time) -> Option<Duration> {
     times.iter().map(|at| at.map(|at| at.since(since))).try_fold(Duration::ZERO, |most, took| Some(most.max(took?)))
+}
+
+fn id_of(world: &World, host: usize) -> PeerId {
+    world.hosts[host].node.as_ref().expect("runs").identity().id()
 }
 
 /// Nobody was told that anybody but `gone` is lost, nor that it is disconnected.
@@ -184,7 +189,6 @@ fn a_link_that_comes_and_goes_is_told_each_time() {
 #[test]
 fn a_node_that_stands_still_for_a_second_and_a_half_is_not_missed() {
     for (nodes, loss, seeds) in cases() {
-        let mut missed = 0;
         for seed in 0..seeds {
             let mut world = group(nodes, seed_or(seed), loss);
             let mut rng = Rng::new(seed);
@@ -193,16 +197,8 @@ fn a_node_that_stands_still_for_a_second_and_a_half_is_not_missed() {
                 world.freeze(rng.below(nodes as u64) as usize, millis(1500));
                 world.run_for(secs(4));
             }
-            match loss {
-                0.0 => no_false_alarm(&world, &[], &format!("{nodes} nodes, seed {seed}")),
-                _ => missed += (0..nodes).map(|host| count(&world, host, |event| lost(event).is_some())).sum::<usize>(),
-            }
+            no_false_alarm(&world, &[], &format!("{nodes} nodes, loss {loss}, seed {seed}"));
         }
-        // Of those who look at who stood still, or whom it looks at. At loss what is left of the time to be heard may
-        // not do: it is missed by one of some two thousand.
-        let pairs = seeds as usize * 4 * (nodes - 1) * 2;
-        eprintln!("stalls: {nodes} nodes, loss {loss}: {missed} of {pairs} missed");
-        assert!(missed <= 1 + pairs / 500, "{nodes} nodes, loss {loss}: {missed} of {pairs} are missed");
     }
 }
 
@@ -390,6 +386,25 @@ struct Liar {
 }
 
 impl Liar {
+    /// One who says what it likes in the place of a host that is stopped for it, and lives by its lies alone.
+    fn instead_of(world: &mut World, seed: u64, host: usize) -> Self {
+        let mut secret = [0; 32];
+        secret[..8].copy_from_slice(&(seed ^ ((host as u64) << 40)).to_be_bytes());
+        let liar = Self { identity: Identity::new(&secret, 1), counter: 1 << 20 };
+        assert_eq!(liar.identity.id(), id_of(world, host));
+        world.crash(host);
+        liar
+    }
+
+    /// Says to one host alone that of these the given time is over.
+    fn accuses(&mut self, world: &mut World, (liar, host): (usize, usize), whom: &[PeerId], for_ms: u32) {
+        let named = whom.iter().map(|id| Suspected { id: body::bytes(*id), boot: 1, for_ms });
+        let bytes = self.says(&Message::Suspect(Suspect { whom: named.collect() }));
+        let from = world.hosts[liar].places[0].1;
+        let segment = SegmentId(0);
+        world.input(host, Input::Datagram { segment, cast: Cast::Multicast, from, ttl: None, bytes: &bytes });
+    }
+
     fn says(&mut self, message: &Message) -> Vec<u8> {
         self.counter += 1;
         let sender = Sender { key: *self.identity.public(), boot: self.identity.boot(), counter: self.counter };
@@ -406,25 +421,14 @@ fn a_liar_has_nobody_declared_lost_and_costs_little() {
     assert!(world.run_until(secs(60), all_met).is_some());
     world.run_for(secs(5));
     forget(&mut world);
-    let identity = |host: usize| world.hosts[host].node.as_ref().map(|node| node.identity().id());
-    let ids: Vec<_> = (0..nodes).map(|host| identity(host).expect("runs")).collect();
-    // n15 lives by its lies alone: they are authentic.
-    let mut secret = [0; 32];
-    secret[..8].copy_from_slice(&(seed_or(3) ^ (15 << 40)).to_be_bytes());
-    let mut liar = Liar { identity: Identity::new(&secret, 1), counter: 1 << 20 };
-    assert_eq!(liar.identity.id(), ids[15]);
-    world.crash(15);
+    let ids: Vec<_> = (0..nodes).map(|host| id_of(&world, host)).collect();
+    let mut liar = Liar::instead_of(&mut world, seed_or(3), 15);
     let (casts, unicasts) = (world.casts, world.unicasts);
     for round in 0..6000 {
         // Nobody who is accused hears it; and each time it says that the time is over.
         for host in 0..15 {
-            let whom = ids[..15].iter().enumerate().filter(|(other, _)| *other != host);
-            let named = whom.map(|(_, id)| Suspected { id: body::bytes(*id), boot: 1, for_ms: 1280 * (round % 2) });
-            let bytes = liar.says(&Message::Suspect(Suspect { whom: named.collect() }));
-            let from = world.hosts[15].places[0].1;
-            let datagram =
-                Input::Datagram { segment: SegmentId(0), cast: Cast::Multicast, from, ttl: None, bytes: &bytes };
-            world.input(host, datagram);
+            let whom: Vec<_> = ids[..15].iter().copied().filter(|id| *id != ids[host]).collect();
+            liar.accuses(&mut world, (15, host), &whom, 1280 * (round % 2));
         }
         world.run_for(millis(10));
     }
@@ -434,6 +438,25 @@ fn a_liar_has_nobody_declared_lost_and_costs_little() {
     eprintln!("liar: 100 lies a second and node cost {casts:.2} casts and {unicasts:.2} unicasts a second and node");
     assert!(stats(&world, |stats| stats.accusations_ignored) > 100_000, "most is not looked at");
     assert!(casts < 3.0 && unicasts < 12.0, "{casts} casts and {unicasts} unicasts a second and node");
+}
+
+#[test]
+fn a_liar_has_nobody_declared_lost_who_is_reached_by_casts_alone() {
+    let mut world = World::of(3, seed_or(5), Faults::NONE);
+    for link in [(0, 1), (1, 0)] {
+        world.nets[0].links.insert(link, Faults { blocked: Cast::Unicast.bit(), ..Faults::NONE });
+    }
+    assert!(world.run_until(secs(60), all_met).is_some());
+    world.run_for(secs(5));
+    forget(&mut world);
+    let whom = [id_of(&world, 1)];
+    let mut liar = Liar::instead_of(&mut world, seed_or(5), 2);
+    for _ in 0..200 {
+        liar.accuses(&mut world, (2, 0), &whom, 1280);
+        world.run_for(millis(50));
+    }
+    no_false_alarm(&world, &[2], "a liar, and no unicast");
+    assert!(stats(&world, |stats| stats.defences) > 0, "it was asked");
 }
 
 #[test]
@@ -467,7 +490,8 @@ fn round_trip_and_loss_are_measured() {
     let mut faults = Faults::rough(0.2, 0.0, 1);
     faults.delay.0 = millis(2);
     let mut world = World::of(4, seed_or(8), faults);
-    world.run_for(secs(180));
+    // Whom it does not watch each measures twice a minute: long enough for twenty.
+    world.run_for(secs(600));
     for host in &world.hosts {
         for peer in host.node.as_ref().expect("runs").peers() {
             let round_trip = peer.round_trip.expect("measured");

@@ -91,6 +91,25 @@ fn direct_messages_arrive_once_and_in_order_by_either_way() {
     }
 }
 
+/// Whom a cast alone proved to be there is asked where it is, before its next hello: in a group of 32 that is
+/// sixteen seconds away.
+#[test]
+fn a_direct_message_gets_to_everybody_soon_after_they_met() {
+    for seed in 0..3 {
+        let mut world = World::of(32, seed_or(seed), Faults::rough(0.2, 0.0, 2));
+        assert!(world.run_until(secs(60), all_met).is_some());
+        world.run_for(secs(3));
+        for from in 0..8 {
+            for to in (0..32).filter(|&to| to != from) {
+                tell(&mut world, from, &format!("n{to}"), "to you alone");
+            }
+        }
+        let heard = |world: &World| (0..32).map(|host| whispers(world, host).len()).sum::<usize>();
+        let took = world.run_until(secs(4), |world| heard(world) == 8 * 31);
+        assert!(took.is_some(), "seed {seed}: {} of {} heard", heard(&world), 8 * 31);
+    }
+}
+
 #[test]
 fn a_direct_message_waits_for_a_peer_that_is_away() {
     let mut world = two(true, Faults::NONE);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use minicbor::bytes::ByteVec;
 
-use super::meeting::{Way, challenge_len};
+use super::meeting::challenge_len;
+use super::way::Way;
 use super::{Membership, Peer, Presence, Standing};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use super::greeting::Greetings;
 use super::peer::slot;
+use super::way::Way;
 use super::{Admission, Membership, Origin, Path, Presence, Standing};
 use crate::address::{Cast, SegmentId};
 use crate::config::DATAGRAM_MAX;
@@ -63,14 +64,6 @@ const OWED_MAX: usize = 16;
 const HURRY_EVERY: Duration = Duration::from_millis(100);
 /// And within this.
 const HURRY_WITHIN: Duration = Duration::from_millis(20);
-
-/// A way on which somebody is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Way {
-    pub(super) id: PeerId,
-    pub(super) segment: SegmentId,
-    pub(super) address: SocketAddr,
-}
 
 /// What an answered challenge proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,12 +217,6 @@ pub(super) fn challenge_len() -> usize {
     SIGNED_OVERHEAD + body::encoded_len(&Probe::challenging(u32::MAX, PROBE_DOUBTS, u64::MAX))
 }
 
-impl Origin {
-    pub(super) const fn way(&self) -> Way {
-        Way { id: self.id, segment: self.segment, address: self.address }
-    }
-}
-
 impl Membership {
     /// What an authentic datagram says to whoever does not know yet whether its sender lives. `known` is what
     /// [`Membership::on_authentic`] said of it. Returns a hello of a peer that is online from now on, or on
@@ -348,23 +335,19 @@ impl Membership {
 
     /// A way needs no more proof, or it needs no more that its peer lives. What was heard there meanwhile counts
     /// from now on.
-    fn settle_down(&mut self, origin: &Origin, proven: Proven, ctx: &Context<'_>) -> Option<Meeting> {
+    fn settle_down(&mut self, origin: &Origin, proven: Proven, ctx: &mut Context<'_>) -> Option<Meeting> {
         let meeting = self.meetings.remove(origin.way());
         let peer = self.peers.get_mut(&origin.id)?;
         for (heard, _) in meeting.iter().flat_map(|meeting| meeting.heard).flatten() {
             peer.note_path(&heard, false, ctx.now);
         }
-        if proven == Proven::Place {
-            peer.prove(origin.segment, origin.address, ctx.now);
+        match proven {
+            Proven::Place => peer.prove(origin.segment, origin.address, ctx.now),
+            // Its next hello may be long in coming: where it is, it is asked now.
+            Proven::Life if !self.is_there(&origin.way(), None) => self.notice(origin, None, ctx),
+            Proven::Life => {}
         }
         meeting
-    }
-
-    /// Whether a peer that is online is proven to be where it seems to be.
-    pub(super) fn is_there(&self, way: &Way, boot: Option<u64>) -> bool {
-        let peer = self.peers.get(&way.id).filter(|peer| peer.presence == Presence::Online);
-        let peer = peer.filter(|peer| boot.is_none_or(|boot| boot == peer.boot));
-        peer.and_then(|peer| peer.paths.get(&way.segment)).and_then(Path::proven_address) == Some(way.address)
     }
 
     /// Whoever asks that we prove to live is answered at once, or by our next hello.

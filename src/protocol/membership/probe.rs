@@ -9,7 +9,7 @@
 //!   ann                    bob
 //!    |-- probe -------------->|    every second
 //!    |<------------ answer ---|    round trip, loss
-//!    |-- probe ------x        |    eight tries, 60 ms apart: then see `suspect`
+//!    |-- probe ------x        |    nineteen tries in 0.6 s: then see `suspect`
 //! ```
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use crate::wire::body::{Answer, PROBE_DOUBTS, Probe};
 /// Ring successors that are probed, on each segment.
 const SUCCESSORS: usize = 2;
 /// Probes of one doubt of which it is remembered when they went out; later ones tell no round trip.
-const SENT_MAX: usize = 32;
+const SENT_MAX: usize = 48;
 /// After so long without running, others may have begun to suspect us.
 const ABSENT: Duration = Duration::from_millis(500);
 

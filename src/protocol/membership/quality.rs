@@ -60,7 +60,7 @@ impl Quality {
     /// How long an answer may take before the probe is sent again.
     pub(super) fn patience(&self, config: &Config) -> Duration {
         let slow = self.round_trip.map_or(Duration::ZERO, |round_trip| round_trip * 2);
-        slow.clamp(config.probe_again, config.probe_again * 4)
+        slow.clamp(config.probe_again * 2, config.probe_again * 8)
     }
 }
 

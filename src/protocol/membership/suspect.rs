@@ -155,7 +155,12 @@ impl Membership {
         if doubt.probe_at <= ctx.now {
             suspicion.looks += 1;
             doubt.probe_at = ctx.now + ctx.config.suspect_every * (suspects + 1);
-            self.send_probe(id, &mut doubt, PROBE_DOUBTS, ctx);
+            if self.peers.get(&id).is_some_and(|peer| peer.best_path().is_some()) {
+                self.send_probe(id, &mut doubt, PROBE_DOUBTS, ctx);
+            } else {
+                // Nothing may go to it alone: it is asked before everybody.
+                suspicion.tell_at.get_or_insert(ctx.now);
+            }
         }
         Some(doubt)
     }

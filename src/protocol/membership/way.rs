@@ -1,0 +1,30 @@
+//! Ways: where somebody is heard, and whether it is proven to be there.
+
+use std::net::SocketAddr;
+
+use super::{Membership, Origin, Path, Presence};
+use crate::address::SegmentId;
+use crate::id::PeerId;
+
+/// A way on which somebody is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    pub(super) id: PeerId,
+    pub(super) segment: SegmentId,
+    pub(super) address: SocketAddr,
+}
+
+impl Origin {
+    pub(super) const fn way(&self) -> Way {
+        Way { id: self.id, segment: self.segment, address: self.address }
+    }
+}
+
+impl Membership {
+    /// Whether a peer that is online is proven to be where it seems to be.
+    pub(super) fn is_there(&self, way: &Way, boot: Option<u64>) -> bool {
+        let peer = self.peers.get(&way.id).filter(|peer| peer.presence == Presence::Online);
+        let peer = peer.filter(|peer| boot.is_none_or(|boot| boot == peer.boot));
+        peer.and_then(|peer| peer.paths.get(&way.segment)).and_then(Path::proven_address) == Some(way.address)
+    }
+}
