@@ -341,11 +341,11 @@ impl Membership {
         for (heard, _) in meeting.iter().flat_map(|meeting| meeting.heard).flatten() {
             peer.note_path(&heard, false, ctx.now);
         }
-        match proven {
-            Proven::Place => peer.prove(origin.segment, origin.address, ctx.now),
-            // Its next hello may be long in coming: where it is, it is asked now.
-            Proven::Life if !self.is_there(&origin.way(), None) => self.notice(origin, None, ctx),
-            Proven::Life => {}
+        if proven == Proven::Place {
+            peer.prove(origin.segment, origin.address, ctx.now);
+        } else if !self.is_there(&origin.way(), None) {
+            // Its next hello may be long in coming: it is asked now where it is.
+            self.notice(origin, None, ctx);
         }
         meeting
     }
