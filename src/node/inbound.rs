@@ -163,7 +163,11 @@ impl Node {
             Message::Receipt(letter) => self.on_letter(origin, kind::RECEIPT, &letter, arrival),
             Message::Seek(seek) => self.on_seek(origin.id, &seek),
             Message::Whereabouts(told) => self.on_whereabouts(origin.id, &told),
-            message => self.membership.on_watch(origin, &message, &mut context!(self)),
+            message => {
+                if let Some(took) = self.membership.on_watch(origin, &message, &mut context!(self)) {
+                    self.logs.on_round_trip(took, &self.config);
+                }
+            }
         }
     }
 
@@ -222,7 +226,7 @@ impl Node {
             }
             Wants::Duplicate => {
                 self.relay.on_again(log, seq, arrival.segment);
-                self.logs.on_duplicate(log, &mut context!(self));
+                self.logs.on_duplicate(log, seq, &arrival, &mut context!(self));
                 self.compare_entry(log, &signed, arrival);
             }
             Wants::New | Wants::TooFar

@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::Errand;
+use crate::address::{Cast, Errand};
 use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
@@ -253,7 +253,7 @@ impl Logs {
         for entry in entries {
             let message = Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]);
             ctx.posts.push_back(Post { to: To::Group, message });
-            self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
+            self.keep(entry.log, entry.seq, Held::new(entry.raw, None));
         }
         let own = self.own;
         let log = self.logs.get_mut(&own).expect("our own log");
@@ -286,13 +286,25 @@ impl Logs {
     }
 
     /// An entry that was here already: its author may not know that we have it.
-    pub fn on_duplicate(&mut self, id: LogId, ctx: &mut Context<'_>) {
+    pub fn on_duplicate(&mut self, id: LogId, seq: u64, arrival: &Arrival, ctx: &mut Context<'_>) {
         ctx.stats.duplicates += 1;
+        if arrival.errand == Errand::Repair
+            && arrival.cast != Cast::Unicast
+            && let Some(held) = self.logs.get_mut(&id).and_then(|log| log.held.get_mut(&seq))
+        {
+            // Another holder just gave it to everybody.
+            (held.repaired, held.recast_at) = (Some((ctx.now, None)), Some(ctx.now));
+        }
         let confirmed_at = self.logs.get(&id).and_then(|log| log.confirmed_at);
         let told = confirmed_at.is_some_and(|at| ctx.now.since(at) < ctx.config.repeat_at[0]);
         if self.online.contains_key(&id.author) && !told {
             self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
         }
+    }
+
+    /// A member answered a probe after this time.
+    pub fn on_round_trip(&mut self, took: Duration, config: &Config) {
+        self.round_trip.sample(took, config);
     }
 
     /// An entry so far ahead that it is not kept: yet it tells how far the log goes.
@@ -314,14 +326,13 @@ impl Logs {
         ctx.stats.entries += 1;
         self.busy_at = ctx.now;
         let (id, seq) = (entry.log, entry.seq);
-        self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None, recast_at: None });
+        // Whoever else lacks it hears that as well, or asks alone.
+        let recast_at = (arrival.errand == Errand::Repair).then_some(ctx.now);
+        self.keep(id, seq, Held { recast_at, ..Held::new(entry.raw, Some(arrival)) });
         let log = self.logs.get_mut(&id).expect("opened");
         log.heard_at = ctx.now;
         log.proven = log.proven.max(seq + 1);
         log.known = log.known.max(log.proven);
-        if let Some(sent_at) = log.ask.sent_at.filter(|_| log.ask.round == 1 && seq < log.ask.until) {
-            self.round_trip.sample(ctx.now.since(sent_at), ctx.config);
-        }
         self.deliver(id, ctx);
         self.look_for_holes(id, ctx);
         self.make_room(ctx);

@@ -1,5 +1,6 @@
 //! Arithmetic of repair: when to ask, who answers, how much may go out.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -10,33 +11,47 @@ use crate::time::Rate;
 /// Rounds after which asking slows down.
 const PATIENT_ROUNDS: u32 = 5;
 
+/// Round trips of which the third quartile is taken: two rounds of probes tell four of them.
+const LATEST: usize = 16;
+
 /// No pause between two rounds is longer than this.
 const PAUSE_MAX: Duration = Duration::from_millis(3200);
 
-/// The round trip through the group, as measured from a request to its repair.
+/// How long most round trips through the group take: the third quartile of the latest that probes measured.
+///
+/// The time from a request to its repair would tell less: what is repaired was asked for by several, and in vain. And a
+/// mean would: one member that stood still for a second answers a second late.
 #[derive(Debug)]
-pub(super) struct RoundTrip(Duration);
+pub(super) struct RoundTrip {
+    latest: VecDeque<Duration>,
+    most: Duration,
+}
 
 impl RoundTrip {
     pub(super) const fn new(config: &Config) -> Self {
-        Self(config.round_trip)
+        Self { latest: VecDeque::new(), most: config.round_trip }
     }
 
     pub(super) const fn get(&self) -> Duration {
-        self.0
+        self.most
     }
 
-    /// A repair came this long after it was asked for: moves an eighth of the way (RFC 6298, 2.3).
+    /// A member answered a probe after this time.
     pub(super) fn sample(&mut self, took: Duration, config: &Config) {
-        let took = took.clamp(config.round_trip_min, config.round_trip_max);
-        self.0 = (self.0 * 7 + took) / 8;
+        if self.latest.len() >= LATEST {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(took);
+        let mut sorted: Vec<_> = self.latest.iter().copied().collect();
+        sorted.sort_unstable();
+        self.most = sorted[sorted.len() * 3 / 4].clamp(config.round_trip_min, config.round_trip_max);
     }
 
     /// The pause after a request before the next: a hold-off of (K + 2) round trips, doubled after
     /// some rounds.
     pub(super) fn pause(&self, round: u32, config: &Config) -> Duration {
         let doublings = round.saturating_sub(PATIENT_ROUNDS).min(10);
-        let hold_off = self.0 * (config.backoff_factor + 2);
+        let hold_off = self.most * (config.backoff_factor + 2);
         (hold_off * 2u32.pow(doublings)).min(PAUSE_MAX)
     }
 
@@ -46,7 +61,7 @@ impl RoundTrip {
         if group <= 2 {
             return Duration::ZERO;
         }
-        let span = (self.0 * config.backoff_factor).as_secs_f64();
+        let span = (self.most * config.backoff_factor).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "groups are small")]
         let lambda = libm::log(group as f64) + 1.0;
         let x = rng.unit() * lambda / span + lambda / (span * (libm::exp(lambda) - 1.0));
@@ -97,6 +112,24 @@ mod tests {
         let early = waits.iter().filter(|wait| **wait < span / 4).count();
         assert!(early < 50, "{early} of 1000 ask in the first quarter");
         assert_eq!(round_trip.backoff(2, &mut rng, &config), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_round_trip_is_what_most_take() {
+        let (config, ms) = (config(), Duration::from_millis);
+        let mut round_trip = RoundTrip::new(&config);
+        assert_eq!(round_trip.get(), ms(20), "not measured");
+        round_trip.sample(ms(1), &config);
+        assert_eq!(round_trip.get(), config.round_trip_min);
+        for took in [7, 9, 1500, 8] {
+            (0..4).for_each(|_| round_trip.sample(ms(took), &config));
+        }
+        assert_eq!(round_trip.get(), ms(1500), "a quarter");
+        round_trip.sample(ms(9), &config);
+        (0..LATEST - 4).for_each(|_| round_trip.sample(ms(9), &config));
+        assert_eq!(round_trip.get(), ms(9), "who stood still is nobody's measure");
+        (0..LATEST).for_each(|_| round_trip.sample(Duration::from_secs(9), &config));
+        assert_eq!(round_trip.get(), config.round_trip_max);
     }
 
     #[test]

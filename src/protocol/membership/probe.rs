@@ -126,15 +126,17 @@ impl Vigil {
 }
 
 impl Membership {
-    /// One of the messages by which peers watch over each other, of a peer that is online.
-    pub fn on_watch(&mut self, origin: &Origin, message: &Message, ctx: &mut Context<'_>) {
+    /// One of the messages by which peers watch over each other, of a peer that is online. How long it took to get
+    /// it, if it answers a probe of ours.
+    pub fn on_watch(&mut self, origin: &Origin, message: &Message, ctx: &mut Context<'_>) -> Option<Duration> {
         match message {
             Message::Probe(probe) => self.on_probe(origin, *probe, ctx),
-            Message::Answer(answer) => self.on_answer(origin, *answer, ctx),
+            Message::Answer(answer) => return self.on_answer(origin, *answer, ctx),
             Message::Suspect(suspect) => self.on_suspect(origin, suspect, ctx),
             // It was a sign of life, and that is all.
             _ => {}
         }
+        None
     }
 
     /// Answers with no more bytes than were sent, to one who is known; a probe to all is answered by nobody.
@@ -150,18 +152,20 @@ impl Membership {
         }
     }
 
-    fn on_answer(&mut self, origin: &Origin, answer: Answer, ctx: &Context<'_>) {
-        let Some(doubt) = self.vigil.doubts.remove(&origin.id) else { return };
-        let Some(peer) = self.peers.get_mut(&origin.id) else { return };
+    fn on_answer(&mut self, origin: &Origin, answer: Answer, ctx: &Context<'_>) -> Option<Duration> {
+        let doubt = self.vigil.doubts.remove(&origin.id)?;
+        let peer = self.peers.get_mut(&origin.id)?;
         let number = answer.token.wrapping_sub(doubt.token) as usize;
-        if let Some(sent_at) = doubt.sent.get(number) {
-            peer.quality.mute = false;
-            peer.quality.on_unanswered(number);
-            peer.quality.on_round_trip(ctx.now.since(*sent_at));
-        } else {
+        let Some(sent_at) = doubt.sent.get(number) else {
             // Late, to an earlier probe: whoever it is lives, but is asked again.
             self.vigil.doubts.insert(origin.id, doubt);
-        }
+            return None;
+        };
+        let took = ctx.now.since(*sent_at);
+        peer.quality.mute = false;
+        peer.quality.on_unanswered(number);
+        peer.quality.on_round_trip(took);
+        Some(took)
     }
 
     /// An authentic datagram of a peer: nobody suspects it any more, and we are not alone.
