@@ -165,7 +165,7 @@ impl Node {
             Message::Whereabouts(told) => self.on_whereabouts(origin.id, &told),
             message => {
                 if let Some(took) = self.membership.on_watch(origin, &message, &mut context!(self)) {
-                    self.logs.on_round_trip(took, &self.config);
+                    self.logs.on_round_trip(origin.id, took, &self.config);
                 }
             }
         }

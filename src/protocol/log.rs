@@ -253,7 +253,7 @@ impl Logs {
         for entry in entries {
             let message = Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]);
             ctx.posts.push_back(Post { to: To::Group, message });
-            self.keep(entry.log, entry.seq, Held::new(entry.raw, None));
+            self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
         }
         let own = self.own;
         let log = self.logs.get_mut(&own).expect("our own log");
@@ -292,8 +292,8 @@ impl Logs {
             && arrival.cast != Cast::Unicast
             && let Some(held) = self.logs.get_mut(&id).and_then(|log| log.held.get_mut(&seq))
         {
-            // Another holder just gave it to everybody.
-            (held.repaired, held.recast_at) = (Some((ctx.now, None)), Some(ctx.now));
+            // Another holder seems to have given it to everybody: nothing vouches for that, so who asks is answered.
+            held.recast_at = Some(ctx.now);
         }
         let confirmed_at = self.logs.get(&id).and_then(|log| log.confirmed_at);
         let told = confirmed_at.is_some_and(|at| ctx.now.since(at) < ctx.config.repeat_at[0]);
@@ -303,8 +303,8 @@ impl Logs {
     }
 
     /// A member answered a probe after this time.
-    pub fn on_round_trip(&mut self, took: Duration, config: &Config) {
-        self.round_trip.sample(took, config);
+    pub fn on_round_trip(&mut self, from: PeerId, took: Duration, config: &Config) {
+        self.round_trip.sample(from, took, config);
     }
 
     /// An entry so far ahead that it is not kept: yet it tells how far the log goes.
@@ -326,9 +326,10 @@ impl Logs {
         ctx.stats.entries += 1;
         self.busy_at = ctx.now;
         let (id, seq) = (entry.log, entry.seq);
-        // Whoever else lacks it hears that as well, or asks alone.
-        let recast_at = (arrival.errand == Errand::Repair).then_some(ctx.now);
-        self.keep(id, seq, Held { recast_at, ..Held::new(entry.raw, Some(arrival)) });
+        // Whoever else lacks it heard that as well, or asks alone.
+        let recast = arrival.errand == Errand::Repair && arrival.cast != Cast::Unicast;
+        let recast_at = recast.then_some(ctx.now);
+        self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None, recast_at });
         let log = self.logs.get_mut(&id).expect("opened");
         log.heard_at = ctx.now;
         log.proven = log.proven.max(seq + 1);

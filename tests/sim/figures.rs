@@ -98,7 +98,9 @@ fn two_halves_of_a_group_heal_within_two_seconds() {
     let runs: Vec<_> = (0..3).map(|n| healed(nodes, seed_or(62) + n)).collect();
     let mean = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
     let (took, copies) = (mean(|run| run.0), mean(|run| run.1));
-    assert!(took <= 2.0 && copies <= 2.0, "{took:.2} s, {copies:.2} copies of each came");
+    // Of 48 nodes; of 256, two seconds are promised.
+    let limit = if nodes > 48 { 2.0 } else { 0.5 };
+    assert!(took <= limit && copies <= 2.0, "{took:.2} s, {copies:.2} copies of each came");
 }
 
 /// Two halves of a group that say a thousand things apart, and then hear each other again: after how many seconds

@@ -423,3 +423,46 @@ fn listeners_who_are_nobody_do_not_hold_up_the_talk() {
     world.run_for(secs(1));
     assert_eq!(screen(&world, 1).remove("n0").map_or(0, |lines| lines.len()), 200);
 }
+
+/// What the author said, as its entries went over the wire.
+fn entries_said(world: &mut World, author: usize, lines: &[&str]) -> Vec<Vec<u8>> {
+    world.tap = Some(Vec::new());
+    for line in lines {
+        world.say(author, line);
+        world.run_for(Duration::from_millis(20));
+    }
+    let sent = world.tap.take().expect("tapped");
+    let datagrams = sent.iter().filter_map(|sent| Datagram::parse(&sent.bytes).ok());
+    let mut all: Vec<_> = datagrams.filter_map(|d| d.entries().ok()).flatten().map(<[u8]>::to_vec).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+#[test]
+fn a_stranger_who_repairs_in_everybodys_place_keeps_nobody_from_repairing() {
+    let mut world = World::of(4, seed_or(7), Faults::NONE);
+    assert!(world.run_until(secs(60), all_met).is_some());
+    world.run_for(secs(3));
+    world.nets[0].partition(&[2], &[0, 1, 3]);
+    let said = entries_said(&mut world, 0, &["one", "two"]);
+    assert_eq!(said.len(), 2);
+    world.crash(0);
+    world.nets[0].links.clear();
+    // Each holder hears, at any moment, that somebody just gave it to everybody.
+    let (from, sender) = ("10.0.0.99:5099".parse().expect("an address"), Sender { key: [9; 32], boot: 1, counter: 1 });
+    let shown = world.hosts[2].shown;
+    for _ in 0..500 {
+        for raw in &said {
+            let message = Message::Entries(Errand::Repair, vec![raw.as_slice().into()]);
+            let mut bytes = Vec::new();
+            encode(&mut bytes, open_group_tag(GROUP.parse().expect("an address")), &sender, &message, |_| [0; 64]);
+            for host in [1, 3] {
+                let cast = Cast::Multicast;
+                world.input(host, Input::Datagram { segment: SegmentId(0), cast, from, ttl: None, bytes: &bytes });
+            }
+        }
+        world.run_for(Duration::from_millis(4));
+    }
+    assert_eq!(world.hosts[2].shown - shown, 2, "within two seconds");
+}

@@ -373,7 +373,7 @@ impl Logs {
                 let before = others.iter().filter(|&&p| weight(p, id, seq / BLOCK) < mine).count();
                 ours = (seq / BLOCK, before < answering);
             }
-            if !ours.1 || held.is_under_way(from, ctx.now, quiet) {
+            if !ours.1 || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
                 continue;
             }
             let bytes = u32::try_from(held.raw.len()).unwrap_or(u32::MAX);
@@ -381,11 +381,10 @@ impl Logs {
                 ctx.stats.repairs_throttled += 1;
                 return;
             }
+            held.repaired_at = Some(ctx.now);
             // Most have it since it was cast again: who still asks for it lacks it alone.
             let recast = held.recast_at.is_some_and(|at| ctx.now.since(at) < RECAST_AFTER);
-            let to_one = asked || alone || recast;
-            held.repaired = Some((ctx.now, to_one.then_some(from)));
-            if to_one {
+            if asked || alone || recast {
                 repairs.to_one.push(Arc::clone(&held.raw));
             } else {
                 held.recast_at = Some(ctx.now);

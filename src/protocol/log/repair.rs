@@ -11,19 +11,22 @@ use crate::time::Rate;
 /// Rounds after which asking slows down.
 const PATIENT_ROUNDS: u32 = 5;
 
-/// Round trips of which the third quartile is taken: two rounds of probes tell four of them.
-const LATEST: usize = 16;
+/// Members of which the round trip counts, ...
+const MEMBERS: usize = 16;
+/// ... and round trips of each.
+const LATEST: usize = 3;
 
 /// No pause between two rounds is longer than this.
 const PAUSE_MAX: Duration = Duration::from_millis(3200);
 
-/// How long most round trips through the group take: the third quartile of the latest that probes measured.
+/// How long most round trips through the group take, by what probes measured: the third quartile over those of its
+/// members that were measured last, of each the least of its latest.
 ///
 /// The time from a request to its repair would tell less: what is repaired was asked for by several, and in vain. And a
-/// mean would: one member that stood still for a second answers a second late.
+/// mean would: who stood still for a second answers a second late.
 #[derive(Debug)]
 pub(super) struct RoundTrip {
-    latest: VecDeque<Duration>,
+    latest: VecDeque<(PeerId, [Duration; LATEST])>,
     most: Duration,
 }
 
@@ -37,14 +40,15 @@ impl RoundTrip {
     }
 
     /// A member answered a probe after this time.
-    pub(super) fn sample(&mut self, took: Duration, config: &Config) {
-        if self.latest.len() >= LATEST {
-            self.latest.pop_front();
-        }
-        self.latest.push_back(took);
-        let mut sorted: Vec<_> = self.latest.iter().copied().collect();
+    pub(super) fn sample(&mut self, from: PeerId, took: Duration, config: &Config) {
+        let known = self.latest.iter().position(|(id, _)| *id == from).and_then(|at| self.latest.remove(at));
+        let [newest, newer, _] = known.map_or([Duration::MAX; LATEST], |(_, samples)| samples);
+        self.latest.push_front((from, [took, newest, newer]));
+        self.latest.truncate(MEMBERS);
+        let least = |samples: &[Duration; LATEST]| samples.iter().min().copied().unwrap_or(took);
+        let mut sorted: Vec<_> = self.latest.iter().map(|(_, samples)| least(samples)).collect();
         sorted.sort_unstable();
-        self.most = sorted[sorted.len() * 3 / 4].clamp(config.round_trip_min, config.round_trip_max);
+        self.most = sorted[(sorted.len() - 1) * 3 / 4].clamp(config.round_trip_min, config.round_trip_max);
     }
 
     /// The pause after a request before the next: a hold-off of (K + 2) round trips, doubled after
@@ -119,17 +123,27 @@ mod tests {
         let (config, ms) = (config(), Duration::from_millis);
         let mut round_trip = RoundTrip::new(&config);
         assert_eq!(round_trip.get(), ms(20), "not measured");
-        round_trip.sample(ms(1), &config);
-        assert_eq!(round_trip.get(), config.round_trip_min);
-        for took in [7, 9, 1500, 8] {
-            (0..4).for_each(|_| round_trip.sample(ms(took), &config));
+        let mut sample = |from: u8, took| {
+            round_trip.sample(PeerId([from; 16]), ms(took), &config);
+            round_trip.get()
+        };
+        assert_eq!(sample(1, 1), config.round_trip_min);
+        assert_eq!(
+            (sample(1, 1500), sample(1, 1500)),
+            (config.round_trip_min, config.round_trip_min),
+            "it stood still"
+        );
+        assert_eq!(sample(1, 9000), ms(1500), "it is slow");
+        assert_eq!(sample(2, 9), ms(9), "one of two");
+        assert_eq!((sample(3, 8), sample(4, 7), sample(5, 6)), (ms(9), ms(9), ms(9)), "one of five");
+        assert_eq!(sample(6, 700), ms(9), "two of six");
+        assert_eq!(sample(7, 700), ms(700), "three of seven");
+        for from in 8..8 + 16 {
+            sample(from, 11);
         }
-        assert_eq!(round_trip.get(), ms(1500), "a quarter");
-        round_trip.sample(ms(9), &config);
-        (0..LATEST - 4).for_each(|_| round_trip.sample(ms(9), &config));
-        assert_eq!(round_trip.get(), ms(9), "who stood still is nobody's measure");
-        (0..LATEST).for_each(|_| round_trip.sample(Duration::from_secs(9), &config));
-        assert_eq!(round_trip.get(), config.round_trip_max);
+        assert_eq!(sample(8, 12), ms(11), "those before are not remembered");
+        (0..48).for_each(|n| _ = sample(n / 3, 9000));
+        assert_eq!(sample(0, 9000), config.round_trip_max);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::claims::Claims;
 use super::forgotten::Mark;
@@ -25,22 +24,10 @@ pub(super) struct Held {
     pub(super) raw: Arc<[u8]>,
     /// How it got here; our own entries did not.
     pub(super) arrival: Option<Arrival>,
-    /// When it was last sent because somebody asked, and to whom alone.
-    pub(super) repaired: Option<(Time, Option<PeerId>)>,
-    /// When somebody sent it to everybody, or to us, because it was asked for.
+    /// When it was last sent because somebody asked, ...
+    pub(super) repaired_at: Option<Time>,
+    /// ... and when to everybody, by us or, as far as we heard, by another.
     pub(super) recast_at: Option<Time>,
-}
-
-impl Held {
-    /// One that nobody asked for yet.
-    pub(super) const fn new(raw: Arc<[u8]>, arrival: Option<Arrival>) -> Self {
-        Self { raw, arrival, repaired: None, recast_at: None }
-    }
-
-    /// Whether it may still be on its way to a peer, sent so shortly ago.
-    pub(super) fn is_under_way(&self, to: PeerId, now: Time, span: Duration) -> bool {
-        self.repaired.is_some_and(|(at, alone)| now.since(at) < span && alone.is_none_or(|alone| alone == to))
-    }
 }
 
 /// When and what to ask for.

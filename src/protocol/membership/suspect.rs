@@ -29,6 +29,8 @@ const NAMED_MAX: usize = 16;
 const LOOKS_MIN: u32 = 4;
 /// So many suspects are looked for at full pace; of more each is looked for less often.
 const LOOKED_FOR_MAX: usize = 16;
+/// By so many is a suspect asked before all at full pace; by each of more less often.
+const ASKING_MAX: usize = 16;
 
 /// What we know of a suspect.
 #[derive(Debug)]
@@ -37,22 +39,24 @@ pub(super) struct Suspicion {
     since: Time,
     /// When it is lost.
     ends_at: Time,
-    /// When to tell others, if it is we who suspect it.
+    /// When to tell others.
     tell_at: Option<Time>,
-    /// Our own probes since.
+    /// It is we who suspect it.
+    ours: bool,
+    /// Our own questions since.
     looks: u32,
 }
 
 impl Suspicion {
     /// One of ours.
     pub(super) fn ours(ctx: &Context<'_>) -> Self {
-        Self { since: ctx.now, ends_at: ctx.now + ctx.config.suspect_for, tell_at: Some(ctx.now), looks: 0 }
+        Self { since: ctx.now, ends_at: ctx.now + ctx.config.suspect_for, tell_at: Some(ctx.now), ours: true, looks: 0 }
     }
 
     /// One that we were told of, this old.
     fn told(age: Duration, ctx: &Context<'_>) -> Self {
         let left = ctx.config.suspect_for.saturating_sub(age).max(ctx.config.suspect_min);
-        Self { since: ctx.now, ends_at: ctx.now + left, tell_at: None, looks: 0 }
+        Self { since: ctx.now, ends_at: ctx.now + left, tell_at: None, ours: false, looks: 0 }
     }
 
     pub(super) fn wake_at(&self) -> Time {
@@ -150,16 +154,18 @@ impl Membership {
                 }
                 return None;
             }
-            suspicion.ends_at = doubt.probe_at.max(ctx.now) + ctx.config.probe_again;
+            suspicion.ends_at = doubt.probe_at.max(ctx.now) + ctx.config.probe_again * 2;
         }
         if doubt.probe_at <= ctx.now {
             suspicion.looks += 1;
-            doubt.probe_at = ctx.now + ctx.config.suspect_every * (suspects + 1);
             if self.peers.get(&id).is_some_and(|peer| peer.best_path().is_some()) {
+                doubt.probe_at = ctx.now + ctx.config.suspect_every * (suspects + 1);
                 self.send_probe(id, &mut doubt, PROBE_DOUBTS, ctx);
             } else {
-                // Nothing may go to it alone: it is asked before everybody.
-                suspicion.tell_at.get_or_insert(ctx.now);
+                // Nothing may go to it alone: it is asked before everybody, whoever else says that it did.
+                let asking = u32::try_from(self.online_count / ASKING_MAX).unwrap_or(u32::MAX);
+                doubt.probe_at = ctx.now + ctx.config.suspect_every * (suspects + asking + 1);
+                suspicion.tell_at = Some(ctx.now);
             }
         }
         Some(doubt)
@@ -172,7 +178,7 @@ impl Membership {
             let Some(suspicion) = doubt.suspicion.as_mut() else { continue };
             let Some(peer) = self.peers.get(&id) else { continue };
             if whom.len() < NAMED_MAX && suspicion.tell_at.is_some_and(|at| at <= ctx.now) {
-                suspicion.tell_at = Some(ctx.now + ctx.config.suspect_every);
+                suspicion.tell_at = suspicion.ours.then(|| ctx.now + ctx.config.suspect_every);
                 let for_ms = u32::try_from(ctx.now.since(suspicion.since).as_millis()).unwrap_or(u32::MAX);
                 whom.push(Suspected { id: body::bytes(id), boot: peer.boot, for_ms });
             }
