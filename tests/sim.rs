@@ -5,6 +5,8 @@
 
 #![allow(clippy::print_stderr, reason = "a trace is printed when it is asked for")]
 
+#[path = "sim/accusers.rs"]
+mod accusers;
 #[path = "sim/bounds.rs"]
 mod bounds;
 #[path = "sim/check.rs"]

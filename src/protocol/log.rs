@@ -288,14 +288,12 @@ impl Logs {
     /// An entry that was here already: its author may not know that we have it.
     pub fn on_duplicate(&mut self, id: LogId, seq: u64, arrival: &Arrival, ctx: &mut Context<'_>) {
         ctx.stats.duplicates += 1;
-        if arrival.errand == Errand::Repair
-            && arrival.cast != Cast::Unicast
-            && let Some(held) = self.logs.get_mut(&id).and_then(|log| log.held.get_mut(&seq))
-        {
+        let log = self.logs.get_mut(&id);
+        let confirmed_at = log.as_ref().and_then(|log| log.confirmed_at);
+        if let Some(held) = log.and_then(|log| log.held.get_mut(&seq)).filter(|_| is_recast(arrival)) {
             // Another holder seems to have given it to everybody: nothing vouches for that, so who asks is answered.
             held.recast_at = Some(ctx.now);
         }
-        let confirmed_at = self.logs.get(&id).and_then(|log| log.confirmed_at);
         let told = confirmed_at.is_some_and(|at| ctx.now.since(at) < ctx.config.repeat_at[0]);
         if self.online.contains_key(&id.author) && !told {
             self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
@@ -327,8 +325,7 @@ impl Logs {
         self.busy_at = ctx.now;
         let (id, seq) = (entry.log, entry.seq);
         // Whoever else lacks it heard that as well, or asks alone.
-        let recast = arrival.errand == Errand::Repair && arrival.cast != Cast::Unicast;
-        let recast_at = recast.then_some(ctx.now);
+        let recast_at = is_recast(&arrival).then_some(ctx.now);
         self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None, recast_at });
         let log = self.logs.get_mut(&id).expect("opened");
         log.heard_at = ctx.now;
@@ -425,4 +422,9 @@ impl Logs {
         let message = Message::Entries(Errand::Repeat, vec![Arc::clone(&held.raw)]);
         ctx.posts.push_back(Post { to: To::Group, message });
     }
+}
+
+/// Whether somebody gave it to everybody because it was asked for.
+fn is_recast(arrival: &Arrival) -> bool {
+    arrival.errand == Errand::Repair && arrival.cast != Cast::Unicast
 }

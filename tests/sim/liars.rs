@@ -450,13 +450,11 @@ fn a_stranger_who_repairs_in_everybodys_place_keeps_nobody_from_repairing() {
     world.crash(0);
     world.nets[0].links.clear();
     // Each holder hears, at any moment, that somebody just gave it to everybody.
-    let (from, sender) = ("10.0.0.99:5099".parse().expect("an address"), Sender { key: [9; 32], boot: 1, counter: 1 });
+    let (from, stranger) = ("10.0.0.99:5099".parse().expect("an address"), Identity::new(&[9; 32], 1));
     let shown = world.hosts[2].shown;
     for _ in 0..500 {
         for raw in &said {
-            let message = Message::Entries(Errand::Repair, vec![raw.as_slice().into()]);
-            let mut bytes = Vec::new();
-            encode(&mut bytes, open_group_tag(GROUP.parse().expect("an address")), &sender, &message, |_| [0; 64]);
+            let bytes = signed(&stranger, 1, &Message::Entries(Errand::Repair, vec![raw.as_slice().into()]), false);
             for host in [1, 3] {
                 let cast = Cast::Multicast;
                 world.input(host, Input::Datagram { segment: SegmentId(0), cast, from, ttl: None, bytes: &bytes });
