@@ -120,7 +120,7 @@ impl Vigil {
         self.doubts.values().filter(|doubt| doubt.suspicion.is_some()).count()
     }
 
-    fn is_suspect(&self, id: PeerId) -> bool {
+    pub(super) fn is_suspect(&self, id: PeerId) -> bool {
         self.doubts.get(&id).is_some_and(|doubt| doubt.suspicion.is_some())
     }
 }

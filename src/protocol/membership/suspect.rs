@@ -3,6 +3,9 @@
 //! Nobody believes an accuser: a peer is lost only to who has itself looked for it in vain, so a
 //! liar can make others look and nothing else, and not often.
 //!
+//! When nobody at all is heard it may be we who are gone. Before that is believed, those whom probes
+//! do not reach, or whose answers do not reach us, are named with the suspects: they speak before all.
+//!
 //! ```text
 //!   ann                    bob                    cleo
 //!    |-- suspect bob -------->|--------------------->|   every 80 ms for 1.28 s
@@ -16,7 +19,7 @@ use std::time::Duration;
 
 use super::probe::Doubt;
 use super::quality::accusations;
-use super::{Membership, Origin, Presence};
+use super::{Membership, Origin, Peer, Presence};
 use crate::id::PeerId;
 use crate::protocol::{Context, News, Post, To};
 use crate::time::Time;
@@ -179,13 +182,20 @@ impl Membership {
             let Some(peer) = self.peers.get(&id) else { continue };
             if whom.len() < NAMED_MAX && suspicion.tell_at.is_some_and(|at| at <= ctx.now) {
                 suspicion.tell_at = suspicion.ours.then(|| ctx.now + ctx.config.suspect_every);
-                let for_ms = u32::try_from(ctx.now.since(suspicion.since).as_millis()).unwrap_or(u32::MAX);
-                whom.push(Suspected { id: body::bytes(id), boot: peer.boot, for_ms });
+                whom.push(suspected(id, peer, suspicion.since, ctx));
             }
         }
-        if !whom.is_empty() {
-            ctx.posts.push_back(Post { to: To::Group, message: Message::Suspect(Suspect { whom }) });
+        if whom.is_empty() {
+            return;
         }
+        if self.vigil.patient_from(self.vigil.heard_at) + ctx.config.suspect_for / 2 <= ctx.now {
+            // Whoever is there and cannot be asked alone has no other occasion to be heard before we take ourselves
+            // for gone.
+            let mute = |peer: &Peer| peer.quality.mute || peer.best_path().is_none();
+            let unasked = self.ring_after(ctx.me).filter(|(id, peer)| mute(peer) && !self.vigil.is_suspect(*id));
+            whom.extend(unasked.map(|(id, peer)| suspected(id, peer, peer.heard_at, ctx)).take(NAMED_MAX - whom.len()));
+        }
+        ctx.posts.push_back(Post { to: To::Group, message: Message::Suspect(Suspect { whom }) });
     }
 
     /// Whether we hear nobody at all, of several, for this long: then it is we who are gone, and
@@ -212,4 +222,10 @@ impl Membership {
         self.vigil.calls.insert(id, ctx.now + ctx.config.lost_every);
         self.vigil.call_at = Some(ctx.now);
     }
+}
+
+/// What is said of one from whom nothing came since then.
+fn suspected(id: PeerId, peer: &Peer, since: Time, ctx: &Context<'_>) -> Suspected {
+    let for_ms = u32::try_from(ctx.now.since(since).as_millis()).unwrap_or(u32::MAX);
+    Suspected { id: body::bytes(id), boot: peer.boot, for_ms }
 }
