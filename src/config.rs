@@ -188,6 +188,8 @@ pub struct Config {
     pub entries_max: usize,
     /// Bytes kept in all logs together; the longest log is dropped from first.
     pub store_max: usize,
+    /// Bytes of long lines of which parts are still to come, of all logs together.
+    pub assembling_max: usize,
     /// Entries held beyond the first hole of one log; those farther ahead are not kept.
     pub ahead_max: u64,
     /// Most past messages that [`Config::history`] may ask for.
@@ -259,6 +261,7 @@ impl Config {
             logs_max: 1024,
             entries_max: 16_384,
             store_max: 8 << 20,
+            assembling_max: 8 << 20,
             ahead_max: 1024,
             history_max: 10_240,
         }

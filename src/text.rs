@@ -32,7 +32,7 @@ pub enum LineError {
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::TooLong(len) = self;
-        write!(f, "a message is at most {LINE_MAX} bytes and this one has {len}: split it, or send it as a file")
+        write!(f, "a message is at most {LINE_MAX} bytes and this one has {len}: split it")
     }
 }
 

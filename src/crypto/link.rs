@@ -110,6 +110,12 @@ impl Courier {
         Self { own: Arc::from(own), me, chance, known: BTreeMap::new() }
     }
 
+    /// Mixes something that nobody else has into the keys for once: of a machine that was copied while it ran, or set
+    /// back, the copies go on from one state. To be done before each step of a stream's handshake.
+    pub fn stir(&mut self, fresh: &[u8; 32]) {
+        self.chance.0 = *blake3::Hasher::new_keyed(&self.chance.0).update(fresh).finalize().as_bytes();
+    }
+
     /// Seals `secret` as a letter of a kind for one peer in its present run. `None` if nothing can be sealed
     /// for that key.
     pub fn seal(&mut self, to: &Party, kind: u8, secret: &[u8]) -> Option<Vec<u8>> {

@@ -96,6 +96,7 @@ impl Node {
         {
             return;
         }
+        let len = signed.bytes.len() + signed.signature.len();
         let origin = Origin {
             id: peer_id(&sender.key),
             key: sender.key,
@@ -105,7 +106,8 @@ impl Node {
             cast: arrival.cast,
             address: arrival.address,
             ttl: arrival.ttl,
-            len: signed.bytes.len() + signed.signature.len(),
+            // What has an answer of its own pays for that.
+            len: if is_answered(&message) { 0 } else { len },
         };
         if matches!(message, Message::Hello(_)) && !self.admits_newcomer(&origin, source) {
             return;
@@ -127,11 +129,16 @@ impl Node {
         }
         self.settle();
         if known == Admission::Fresh {
-            self.sources.on_member(arrival.address, &sender.key, self.now);
-            self.contacts.on_heard(origin.id, origin.len, &context!(self));
+            // Whoever is online may write any address on what it sends: it has a budget of its own where it is heard.
+            if self.membership.is_heard_at(&origin) {
+                self.sources.on_member(arrival.address, &sender.key, self.now);
+            }
+            self.contacts.on_heard(origin.id, len, &context!(self));
             self.on_member(&origin, message, arrival);
-        } else if matches!(message, Message::Frontier(_) | Message::Nack(_) | Message::Direct(_)) {
-            self.ask_stranger(arrival, origin.len);
+        } else if matches!(message, Message::Frontier(_) | Message::Nack(_) | Message::Direct(_))
+            && self.membership.peer(origin.id).is_none()
+        {
+            self.ask_stranger(arrival, len);
         }
     }
 
@@ -257,4 +264,9 @@ impl Node {
             self.ask_stranger(arrival, raw.len());
         }
     }
+}
+
+/// Whether a message is answered to where it came from, with as many bytes at most.
+const fn is_answered(message: &Message) -> bool {
+    matches!(message, Message::Probe(_) | Message::Direct(_) | Message::Receipt(_))
 }

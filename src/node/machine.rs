@@ -28,6 +28,13 @@ impl Machine {
         either!(self, node => node.handle_input(now, input));
     }
 
+    /// See [`Node::stir`].
+    pub fn stir(&mut self, fresh: &[u8; 32]) {
+        if let Self::Native(node) = self {
+            node.stir(fresh);
+        }
+    }
+
     /// See [`Node::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Time) {
         either!(self, node => node.handle_timeout(now));

@@ -387,6 +387,12 @@ impl Node {
         self.acts.pop_front().or_else(|| self.events.pop_front().map(Output::Event))
     }
 
+    /// Takes in 32 random bytes, fresh from the system, before an [`Input::Stream`]: so that a machine that was copied
+    /// while it ran, or set back to an earlier state, never uses one key for two streams.
+    pub fn stir(&mut self, fresh: &[u8; 32]) {
+        self.courier.stir(fresh);
+    }
+
     /// While false, leave the next line in the pipe.
     #[must_use]
     pub fn wants_line(&self) -> bool {

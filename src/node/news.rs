@@ -6,6 +6,7 @@ use super::{Context, Node, context};
 use crate::event::{Event, Message, PeerName, Whisper};
 use crate::id::PeerId;
 use crate::protocol::News;
+use crate::protocol::names::PINS_MAX;
 
 impl Node {
     /// News for the person, and for the parts that must know as well.
@@ -35,6 +36,9 @@ impl Node {
             }
             News::Impostor { id, nick, known, last } => Some(self.warn_of_impostor(id, &nick, known, last)),
             News::Namesake(id, nick) => Some(self.tell_of_namesake(id, &nick)),
+            News::NamesFull => Some(Event::Warning(format!(
+                "{PINS_MAX} names are known, and no more are kept of newcomers: /trust NAME keeps one that matters"
+            ))),
             News::Away(id, text) => Some(Event::Away(self.name_of_peer(id), text)),
             News::CutOff(online) => Some(Event::Disconnected(online)),
             News::Connected => {

@@ -59,6 +59,8 @@ pub struct PlainNode {
 struct Send {
     bytes: Vec<u8>,
     targets: Vec<(SegmentId, Cast, SocketAddr)>,
+    /// What is told once it went to all of them.
+    then: Option<Event>,
 }
 
 impl PlainNode {
@@ -136,7 +138,9 @@ impl PlainNode {
                 self.stats.casts += u64::from(cast != Cast::Unicast);
                 return Some(Output::Send { segment, cast, to });
             }
-            self.sends.pop_front();
+            if let Some(event) = self.sends.pop_front().and_then(|send| send.then) {
+                return Some(Output::Event(event));
+            }
         }
         self.events.pop_front().map(Output::Event)
     }
@@ -207,11 +211,10 @@ impl PlainNode {
         }
         let cost = self.config.pace_each.max(self.config.pace_each_kib * u32::try_from(len / 1024).unwrap_or(u32::MAX));
         self.busy_until = self.busy_until.max(self.now) + cost;
-        if !self.send(bytes) {
+        if !self.send(bytes, Some(Event::PlainSent(line.clone()))) {
             let text = format!("not sent: no network to reach anybody by {}", self.config.cast);
             return self.events.push_back(Event::Refused(text));
         }
-        self.events.push_back(Event::PlainSent(line.clone()));
         // Whoever says it leaves with all the others.
         if self.is_leave_word(line) {
             self.leave();
@@ -248,15 +251,17 @@ impl PlainNode {
     fn send_as_somebody(&mut self, text: &str) {
         if self.config.name.is_some() {
             // Nobody can be reached: there is nobody to greet.
-            let _ = self.send(self.named(text));
+            let _ = self.send(self.named(text), None);
         }
     }
 
-    /// False if there is nowhere to send it to.
-    fn send(&mut self, bytes: Vec<u8>) -> bool {
+    /// Sends something, and `then` says so. False if there is nowhere to send it to.
+    fn send(&mut self, bytes: Vec<u8>, then: Option<Event>) -> bool {
         let targets = self.targets();
         let reaches = !targets.is_empty();
-        self.sends.push_back(Send { bytes, targets });
+        if reaches {
+            self.sends.push_back(Send { bytes, targets, then });
+        }
         reaches
     }
 
@@ -395,11 +400,10 @@ mod tests {
             let mut node = joined(PlainConfig { dest, ..config("ann", cast) });
             assert_eq!(drain(&mut node), [format!("{to} ann: Entering user")]);
             say(&mut node, at(1), &["hi", "", "quit", "never"]);
-            let expected =
-                [" ann: hi", " ann: ", " ann: quit"].map(|text| format!("{to}{text}")).into_iter().collect::<Vec<_>>();
-            let told = drain(&mut node);
-            assert_eq!(told[..3], expected);
-            assert_eq!(told[3..], ["sent hi", "sent ", "done Complete"]);
+            let [hi, nothing, quit] = [" ann: hi", " ann: ", " ann: quit"].map(|text| format!("{to}{text}"));
+            // What is sent is told of once it was handed to the network.
+            let expected = [&hi, "sent hi", &nothing, "sent ", &quit, "done Complete"];
+            assert_eq!(drain(&mut node), expected);
             assert!(!node.wants_line() && node.poll_timeout().is_none());
         }
     }
@@ -471,7 +475,8 @@ mod tests {
         drain(&mut node);
         say(&mut node, at(1), &["Adiós"]);
         let told = drain(&mut node);
-        assert_eq!(told[..2], ["multicast>224.1.1.1:5007 ann: Adiós", "multicast>224.1.1.1:5007 ann: quit"]);
+        let to = "multicast>224.1.1.1:5007 ann:";
+        assert_eq!(told[..3], [format!("{to} Adiós"), "sent Adiós".into(), format!("{to} quit")]);
     }
 
     #[test]
@@ -483,7 +488,7 @@ mod tests {
         assert_eq!(drain(&mut node)[0].len(), "multicast>224.1.1.1:5007 ".len() + PLAIN_MAX);
         say(&mut node, at(100), &[&format!("{text}x"), "next"]);
         let told = drain(&mut node);
-        assert!(told[0].ends_with("ann: next") && told[1].starts_with("refused not sent") && told[2] == "sent next");
+        assert!(told[0].ends_with("ann: next") && told[1] == "sent next" && told[2].starts_with("refused not sent"));
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Origin {
     pub address: SocketAddr,
     /// What was left of its TTL, where the system tells.
     pub ttl: Option<u8>,
-    /// Its length.
+    /// Its length, as far as it pays for what is sent there though nothing is proven.
     pub len: usize,
 }
 

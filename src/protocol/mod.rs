@@ -103,6 +103,8 @@ pub enum News {
     },
     /// A peer calls itself as we do, or nearly so.
     Namesake(PeerId, Nick),
+    /// There is no room to keep whose a name is that was not seen before.
+    NamesFull,
     /// Nobody is heard any more, of so many who are online: it may be we who are gone.
     CutOff(usize),
     /// Somebody is heard again.

@@ -23,13 +23,15 @@ use crate::text::Nick;
 use crate::time::{Time, WallTime};
 use looks::Looks;
 
-/// Pins kept. When full, whoever is online or trusted stays; of the others those seen on one day only make room
-/// first, so that a crowd of strangers does not make us forget old friends, and of these who was seen longest ago.
+/// Pins kept. When full, whoever is online or trusted stays, and so do those of earlier runs unless they were not seen
+/// for long; of the others those seen on one day only make room first, and of these who was seen longest ago.
 pub const PINS_MAX: usize = 1024;
 /// Nicks to which one key is pinned at first sight, so that one alone does not fill the table. Further ones are not.
 const PINS_PER_KEY_MAX: usize = 8;
 /// Who was seen over less time than this is no old friend yet; and the time of a pin is out of date after it.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A name of an earlier run that was not seen for so long is kept from nobody.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Names that anybody claimed in this run. When full, of those that nobody online claims alone the half claimed
 /// longest ago make room.
 const CLAIMS_MAX: usize = 4096;
@@ -95,7 +97,10 @@ pub struct Names {
     ids: BTreeMap<u32, (PeerId, Time)>,
     alarmed: BTreeMap<String, BTreeSet<PeerId>>,
     looks: BTreeMap<Nick, Looks>,
+    /// Names that were pinned in an earlier run.
+    earlier: BTreeSet<String>,
     namesake_told: bool,
+    full_told: bool,
     changes: u64,
 }
 
@@ -120,13 +125,16 @@ impl Names {
             ids: BTreeMap::new(),
             alarmed: BTreeMap::new(),
             looks: BTreeMap::new(),
+            earlier: BTreeSet::new(),
             namesake_told: false,
+            full_told: false,
             changes: 0,
         };
         for pin in pins.into_iter().take(PINS_MAX) {
             names.ids.entry(beginning(pin.id)).or_insert((pin.id, now));
             names.pins.entry(Looks::of(&pin.nick).key).or_insert(pin);
         }
+        names.earlier = names.pins.keys().cloned().collect();
         names.rename(nick, now);
         names
     }
@@ -160,9 +168,14 @@ impl Names {
         }
         let is_its = self.claims.get(&looks.key).is_some_and(|claim| claim.by == Some(id));
         let has = self.pins.values().filter(|pin| pin.id == id).count();
-        if is_its && !ephemeral && !looks.mixed && has < PINS_PER_KEY_MAX && self.make_room(online, ctx) {
+        if !is_its || ephemeral || looks.mixed || has >= PINS_PER_KEY_MAX {
+            return;
+        }
+        if self.make_room(false, online, ctx) {
             self.pins.insert(looks.key, Pin { id, nick: nick.clone(), trusted: false, first: now, last: now });
             self.changes += 1;
+        } else if !std::mem::replace(&mut self.full_told, true) {
+            ctx.news.push_back(News::NamesFull);
         }
     }
 
@@ -204,7 +217,7 @@ impl Names {
     pub fn trust(&mut self, id: PeerId, nick: &Nick, online: impl Fn(PeerId) -> bool, ctx: &Context<'_>) -> Trusted {
         let (key, now) = (self.looks_of(nick).key, wall(ctx));
         let former = self.pins.get(&key).map(|pin| (pin.id, pin.first));
-        if former.is_none() && !self.make_room(online, ctx) {
+        if former.is_none() && !self.make_room(true, online, ctx) {
             return Trusted::Full;
         }
         let first = former.filter(|(was, _)| *was == id).map_or(now, |(_, first)| first);
@@ -285,17 +298,24 @@ impl Names {
         assert!(self.ids.len() <= IDS_MAX && self.looks.len() <= LOOKS_MAX, "names are bounded");
     }
 
-    /// Whether one more pin can be kept; if need be another is dropped: its name is nobody else's in this run.
-    fn make_room(&mut self, online: impl Fn(PeerId) -> bool, ctx: &Context<'_>) -> bool {
+    /// Whether one more pin can be kept; if need be another is dropped: its name is nobody else's in this run. For the
+    /// word of a person those of earlier runs make room as well. For a newcomer only those not seen for long do: else
+    /// who makes up enough of them would take, in the next run, the name of anybody who is away.
+    fn make_room(&mut self, wanted: bool, online: impl Fn(PeerId) -> bool, ctx: &Context<'_>) -> bool {
         if self.pins.len() < PINS_MAX {
             return true;
         }
-        let drops = self.pins.iter().filter(|(_, pin)| !pin.trusted && !online(pin.id));
+        let now = wall(ctx);
+        let may_go = |key: &String, pin: &Pin| {
+            wanted || !self.earlier.contains(key) || now.0.saturating_sub(pin.last.0) >= millis(FORGOTTEN_AFTER)
+        };
+        let drops = self.pins.iter().filter(|(key, pin)| !pin.trusted && !online(pin.id) && may_go(key, pin));
         let is_friend = |pin: &Pin| pin.last.0.saturating_sub(pin.first.0) >= millis(DAY);
         let Some(key) = drops.min_by_key(|(_, pin)| (is_friend(pin), pin.last)).map(|(key, _)| key.clone()) else {
             return false;
         };
         let Some(pin) = self.pins.remove(&key) else { return false };
+        self.earlier.remove(&key);
         let has_room = self.claims.len() < CLAIMS_MAX;
         if let Some(claim) = self.claims.get_mut(&key) {
             claim.by = claim.by.filter(|&by| by == pin.id);

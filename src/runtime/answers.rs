@@ -29,17 +29,24 @@ pub(crate) struct Answer {
     pub(crate) colours: Option<Vec<Painted>>,
     /// The exit status of a subcommand that asks this.
     pub(crate) status: u8,
+    /// It says why there is no answer.
+    pub(crate) refused: bool,
 }
 
 impl Answer {
     /// Text and nothing else.
     pub(crate) fn remark(text: String) -> Self {
-        Self { json: render::json_remark("notice", &text), text, colours: None, status: 0 }
+        Self { json: render::json_remark("notice", &text), text, colours: None, status: 0, refused: false }
+    }
+
+    /// Why there is no answer.
+    pub(crate) fn refused(text: String) -> Self {
+        Self { status: 1, refused: true, ..Self::remark(text) }
     }
 
     /// What is in `object` for programs, the text for people.
     pub(crate) fn new(object: Object, text: String, status: u8) -> Self {
-        Self { json: object.text("text", &text).finish(), text, colours: None, status }
+        Self { json: object.text("text", &text).finish(), text, colours: None, status, refused: false }
     }
 
     /// The same, with colours where there are any.

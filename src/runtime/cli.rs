@@ -129,7 +129,7 @@ struct Arguments {
 
     /// print the versions of program and protocol
     #[argh(switch, short = 'V')]
-    version: bool,
+    version: u8,
 
     #[argh(subcommand)]
     command: Option<Subcommand>,
@@ -150,6 +150,18 @@ enum Subcommand {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "keygen", help_triggers("-h", "--help"))]
 struct Keygen {
+    /// as before the subcommand
+    #[argh(switch, short = 'j')]
+    json: u8,
+
+    /// as before the subcommand
+    #[argh(option, short = 'w', from_str_fn(wait))]
+    wait: Option<Duration>,
+
+    /// as before the subcommand
+    #[argh(option, arg_name = "DIR")]
+    state_dir: Option<PathBuf>,
+
     /// a file that is not there yet
     #[argh(positional, arg_name = "FILE")]
     file: Option<PathBuf>,
@@ -255,17 +267,20 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut arguments = Arguments::from_args(&["udpnode"], &args)
         .map_err(|exit| UsageError::new(exit.output.trim_start_matches("Error parsing ")))?;
-    if arguments.version {
+    if arguments.version > 0 {
+        once(&[("--version", arguments.version)])?;
         let version = format!("udpnode {} (protocol {})\n", env!("CARGO_PKG_VERSION"), crate::wire::VERSION);
         return Ok(Asked::Print(version));
     }
     let (behind, job) = match arguments.command.take() {
         None => return Ok(Asked::Run(Box::new(Settings::check(arguments)?))),
-        Some(Subcommand::Completions(Completions { shell })) => {
+        Some(Subcommand::Completions(Completions { shell, json, wait, state_dir })) => {
+            arguments.take_in(Behind { json, wait, state_dir, ..Behind::default() })?;
             Settings::check(arguments)?;
             return Ok(Asked::Print(completions::script(shell, &Arguments::get_args_info())));
         }
-        Some(Subcommand::Keygen(Keygen { file })) => {
+        Some(Subcommand::Keygen(Keygen { file, json, wait, state_dir })) => {
+            arguments.take_in(Behind { json, wait, state_dir, ..Behind::default() })?;
             Settings::check(arguments)?;
             return Ok(Asked::Keygen(file));
         }
@@ -306,6 +321,7 @@ impl Arguments {
         if let Some((name, _)) = twice.iter().find(|(_, twice)| *twice) {
             return Err(UsageError::new(format!("option '{name}' is given twice")));
         }
+        once(&[("--dot", behind.dot)])?;
         self.json += behind.json;
         self.wait = self.wait.or(behind.wait);
         self.state_dir = self.state_dir.take().or(behind.state_dir);

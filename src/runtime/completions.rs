@@ -5,9 +5,12 @@
 //! (`CAST`, `INTERFACE`, `DIR`), so an option that is added later completes like its kin.
 
 use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs};
 
+use super::values::wait;
 use crate::command::CastChoice;
 
 /// Where Linux names its interfaces.
@@ -17,6 +20,18 @@ const INTERFACES: &str = "/sys/class/net";
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "completions", help_triggers("-h", "--help"))]
 pub(super) struct Completions {
+    /// as before the subcommand
+    #[argh(switch, short = 'j')]
+    pub(super) json: u8,
+
+    /// as before the subcommand
+    #[argh(option, short = 'w', from_str_fn(wait))]
+    pub(super) wait: Option<Duration>,
+
+    /// as before the subcommand
+    #[argh(option, arg_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+
     /// bash, zsh or fish
     #[argh(positional, arg_name = "SHELL")]
     pub(super) shell: Shell,

@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, read};
 
 use super::lines::{Lines, Piece};
-use crate::command::{CommandError, Typed, parse};
+use crate::command::{Command, CommandError, Typed, parse};
 use crate::term::{Act, Editor};
 use crate::text::{LINE_MAX, Line, LineError};
 
@@ -143,12 +143,19 @@ impl Console {
         self.peek().is_some() || !self.ended && (self.always || self.readable)
     }
 
-    /// Whether the next thing is there and not wanted yet: `lines` tells whether lines for the
-    /// group are, `tells` those for one alone, by the name of that one.
-    pub(crate) fn waits(&mut self, lines: bool, tells: impl Fn(&Line) -> bool) -> bool {
+    /// Whether the next thing is there and not wanted yet: `lines` tells whether lines for the group are, and `opened`
+    /// whether they ever were. Until then a script that is about others waits for them, but for what is about one whom
+    /// the node `knows`.
+    pub(crate) fn waits(&mut self, lines: bool, opened: bool, knows: impl Fn(&Line) -> bool) -> bool {
+        let piped = self.is_piped();
         match self.peek() {
             Some(Item::Say(_)) => !lines,
-            Some(Item::Typed(Typed::Tell { to, .. })) => !tells(to),
+            Some(Item::Typed(Typed::Tell { to, .. })) => !opened && !knows(to),
+            Some(Item::Typed(typed)) if piped && !opened => match typed {
+                Typed::Why(name) | Typed::Verify(Some(name)) | Typed::Command(Command::Trust(name)) => !knows(name),
+                Typed::Who | Typed::Paths { .. } => true,
+                _ => false,
+            },
             _ => false,
         }
     }
@@ -374,13 +381,20 @@ mod tests {
     }
 
     #[test]
-    fn a_line_waits_until_it_is_wanted_and_a_command_does_not() {
+    fn a_line_waits_until_it_is_wanted_and_so_does_a_command_about_others() {
         let mut pipe = console(Kind::Piped, true);
-        pipe.lines.push(b"/who\n/tell bob hi\nhi\n");
-        assert!(pipe.is_ready() && !pipe.waits(false, |_| false));
+        pipe.lines.push(b"/stats\n/who\n/trust bob\n/tell bob hi\nhi\n");
+        assert!(pipe.is_ready() && !pipe.waits(false, false, |_| false));
+        assert!(pipe.take().is_some() && pipe.waits(false, false, |_| true) && !pipe.waits(false, true, |_| false));
+        for about_bob in ["/trust", "/tell"] {
+            let is_bob = |to: &Line| to.as_str() == "bob";
+            assert!(pipe.take().is_some() && pipe.waits(false, false, |_| false), "{about_bob}");
+            assert!(!pipe.waits(false, false, is_bob) && !pipe.waits(false, true, |_| false), "{about_bob}");
+        }
         assert!(pipe.take().is_some());
-        assert!(pipe.is_ready() && pipe.waits(false, |_| false) && !pipe.waits(false, |to| to.as_str() == "bob"));
-        assert!(pipe.take().is_some());
-        assert!(pipe.waits(false, |_| true) && !pipe.waits(true, |_| false));
+        assert!(pipe.waits(false, true, |_| true) && !pipe.waits(true, true, |_| false));
+        let mut keys = console(Kind::Typed, true);
+        keys.lines.push(b"/who\n");
+        assert!(!keys.waits(false, false, |_| false), "who sits there sees who comes");
     }
 }

@@ -55,6 +55,8 @@ struct Client {
     /// A line that is not wanted yet.
     held: Option<Piece>,
     queue: VecDeque<u8>,
+    /// Bytes of these that it asked for, at most.
+    answers: usize,
     /// Is told everything that happens.
     follows: bool,
     /// Nothing more comes from it.
@@ -151,16 +153,7 @@ impl Control {
             return;
         }
         self.acts += 1;
-        self.clients[slot] = Some(Client {
-            socket,
-            lines: Lines::default(),
-            held: None,
-            queue: VecDeque::new(),
-            follows: false,
-            ended: false,
-            lost: false,
-            active: self.acts,
-        });
+        self.clients[slot] = Some(Client::of(socket, self.acts));
         self.tell(slot, greeting);
     }
 
@@ -197,10 +190,10 @@ impl Control {
         more
     }
 
-    /// Tells a client one line.
+    /// Tells a client one line that it asked for.
     pub(crate) fn tell(&mut self, slot: usize, line: &str) {
         if let Some(client) = self.clients.get_mut(slot).and_then(Option::as_mut) {
-            client.tell(line);
+            client.answer(line);
         }
     }
 
@@ -243,6 +236,12 @@ impl Control {
 }
 
 impl Client {
+    /// A client that did nothing yet.
+    fn of(socket: UnixStream, active: u64) -> Self {
+        let (lines, queue) = (Lines::default(), VecDeque::new());
+        Self { socket, lines, held: None, queue, answers: 0, follows: false, ended: false, lost: false, active }
+    }
+
     /// Whether a line of its waits for the node alone, and not for itself to read.
     fn waits(&self) -> bool {
         self.held.is_some() && self.queue.len() <= QUEUE_HIGH
@@ -269,11 +268,17 @@ impl Client {
         }
     }
 
+    /// Tells it something that it asked for, however much that is: it asks for no more until it has read it.
+    fn answer(&mut self, line: &str) {
+        self.answers += line.len() + 1;
+        self.tell(line);
+    }
+
     fn tell(&mut self, line: &str) {
         self.queue.extend(line.as_bytes());
         self.queue.push_back(b'\n');
         self.flush();
-        if self.queue.len() > QUEUE_MAX {
+        if self.queue.len().saturating_sub(self.answers) > QUEUE_MAX {
             self.lose();
         }
     }
@@ -288,6 +293,7 @@ impl Client {
                 Err(_) => drop(self.lose()),
             }
         }
+        self.answers = 0;
     }
 
     fn lose(&mut self) -> bool {
@@ -304,4 +310,21 @@ impl Client {
 /// Whether the other side is this user, or root.
 fn is_ours(socket: &UnixStream, uid: u32) -> bool {
     getsockopt(socket, PeerCredentials).is_ok_and(|peer| peer.uid() == uid || peer.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_be_long_and_what_is_told_unasked_may_not() {
+        let (socket, other) = UnixStream::pair().expect("a pair");
+        let mut client = Client::of(socket, 1);
+        client.answer(&"x".repeat(4 * QUEUE_MAX));
+        client.tell("what happens meanwhile");
+        assert!(!client.lost);
+        client.tell(&"x".repeat(2 * QUEUE_MAX));
+        assert!(client.lost, "who does not read is not told for ever");
+        drop(other);
+    }
 }

@@ -11,6 +11,9 @@ use crate::time::Time;
 /// How long leaving may take before it is cut short.
 const LEAVING_MAX: Duration = Duration::from_secs(3);
 
+/// Statuses above this are those of signals.
+const SIGNALLED: u8 = 128;
+
 /// A decision to leave.
 #[derive(Clone, Copy, Debug)]
 struct Leaving {
@@ -28,6 +31,8 @@ pub(crate) struct Ending {
     outcome: Option<Outcome>,
     /// Something was not sent that was to be.
     refused: bool,
+    /// What was to be printed was not.
+    failed: bool,
     /// Messages said, and those of them that everybody confirmed.
     said: u64,
     confirmed: u64,
@@ -61,11 +66,17 @@ impl Ending {
         self.refused = true;
     }
 
+    /// What was to be printed was not: whatever else is said of this run, it failed, unless a signal ends it.
+    pub(crate) const fn fail(&mut self) {
+        self.failed = true;
+    }
+
     /// Learns from what the node told.
     pub(crate) const fn on_event(&mut self, event: &Event) {
         match event {
             Event::Done(outcome) => self.outcome = Some(*outcome),
-            Event::Sent { .. } => self.said += 1,
+            Event::Sent { .. } | Event::Told { .. } => self.said += 1,
+            Event::TellDelivered { .. } => self.confirmed += 1,
             Event::Delivered { confirmed, online, .. } if *confirmed == *online && *online > 0 => {
                 self.confirmed += 1;
             }
@@ -94,6 +105,7 @@ impl Ending {
             return self.abort;
         }
         let asked = self.leaving.and_then(|leaving| leaving.status);
+        let asked = if self.failed { asked.filter(|&status| status > SIGNALLED).or(Some(1)) } else { asked };
         match self.outcome {
             Some(outcome) => Some(asked.unwrap_or_else(|| status_of(outcome).max(u8::from(self.refused)))),
             None => self.by().filter(|&by| by <= now).map(|_| asked.unwrap_or(0)),
@@ -149,6 +161,17 @@ mod tests {
         ending.refuse();
         ending.on_event(&Event::Done(Outcome::Complete));
         assert_eq!(ending.status(NOW), Some(1));
+    }
+
+    #[test]
+    fn what_cannot_be_printed_is_a_failure_whatever_was_answered() {
+        for (asked, status) in [(None, 1), (Some(0), 1), (Some(3), 1), (Some(143), 143)] {
+            let mut ending = Ending::default();
+            ending.leave(asked, NOW);
+            ending.fail();
+            ending.on_event(&Event::Done(Outcome::Complete));
+            assert_eq!(ending.status(NOW), Some(status), "{asked:?}");
+        }
     }
 
     #[test]

@@ -1,10 +1,19 @@
 //! Who holds a port of this machine, for error messages: read from `/proc`, as far as that can
 //! be read. Other users' processes cannot, and a container may have no `/proc` at all.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Mutex;
 
 use crate::text::Line;
+
+/// Sockets whose holders are remembered.
+const FOUND_MAX: usize = 64;
+
+/// Who has a socket open, by its inode, which is never another's while it is open: to find out every process is looked
+/// at, which takes long where there are many.
+static FOUND: Mutex<BTreeMap<String, Option<String>>> = Mutex::new(BTreeMap::new());
 
 /// Whose ports.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +31,21 @@ pub(crate) fn of(table: Table, addr: SocketAddr) -> Option<String> {
     let read =
         |file| fs::read_to_string(file).ok().map(|text| if let Table::Tcp = table { listeners(text) } else { text });
     let inode = files.into_iter().filter_map(read).find_map(|table| inode_of(&table, addr).map(str::to_owned))?;
+    let known = FOUND.lock().ok().and_then(|found| found.get(&inode).cloned());
+    known.unwrap_or_else(|| {
+        let holder = look_for(&inode);
+        if let Ok(mut found) = FOUND.lock() {
+            if found.len() >= FOUND_MAX {
+                found.clear();
+            }
+            found.insert(inode, holder.clone());
+        }
+        holder
+    })
+}
+
+/// The program that has a socket open, as far as we may look.
+fn look_for(inode: &str) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

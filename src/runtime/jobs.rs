@@ -107,6 +107,7 @@ pub(super) struct Doctor {
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     pub(super) json: u8,
+    pub(super) dot: u8,
     pub(super) wait: Option<Duration>,
     pub(super) state_dir: Option<PathBuf>,
 }
@@ -116,7 +117,7 @@ impl Who {
     pub(super) fn asked(self) -> (Behind, Job) {
         let Self { json, wait, state_dir } = self;
         let job = Job { line: "/who".into(), show: Show::Text, when: When::Settled };
-        (Behind { json, wait, state_dir }, job)
+        (Behind { json, dot: 0, wait, state_dir }, job)
     }
 }
 
@@ -126,7 +127,7 @@ impl Paths {
         let Self { json, dot, wait, state_dir } = self;
         let line = if dot > 0 { DRAWING } else { "/paths" };
         let job = Job { line: line.into(), show: Show::Text, when: When::Told };
-        (Behind { json, wait, state_dir }, job)
+        (Behind { json, dot, wait, state_dir }, job)
     }
 }
 
@@ -139,7 +140,7 @@ impl Doctor {
             (false, Some(name)) => format!("/doctor {}", Line::from_peer(&name)),
             (false, None) => "/doctor".to_owned(),
         };
-        (Behind { json, wait, state_dir }, Job { line, show: Show::Text, when: When::Examined })
+        (Behind { json, dot, wait, state_dir }, Job { line, show: Show::Text, when: When::Examined })
     }
 }
 

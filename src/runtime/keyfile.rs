@@ -37,6 +37,8 @@ const PASSES: u32 = 3;
 pub(crate) enum KeyFileError {
     /// The file cannot be read.
     Io(PathBuf, io::Error),
+    /// There is none.
+    Missing(PathBuf),
     /// Others may read it.
     Exposed(PathBuf),
     /// It is no file, or too long to be one of keys.
@@ -64,6 +66,13 @@ impl fmt::Display for KeyFileError {
                 )
             }
             Self::Io(path, why) => write!(f, "key file {}: {why}", path.display()),
+            Self::Missing(path) => {
+                write!(
+                    f,
+                    "there is no key file {0}: udpnode keygen {0} makes one, for all who are to read",
+                    path.display()
+                )
+            }
             Self::Exposed(path) => {
                 write!(f, "key file {0} can be read by others: chmod 600 {0}", path.display())
             }
@@ -89,7 +98,11 @@ pub(crate) fn read(path: &Path, group: SocketAddr) -> Result<Vec<GroupSecret>, K
     let io = |why| KeyFileError::Io(path.to_owned(), why);
     // A pipe without a writer must not stop us.
     let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(io)?;
+    let opened = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
+    let file = opened.map_err(|why| match why.kind() {
+        io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
+        _ => io(why),
+    })?;
     let meta = file.metadata().map_err(io)?;
     if !meta.is_file() || meta.len() > FILE_MAX {
         return Err(KeyFileError::NotAFile(path.to_owned()));
@@ -281,7 +294,7 @@ mod tests {
         assert!(read(&garbage, group()).expect_err("refused").to_string().contains("no key file"));
         std::fs::remove_file(&garbage).expect("removed");
         assert!(read(&std::env::temp_dir(), group()).expect_err("refused").to_string().contains("no key file"));
-        assert!(read(Path::new("/nowhere/at/all"), group()).expect_err("refused").to_string().contains("No such file"));
+        assert!(read(Path::new("/nowhere/at/all"), group()).expect_err("refused").to_string().contains("keygen"));
         assert!(read(Path::new("/dev/null"), group()).expect_err("refused").to_string().contains("no key file"));
     }
 

@@ -38,7 +38,7 @@ impl Memory {
     pub(crate) fn open(dir: &Path, now: WallTime) -> Self {
         let read = files::read(&dir.join("peers"), FILE_MAX).ok().flatten();
         let text = read.map_or_else(String::new, |(bytes, _)| String::from_utf8_lossy(&bytes).into_owned());
-        let mut memory = Self { dir: dir.to_owned(), heard: parse(&text, seconds(now)), written: Vec::new() };
+        let mut memory = Self { dir: dir.to_owned(), heard: parse(&text), written: Vec::new() };
         memory.bound(seconds(now));
         memory.written = memory.addresses();
         memory
@@ -83,18 +83,18 @@ impl Memory {
 
 /// The addresses remembered that a file holds.
 pub(super) fn addresses_of(text: &str, now: WallTime) -> Vec<SocketAddr> {
-    let heard = parse(text, seconds(now));
+    let heard = parse(text);
     let mut memory = Memory { dir: PathBuf::new(), heard, written: Vec::new() };
     memory.bound(seconds(now));
     memory.addresses()
 }
 
-/// What can be made of the file; times to come count as now.
-fn parse(text: &str, now: u64) -> BTreeMap<SocketAddr, u64> {
+/// What can be made of the file. Times to come stay what they are: where a machine wakes without a clock, all are.
+fn parse(text: &str) -> BTreeMap<SocketAddr, u64> {
     let lines = text.lines().filter_map(|line| {
         let (address, at) = line.split_once(' ')?;
         let address = address.parse().ok().filter(|&address| is_one_host(address))?;
-        Some((address, at.parse::<u64>().ok()?.min(now)))
+        Some((address, at.parse::<u64>().ok()?))
     });
     lines.collect()
 }
@@ -148,6 +148,17 @@ mod tests {
         let many: String = (0..100_000).map(line).collect();
         fs::write(temp.0.join("peers"), many).expect("written");
         assert_eq!(Memory::open(&temp.0, NOW).addresses().len(), PEERS_MAX);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_late_forgets_nobody() {
+        let temp = Temp::made("memory-clock");
+        let mut memory = Memory::open(&temp.0, NOW);
+        memory.note(&[at(1)], NOW);
+        memory.save(true).expect("written");
+        let mut memory = Memory::open(&temp.0, WallTime(60_000));
+        memory.note(&[at(2)], later(Duration::from_secs(5)));
+        assert_eq!(memory.addresses(), [at(1), at(2)]);
     }
 
     #[test]

@@ -94,6 +94,8 @@ enum Failure {
     Names(io::Error),
     /// The node that runs gives no answer.
     Ask(AskError),
+    /// What was to be printed cannot be.
+    Output(io::Error),
 }
 
 impl fmt::Display for Failure {
@@ -109,6 +111,7 @@ impl fmt::Display for Failure {
             Self::Names(why) => write!(f, "cannot look up the names of peers: {why}"),
             Self::Poll(why) => write!(f, "cannot wait for events: {why}"),
             Self::Terminal(why) => write!(f, "cannot set up the terminal: {why}"),
+            Self::Output(why) => write!(f, "cannot write standard output: {why}"),
         }
     }
 }
@@ -125,12 +128,8 @@ impl Failure {
 /// Runs the program with these arguments (without its name) until it is done.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let status = match cli::parse(args) {
-        Ok(Asked::Print(text)) => {
-            // A reader that closed its end has seen enough.
-            let _ = io::stdout().write_all(text.as_bytes());
-            0
-        }
-        Ok(Asked::Keygen(path)) => keygen(path.as_deref()).map_or_else(|why| fail(&Failure::KeyFile(why)), |()| 0),
+        Ok(Asked::Print(text)) => print(&text, 0).unwrap_or_else(|why| fail(&why)),
+        Ok(Asked::Keygen(path)) => keygen(path.as_deref()).unwrap_or_else(|why| fail(&why)),
         Ok(Asked::Run(settings)) => run(*settings, None).unwrap_or_else(|why| fail(&why)),
         Ok(Asked::Ask(settings, which, job)) => ask(*settings, &which, job).unwrap_or_else(|why| fail(&why)),
         Err(why) => fail(&Failure::Usage(why)),
@@ -138,13 +137,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(status)
 }
 
-fn keygen(path: Option<&Path>) -> Result<(), KeyFileError> {
+fn keygen(path: Option<&Path>) -> Result<u8, Failure> {
     match path {
-        Some(path) => keyfile::create(path),
-        None => {
-            let text = keyfile::generate()?;
-            io::stdout().write_all(text.as_bytes()).map_err(|why| KeyFileError::Io(PathBuf::from("-"), why))
-        }
+        Some(path) => keyfile::create(path).map(|()| 0).map_err(Failure::KeyFile),
+        None => print(&keyfile::generate().map_err(Failure::KeyFile)?, 0),
+    }
+}
+
+/// Prints all there is to print; `status` is that of the run then. A reader that closed its end has seen enough.
+fn print(text: &str, status: u8) -> Result<u8, Failure> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Err(why) => Err(Failure::Output(why)),
+        Ok(()) => Ok(status),
     }
 }
 
@@ -158,11 +164,7 @@ fn fail(why: &Failure) -> u8 {
 fn ask(settings: Settings, which: &Which, job: Job) -> Result<u8, Failure> {
     let wait = settings.wait.unwrap_or(ask::PATIENCE).max(job.takes());
     match ask::running(which, &job, wait).map_err(Failure::Ask)? {
-        Some(reply) => {
-            // A reader that closed its end has seen enough.
-            let _ = io::stdout().write_all(reply.text.as_bytes());
-            Ok(reply.status)
-        }
+        Some(reply) => print(&reply.text, reply.status),
         None => run(settings, Some(job)),
     }
 }

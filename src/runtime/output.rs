@@ -1,16 +1,21 @@
 //! Standard output: a bounded queue in front of a reader that may be slow, stopped or gone.
 //!
 //! Nothing here blocks: descriptor 1 stays as the parent shell shares it, so poll(2) is asked
-//! before each write, and no write is larger than what poll(2) promises to be taken whole.
+//! before each write, and no write is larger than what poll(2) promises to be taken whole. Of a
+//! terminal that is no promise: whoever holds the other end may stop reading in the midst of it.
+//! So it is opened once more, for us alone, and there writing does not block.
 
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Stderr, Stdout};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, write};
 
@@ -29,6 +34,9 @@ const WRITE_MAX: usize = 4096;
 /// The same for a terminal.
 const WRITE_TERMINAL_MAX: usize = 512;
 
+/// How long to wait for a terminal that says it is ready and takes nothing, in milliseconds.
+const NAP_MS: u8 = 5;
+
 /// How long a reader may take nothing before the rest is given up, at the end; longer where the
 /// person waits longer for other things.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,8 +52,33 @@ pub(crate) enum Reader {
     Failed(io::Error),
 }
 
+/// A standard stream, by a description of our own where it is a terminal that can be opened once more.
+struct Sink<T> {
+    shared: T,
+    own: Option<File>,
+}
+
+impl<T: AsFd + AsRawFd> Sink<T> {
+    fn new(shared: T) -> Self {
+        // Not for those who may not: after su(1) the terminal is another user's.
+        let open = |fd| {
+            let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+            OpenOptions::new().write(true).custom_flags(flags.bits()).open(format!("/proc/self/fd/{fd}")).ok()
+        };
+        let terminal = isatty(&shared).unwrap_or(false);
+        Self { own: terminal.then(|| open(shared.as_raw_fd())).flatten(), shared }
+    }
+}
+
+impl<T: AsFd> AsFd for Sink<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.own.as_ref().map_or_else(|| self.shared.as_fd(), AsFd::as_fd)
+    }
+}
+
 /// Standard output.
 pub(crate) struct Output {
+    sink: Sink<Stdout>,
     queue: VecDeque<u8>,
     terminal: bool,
     /// Too slow: told so, and not caught up since.
@@ -59,16 +92,17 @@ pub(crate) struct Output {
 impl Output {
     /// Standard output, with `token` for what epoll tells about it.
     pub(crate) fn open(registry: &Registry, token: Token) -> Self {
-        let stdout = io::stdout();
+        let sink = Sink::new(io::stdout());
         // Refused for files, which are always ready. Registered for good: that a reader is gone is
         // told even when there is nothing to write.
-        let _ = registry.register(&mut SourceFd(&stdout.as_raw_fd()), token, Interest::WRITABLE);
-        Self { queue: VecDeque::new(), terminal: Self::is_terminal(), slow: false, closed: false, left_out: 0 }
+        let _ = registry.register(&mut SourceFd(&sink.as_fd().as_raw_fd()), token, Interest::WRITABLE);
+        Self { sink, terminal: Self::is_terminal(), ..Self::detached() }
     }
 
     /// A queue that nothing empties but [`Output::take`]: for the fuzzers.
-    pub(crate) const fn detached() -> Self {
-        Self { queue: VecDeque::new(), terminal: true, slow: false, closed: false, left_out: 0 }
+    pub(crate) fn detached() -> Self {
+        let sink = Sink { shared: io::stdout(), own: None };
+        Self { sink, queue: VecDeque::new(), terminal: true, slow: false, closed: false, left_out: 0 }
     }
 
     /// What waits in the queue, which is empty then.
@@ -128,7 +162,7 @@ impl Output {
             let most = if self.terminal { WRITE_TERMINAL_MAX } else { WRITE_MAX };
             let part = self.queue.as_slices().0;
             let part = &part[..part.len().min(most)];
-            match write(io::stdout(), part) {
+            match write(&self.sink, part) {
                 Ok(len) => drop(self.queue.drain(..len)),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return Reader::There,
@@ -151,22 +185,29 @@ impl Output {
 
     /// Writes the rest, as long as the reader takes something now and then, at least each `wait`, and
     /// `go_on` allows; says how many lines nobody took.
-    pub(crate) fn flush(&mut self, wait: Duration, mut go_on: impl FnMut() -> bool) -> u64 {
+    ///
+    /// # Errors
+    /// Why the rest cannot be written.
+    pub(crate) fn flush(&mut self, wait: Duration, mut go_on: impl FnMut() -> bool) -> io::Result<u64> {
         let mut progress = Instant::now();
         let mut left = self.queue.len();
         loop {
-            let reader = self.write();
-            if !matches!(reader, Reader::There) {
-                return 0;
+            match self.write() {
+                Reader::There => {}
+                Reader::Gone => return Ok(0),
+                Reader::Failed(why) => return Err(why),
             }
             if self.queue.len() < left {
                 (left, progress) = (self.queue.len(), Instant::now());
             }
             if self.queue.is_empty() || progress.elapsed() > wait.max(PATIENCE) || !go_on() {
                 let lines = self.queue.iter().filter(|&&byte| byte == b'\n').count();
-                return self.left_out + lines as u64;
+                return Ok(self.left_out + lines as u64);
             }
-            self.state(PollTimeout::from(50_u8));
+            if let State::Ready = self.state(PollTimeout::from(50_u8)) {
+                // A terminal with a little room may take nothing of it.
+                let _ = poll(&mut [], PollTimeout::from(NAP_MS));
+            }
         }
     }
 
@@ -180,8 +221,7 @@ impl Output {
         if self.closed {
             return State::Gone;
         }
-        let stdout = io::stdout();
-        let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+        let mut fds = [PollFd::new(self.sink.as_fd(), PollFlags::POLLOUT)];
         if poll(&mut fds, wait).unwrap_or(0) == 0 {
             return State::Busy;
         }
@@ -203,11 +243,11 @@ enum State {
 
 /// Writes a line to standard error, if it can be written at once: nobody there is worth waiting for.
 pub(crate) fn complain(text: &str) {
-    let stderr = io::stderr();
+    let stderr: Sink<Stderr> = Sink::new(io::stderr());
     let line = format!("udpnode: {text}\n");
     for part in line.as_bytes().chunks(WRITE_TERMINAL_MAX) {
         let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-        if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 || write(&stderr, part).is_err() {
+        if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 || write(&stderr, part) != Ok(part.len()) {
             return;
         }
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::thread::{Builder, JoinHandle};
 
 use super::files;
 use crate::id::PeerId;
@@ -26,9 +27,22 @@ const FILE_MAX: usize = 512 * 1024;
 const NAME: &str = "pins";
 const ASIDE: &str = "pins.damaged";
 
+/// How urgent it is to keep pins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Nobody waits for it.
+    Soon,
+    /// A person said so: it is on the disk before that is answered.
+    Now,
+    /// The run is over: the times are kept as well.
+    Last,
+}
+
 /// Where pins are kept.
 pub(crate) struct PinFile {
     dir: PathBuf,
+    /// What is being written, by a thread of its own: a conversation is not to stand still for a disk.
+    writing: Option<JoinHandle<io::Result<()>>>,
     /// What of the node's changes is in the file; nothing if it must be written anew.
     saved: Option<u64>,
     /// Something stands there that we do not touch.
@@ -43,12 +57,12 @@ struct Found {
 
 impl PinFile {
     /// The pins kept in this state directory, and what is wrong with them, if anything.
-    pub(crate) fn open(dir: &Path, now: WallTime) -> (Self, Vec<Pin>, Option<String>) {
+    pub(crate) fn open(dir: &Path) -> (Self, Vec<Pin>, Option<String>) {
         let path = dir.join(NAME);
-        let mut file = Self { dir: dir.to_owned(), saved: Some(0), untouchable: false };
+        let mut file = Self { dir: dir.to_owned(), writing: None, saved: Some(0), untouchable: false };
         let found = match read(&path) {
             Ok(None) => return (file, Vec::new(), None),
-            Ok(Some(bytes)) => parse(&bytes, now),
+            Ok(Some(bytes)) => parse(&bytes),
             Err(why) => {
                 file.untouchable = true;
                 let text = format!("cannot use {}: {why}: names are known for this run only", path.display());
@@ -72,13 +86,16 @@ impl PinFile {
         (file, found.pins, Some(text))
     }
 
-    /// Writes the file, if the node knows something that does not stand there; with `anyway`, for the times.
+    /// Writes the file, if the node knows something that does not stand there.
     ///
     /// # Errors
-    /// What the system says; the file is as it was.
-    pub(crate) fn save(&mut self, node: &Node, now: WallTime, anyway: bool) -> io::Result<()> {
+    /// What the system says, of this time or the one before; the file is as it was.
+    pub(crate) fn save(&mut self, node: &Node, now: WallTime, keep: Keep) -> io::Result<()> {
+        if let Some(writing) = self.writing.take_if(|writing| keep != Keep::Soon || writing.is_finished()) {
+            writing.join().unwrap_or_else(|_| Err(io::Error::other("the writer ended")))?;
+        }
         let is_news = self.saved != Some(node.pin_changes());
-        if self.untouchable || !is_news && !anyway {
+        if self.untouchable || self.writing.is_some() || !is_news && keep != Keep::Last {
             return Ok(());
         }
         // Not to be tried again each second where it fails.
@@ -87,8 +104,14 @@ impl PinFile {
         if pins.is_empty() && !is_news {
             return Ok(());
         }
-        // Waited for until it is on the disk: a new name is rare, and a file cut short would forget them all.
-        files::write(&self.dir, NAME, text(&pins).as_bytes(), true)
+        let (dir, text) = (self.dir.clone(), text(&pins));
+        // Waited for until it is on the disk: a file cut short would forget them all.
+        let write = move || files::write(&dir, NAME, text.as_bytes(), true);
+        if keep != Keep::Soon {
+            return write();
+        }
+        self.writing = Some(Builder::new().name("pins".into()).spawn(write)?);
+        Ok(())
     }
 }
 
@@ -103,8 +126,8 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// What can be made of the file; times to come count as now.
-fn parse(bytes: &[u8], now: WallTime) -> Found {
+/// What can be made of the file. Times to come stay what they are: where a machine wakes without a clock, all are.
+fn parse(bytes: &[u8]) -> Found {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(FILE_MAX)]);
     let mut lines = text.lines();
     let mut found = Found { pins: Vec::new(), whole: lines.next() == Some(HEAD) };
@@ -115,7 +138,7 @@ fn parse(bytes: &[u8], now: WallTime) -> Found {
     let mut ended = false;
     for line in lines {
         let end = line.strip_prefix("end ").and_then(|count| count.parse::<usize>().ok());
-        let pin = parse_pin(line, now).filter(|_| !ended && found.pins.len() < PINS_MAX);
+        let pin = parse_pin(line).filter(|_| !ended && found.pins.len() < PINS_MAX);
         match (end, pin) {
             (Some(count), _) => {
                 found.whole &= count == found.pins.len() && !ended;
@@ -129,7 +152,7 @@ fn parse(bytes: &[u8], now: WallTime) -> Found {
     found
 }
 
-fn parse_pin(line: &str, now: WallTime) -> Option<Pin> {
+fn parse_pin(line: &str) -> Option<Pin> {
     let mut words = line.split(' ');
     let mut word = || words.next();
     let trusted = match word()? {
@@ -138,7 +161,7 @@ fn parse_pin(line: &str, now: WallTime) -> Option<Pin> {
         _ => return None,
     };
     let id = PeerId::parse(word()?)?;
-    let time = |word: &str| Some(WallTime(word.parse::<u64>().ok()?.saturating_mul(1000).min(now.0)));
+    let time = |word: &str| Some(WallTime(word.parse::<u64>().ok()?.saturating_mul(1000)));
     let (first, last) = (time(word()?)?, time(word()?)?);
     let nick = Nick::new(word()?).ok()?;
     word().is_none().then_some(Pin { id, nick, trusted, first, last })
@@ -159,8 +182,6 @@ mod tests {
     use crate::runtime::files::temp::Temp;
     use proptest::prelude::*;
 
-    const NOW: WallTime = WallTime(1_800_000_000_000);
-
     fn put(temp: &Temp, bytes: &[u8]) {
         fs::write(temp.0.join(NAME), bytes).expect("written");
         fs::set_permissions(temp.0.join(NAME), fs::Permissions::from_mode(0o600)).expect("set");
@@ -180,11 +201,11 @@ mod tests {
     fn what_is_written_is_read_and_more_than_its_owner_does_not_see_it() {
         let temp = Temp::made("pins-kept");
         files::write(&temp.0, NAME, text(&pins()).as_bytes(), true).expect("written");
-        let (file, read, warning) = PinFile::open(&temp.0, NOW);
+        let (file, read, warning) = PinFile::open(&temp.0);
         assert_eq!((read, warning, file.saved), (pins(), None, Some(0)));
         let mode = fs::metadata(temp.0.join(NAME)).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
-        let (_, read, warning) = PinFile::open(&temp.0.join("nowhere"), NOW);
+        let (_, read, warning) = PinFile::open(&temp.0.join("nowhere"));
         assert_eq!((read, warning), (Vec::new(), None));
     }
 
@@ -206,12 +227,12 @@ mod tests {
         ];
         for (bytes, left) in cases {
             put(&temp, &bytes);
-            let (file, read, warning) = PinFile::open(&temp.0, NOW);
+            let (file, read, warning) = PinFile::open(&temp.0);
             let warning = warning.unwrap_or_else(|| panic!("told of {:?}", String::from_utf8_lossy(&bytes)));
             assert!(warning.contains(&format!("{left} names are left")) && warning.contains(ASIDE), "{warning}");
             assert_eq!((read.len(), file.saved), (left, None));
             assert_eq!(fs::read(temp.0.join(ASIDE)).expect("set aside"), bytes);
-            assert_eq!(PinFile::open(&temp.0, NOW).2, None, "once");
+            assert_eq!(PinFile::open(&temp.0).2, None, "once");
         }
     }
 
@@ -219,33 +240,31 @@ mod tests {
     fn what_is_not_ours_to_read_or_change_is_left_alone() {
         let temp = Temp::made("pins-alone");
         fs::create_dir(temp.0.join(NAME)).expect("made");
-        let (file, read, warning) = PinFile::open(&temp.0, NOW);
+        let (file, read, warning) = PinFile::open(&temp.0);
         assert!(file.untouchable && read.is_empty() && warning.is_some_and(|text| text.contains("no file")));
         fs::remove_dir(temp.0.join(NAME)).expect("removed");
         put(&temp, text(&pins()).as_bytes());
         fs::set_permissions(temp.0.join(NAME), fs::Permissions::from_mode(0o666)).expect("set");
-        let (file, read, warning) = PinFile::open(&temp.0, NOW);
+        let (file, read, warning) = PinFile::open(&temp.0);
         assert!(file.untouchable && read.is_empty(), "anybody may have written that");
         assert!(warning.is_some_and(|text| text.contains("0666")));
         assert_eq!(fs::read(temp.0.join(NAME)).expect("there"), text(&pins()).as_bytes());
     }
 
     #[test]
-    fn there_are_only_so_many_and_none_was_seen_in_the_future() {
+    fn there_are_only_so_many() {
         let many: Vec<_> = (0..3000).map(|_| pin(1, "bob")).collect();
-        let found = parse(text(&many).as_bytes(), NOW);
+        let found = parse(text(&many).as_bytes());
         assert!(!found.whole && found.pins.len() == PINS_MAX);
         let most: Vec<_> = (0..PINS_MAX).map(|_| pin(1, &"a\u{301}\u{301}\u{301}".repeat(24))).collect();
-        assert!(parse(text(&most).as_bytes(), NOW).whole, "the file may be as long as it gets");
-        let early = parse(text(&pins()).as_bytes(), WallTime(5000));
-        assert!(early.pins.iter().all(|pin| pin.last == WallTime(5000)));
+        assert!(parse(text(&most).as_bytes()).whole, "the file may be as long as it gets");
     }
 
     proptest! {
         #[test]
         fn no_bytes_are_more_than_damaged(bytes in proptest::collection::vec(any::<u8>(), 0..200), tail: bool) {
             let bytes = if tail { [text(&pins()).as_bytes(), &bytes].concat() } else { bytes };
-            let found = parse(&bytes, NOW);
+            let found = parse(&bytes);
             prop_assert!(found.pins.len() <= PINS_MAX);
             prop_assert!(!found.whole || text(&found.pins).len() >= HEAD.len());
         }

@@ -21,11 +21,11 @@ pub(crate) fn answer(view: &View, name: Option<&Line>) -> Answer {
     let mut findings = diagnose(view);
     if let Some(name) = name {
         let Some(label) = named(view, name.as_str()) else {
-            return Answer::new(object(view, &[]), format!("nobody here is called {name}"), NOBODY);
+            return Answer::new(object(view, &[], false), format!("nobody here is called {name}"), NOBODY);
         };
         findings.retain(|finding| finding.concerns(label));
     }
-    let object = object(view, &findings);
+    let object = object(view, &findings, findings.is_empty() && others(view).next().is_some());
     let told: Vec<String> = findings.iter().map(shown).collect();
     if others(view).chain(deaf(view)).next().is_none() {
         let lines = nobody(view).into_iter().chain(told);
@@ -44,11 +44,13 @@ fn others(view: &View) -> impl Iterator<Item = &str> {
     members.map(|member| member.label.as_str())
 }
 
-/// How somebody is shown whom a name means: a peer, else one who is heard and answers nothing, if need be without
-/// its suffix.
+/// How somebody is shown whom a name means: a peer, if need be without its suffix where only one is called so, else one
+/// who is heard and answers nothing.
 fn named<'a>(view: &'a View, name: &str) -> Option<&'a str> {
     let is_nick = |label: &&str| label.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('~'));
-    others(view).find(|label| *label == name).or_else(|| deaf(view).find(is_nick))
+    let called: BTreeSet<&str> = others(view).filter(is_nick).collect();
+    let only = || called.first().copied().filter(|_| called.len() == 1);
+    called.get(name).copied().or_else(only).or_else(|| deaf(view).find(is_nick))
 }
 
 /// Those who are heard and answer nothing.
@@ -80,15 +82,14 @@ fn shown(finding: &Finding) -> String {
     format!("{} [{}{place}]{mildness}: {}\n    {}", finding.code, finding.side, finding.cause, finding.remedy)
 }
 
-fn object(view: &View, findings: &[Finding]) -> Object {
+fn object(view: &View, findings: &[Finding], healthy: bool) -> Object {
     let segments = view.segments.iter().map(|segment| {
         let address = format!("{}/{}", segment.address.ip(), segment.prefix_len);
         let object = Object::part().text("segment", &segment.name).text("address", &address);
         let others = u64::try_from(segment.members.len().saturating_sub(1)).unwrap_or(u64::MAX);
         object.number("others", others)
     });
-    let nobody = others(view).next().is_none();
-    let object = Object::new("doctor").flag("healthy", findings.is_empty() && !nobody);
+    let object = Object::new("doctor").flag("healthy", healthy);
     let object = object.list("segments", segments);
     let object = object.list("hears", view.segments.iter().flat_map(hears));
     object.list("findings", findings.iter().map(finding))
@@ -172,7 +173,8 @@ mod tests {
         assert_eq!((finding["cast"].as_str(), finding["severity"].as_str()), (Some("multicast"), Some("error")));
         assert_eq!(answer(&view, Some(&Line::from_peer("cat"))).status, 0);
         assert_eq!(answer(&view, Some(&Line::from_peer("bob"))).status, 1);
-        assert_eq!(answer(&view, Some(&Line::from_peer("zoe"))).status, 3);
+        let unknown = answer(&view, Some(&Line::from_peer("zoe")));
+        assert_eq!((unknown.status, parsed(&unknown)["healthy"].as_bool()), (3, Some(false)));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! mio tells once that something became ready, so what is ready stays in a set until a read finds
 //! nothing more. Each socket is served up to a budget a turn: none starves another, or the
 //! keyboard. The node's outputs are drained after every input, so nothing queues up inside.
-//! `open` is how it begins, `serve` what sockets and streams bring, `look` what interfaces do.
+//! `open` is how it begins, `serve` what sockets and streams bring, `typed` what standard input does,
+//! `look` what interfaces do.
 
 mod clients;
 mod doctor;
@@ -12,6 +13,7 @@ mod look;
 mod open;
 mod peers;
 mod serve;
+mod typed;
 
 pub(super) use open::Who;
 
@@ -23,8 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::{Events, Poll, Token};
 
 use super::Failure;
-use super::answers::{self, Answer};
-use super::console::{Console, Item};
+use super::console::Console;
 use super::control::{self, Control};
 use super::ending::Ending;
 use super::jobs::Job;
@@ -34,7 +35,7 @@ use super::network::Network;
 use super::output::{self, Reader};
 use super::pauses::Pauses;
 use super::peers::Peers;
-use super::pins::PinFile;
+use super::pins::{Keep, PinFile};
 use super::render::View;
 use super::signals::{Heard, Signals};
 use super::sockets::Sockets;
@@ -43,11 +44,9 @@ use super::streams::{self, Streams};
 use super::survey::Surveyor;
 use super::teller::Teller;
 use super::terminal;
-use super::{render_paths, render_why};
-use crate::command::{Command, Typed};
+use crate::command::Command;
 use crate::event::Event;
 use crate::node::{Input, Machine, Output, Route};
-use crate::text::Line;
 use crate::time::{Time, WallTime};
 use clients::Asker;
 use doctor::Practice;
@@ -64,6 +63,9 @@ const FIRST_SOCKET: usize = FIRST_STREAM + streams::TOKENS;
 
 /// Things taken from standard input per turn.
 const ITEMS_MAX: usize = 8;
+
+/// What is told of a line that no network took; why is told besides.
+const NOT_TAKEN: &str = "not sent: no network took it";
 
 /// How often the interfaces are looked at where nothing tells of changes, or something is amiss.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -101,6 +103,8 @@ pub(super) struct Shell {
     line_waits: bool,
     /// Lines were wanted once. From then on what is for one alone goes at once, or is queued.
     opened: bool,
+    /// Where the network did not take what was sent, last.
+    failed_to: Option<SocketAddr>,
     /// Whatever stands in standard input is not read any more.
     input_over: bool,
     ending: Ending,
@@ -149,11 +153,18 @@ impl Shell {
     /// Prints what is left, as long as somebody takes it, and gives the terminal back.
     pub(super) fn close(mut self, status: u8) -> u8 {
         self.remember_peers(true);
-        self.keep_pins(true);
+        self.keep_pins(Keep::Last);
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
         let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
         terminal::leave();
+        let (lost, status) = match lost {
+            Ok(lost) => (lost, status),
+            Err(why) => {
+                output::complain(&format!("cannot write standard output: {why}"));
+                (0, status.max(1))
+            }
+        };
         if lost > 0 {
             output::complain(&format!(
                 "{lost} lines are lost: whoever reads standard output did not take them in time"
@@ -173,7 +184,8 @@ impl Shell {
     fn wait(&mut self, events: &mut Events) -> Result<(), Failure> {
         let now = self.now();
         let watched = self.watch.as_ref().is_some_and(Watch::is_ready);
-        let reads = !self.input_over && !self.ending.is_decided() && self.console.is_ready() && !self.input_waits();
+        let waits = self.input_over || self.ending.is_decided() || self.is_answering();
+        let reads = !waits && self.console.is_ready() && !self.input_waits();
         let wait = if reads || watched || !self.ready.is_empty() || self.streams.has_failed() {
             Duration::ZERO
         } else {
@@ -198,8 +210,14 @@ impl Shell {
     fn on_event(&mut self, token: Token) {
         match token {
             SIGNALS | WAKE => {
+                let mut stopped = false;
                 while let Some(heard) = self.signals.next() {
+                    stopped |= heard == Heard::Stop;
                     self.on_signal(heard);
+                }
+                // Where nothing could stop it, as without job control, nothing tells that it goes on.
+                if stopped {
+                    self.take_terminal();
                 }
             }
             STDIN => self.console.on_readable(),
@@ -229,15 +247,15 @@ impl Shell {
                 self.write();
                 terminal::leave();
                 self.signals.stop();
-                self.take_terminal();
             }
             Heard::Continued => self.take_terminal(),
         }
     }
 
-    /// The shell may have changed the mode, and written over the prompt.
+    /// The shell may have changed the mode, and written over the prompt. In the background the terminal is not ours:
+    /// whoever touches it there is stopped, even if a signal that waits would have it end.
     fn take_terminal(&mut self) {
-        if self.teller.has_prompt() {
+        if self.teller.has_prompt() && !self.ending.is_decided() && terminal::is_ours() {
             if let Err(why) = terminal::enter() {
                 self.teller.warning(&format!("cannot set up the terminal: {why}"));
             }
@@ -253,142 +271,9 @@ impl Shell {
         }
     }
 
-    fn serve_console(&mut self) {
-        for _ in 0..ITEMS_MAX {
-            if self.input_over || self.ending.is_decided() {
-                break;
-            }
-            self.console.fill(self.poll.registry());
-            self.show_typed();
-            if self.input_waits() {
-                self.wait_with_line();
-                break;
-            }
-            let Some(item) = self.console.take() else {
-                break;
-            };
-            self.on_item(item);
-        }
-    }
-
-    /// Whether what comes next is not wanted yet. What is for one alone waits, at the start, until
-    /// that one is known.
-    fn input_waits(&mut self) -> bool {
-        let lines = self.machine.wants_line();
-        self.opened |= lines;
-        let knows = |name: &Line| self.machine.native().is_some_and(|node| node.knows(name));
-        let opened = self.opened;
-        self.console.waits(lines, |name| opened || knows(name))
-    }
-
-    fn show_typed(&mut self) {
-        let (text, cursor) = self.console.typed();
-        self.teller.typed(text, cursor);
-    }
-
-    fn wait_with_line(&mut self) {
-        if !self.line_waits {
-            self.line_waits = true;
-            self.handle(Input::Command(Command::LineWaiting));
-            if self.teller.has_prompt() && self.machine.native().is_some() {
-                self.teller.notice("* your line waits: others have not confirmed what you said before");
-            }
-        }
-    }
-
-    fn on_item(&mut self, item: Item) {
-        match item {
-            Item::Say(lines) => {
-                self.line_waits = false;
-                self.handle(Input::Command(Command::Say { lines, wall: wall() }));
-            }
-            Item::Typed(typed) => self.on_typed(typed),
-            Item::Remark(text) => self.teller.warning(&text),
-            Item::Refused(text) => {
-                self.teller.warning(&text);
-                self.refuse();
-            }
-            Item::Repaint => self.teller.clear(),
-            Item::Leave => self.leave(None),
-            Item::End if self.stay => {}
-            Item::End => self.end_of_input(),
-            Item::Failed(why) => {
-                output::complain(&format!("cannot read standard input: {why}"));
-                self.leave(Some(1));
-            }
-        }
-    }
-
-    fn on_typed(&mut self, typed: Typed) {
-        if matches!(typed, Typed::Doctor(_)) && self.machine.native().is_some() {
-            return self.ask_doctor(typed);
-        }
-        if let Some(answer) = self.answer(&typed) {
-            return self.teller.answer(&answer);
-        }
-        match typed {
-            Typed::Command(Command::Quit) if self.console.is_piped() => self.end_of_input(),
-            Typed::Command(Command::Quit) => self.leave(None),
-            Typed::Command(Command::Nick(nick)) => {
-                self.handle(Input::Command(Command::Nick(nick)));
-                self.listen_for_clients();
-            }
-            Typed::Command(command) => {
-                self.handle(Input::Command(command));
-                // What a person says about names is kept at once.
-                self.keep_pins(false);
-            }
-            Typed::Say(line) => self.on_item(Item::Say(vec![line])),
-            Typed::Tell { to, text } => {
-                self.line_waits = false;
-                self.handle(Input::Command(Command::Tell { to, text, wall: wall() }));
-            }
-            Typed::Trace => {
-                self.traces = !self.traces;
-                self.teller.answer(&answers::trace(self.traces));
-            }
-            Typed::Nothing | Typed::Help | Typed::Who | Typed::Stats | Typed::ShowCast => {}
-            Typed::Paths { .. } | Typed::Why(_) | Typed::Verify(_) | Typed::Doctor(_) => {}
-        }
-    }
-
-    /// What a question is answered, if it is one. In plain mode nobody asks.
-    fn answer(&self, typed: &Typed) -> Option<Answer> {
-        let node = self.machine.native()?;
-        Some(match typed {
-            Typed::Who => answers::who(node.peers().collect(), &node.deaf(), |id| self.sockets.name(id).to_owned()),
-            Typed::Stats => {
-                let unsent = ("unsent", self.sockets.unsent());
-                answers::stats(node.stats().iter().chain(std::iter::once(unsent)))
-            }
-            Typed::Doctor(name) => return self.diagnosis(name.as_ref()),
-            Typed::ShowCast => Answer::remark(answers::cast(node.cast())),
-            Typed::Paths { dot: true } => render_paths::drawing(&node.reach()),
-            Typed::Paths { dot: false } => render_paths::paths(&node.reach(), self.teller.columns()),
-            Typed::Why(name) => match node.why(name.as_str()) {
-                Ok(why) => render_why::why(&why, |id| self.sockets.name(id).to_owned()),
-                Err(text) => Answer { status: 1, ..Answer::remark(text) },
-            },
-            Typed::Verify(None) => answers::own_key(&node.name()),
-            Typed::Verify(Some(name)) => match node.verification(name.as_str()) {
-                Ok(verification) => answers::verification(&verification, &node.name()),
-                Err(text) => Answer { status: 1, ..Answer::remark(text) },
-            },
-            Typed::Help => Answer::remark(answers::help()),
-            Typed::Nothing | Typed::Say(_) | Typed::Tell { .. } | Typed::Trace | Typed::Command(_) => return None,
-        })
-    }
-
     /// By what way a message came, if that is to be shown.
     fn route(&self, event: &Event) -> Option<Route> {
         self.machine.native().filter(|_| self.traces).and_then(|node| node.route(event))
-    }
-
-    /// A line was not sent. Who types sees that and tries again; a script sees the exit status.
-    fn refuse(&mut self) {
-        if self.console.is_piped() || self.machine.native().is_none() {
-            self.ending.refuse();
-        }
     }
 
     /// Nothing more is read; the node leaves when all that was said is confirmed.
@@ -422,11 +307,22 @@ impl Shell {
     }
 
     fn drain_once(&mut self) {
+        // Whether the network took what was sent since the last event, if anything was.
+        let mut taken = None;
         while let Some(output) = self.machine.poll_output(&mut self.outgoing) {
             match output {
-                Output::Send { segment, to, .. } => self.sockets.send(segment, to, &self.outgoing),
+                Output::Send { segment, to, .. } => {
+                    let took = self.sockets.send(segment, to, &self.outgoing);
+                    if !took {
+                        self.failed_to = Some(to);
+                    }
+                    taken = Some(took || taken == Some(true));
+                }
                 Output::Rejoin { segment } => self.sockets.rejoin(segment),
                 Output::Stream { stream, act } => self.carry_out(stream, act),
+                Output::Event(Event::PlainSent(_)) if taken.take() == Some(false) => {
+                    self.on_told(&Event::Refused(NOT_TAKEN.into()));
+                }
                 Output::Event(event) => self.on_told(&event),
             }
         }
@@ -461,6 +357,7 @@ impl Shell {
             Reader::Gone => self.leave(Some(0)),
             Reader::Failed(why) => {
                 output::complain(&format!("cannot write standard output: {why}"));
+                self.ending.fail();
                 self.leave(Some(1));
             }
         }

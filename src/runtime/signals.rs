@@ -132,8 +132,9 @@ fn mask(terminal: bool) -> SigSet {
         wanted.extend([Signal::SIGTSTP, Signal::SIGQUIT]);
     }
     // What the parent has us ignore stays ignored: nohup does so with SIGHUP. Whoever ends us with
-    // SIGTERM means it.
-    let keeps = |signal: &Signal| *signal == Signal::SIGTERM || ignored >> (*signal as u64 - 1) & 1 == 0;
+    // SIGTERM means it, and who goes on after a stop wants its terminal back.
+    let always = [Signal::SIGTERM, Signal::SIGCONT];
+    let keeps = |signal: &Signal| always.contains(signal) || ignored >> (*signal as u64 - 1) & 1 == 0;
     wanted.into_iter().filter(keeps).collect()
 }
 

@@ -285,12 +285,12 @@ impl Sockets {
     }
 
     /// Sends one datagram. Failing is not fatal: it is counted or told, and the protocol repairs.
-    pub(crate) fn send(&mut self, id: SegmentId, to: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, id: SegmentId, to: SocketAddr, bytes: &[u8]) -> bool {
         let Some(wires) = self.open.get_mut(&id) else {
-            return;
+            return false;
         };
         match wires.unicast.send_to(bytes, to) {
-            Ok(_) => {}
+            Ok(_) => return true,
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => self.unsent += 1,
             Err(why) => {
                 self.unsent += 1;
@@ -302,6 +302,7 @@ impl Sockets {
                 }
             }
         }
+        false
     }
 
     /// Takes what went wrong with sending since the last call.
@@ -430,14 +431,15 @@ fn listener(
     let _ = socket.bind_device(Some(place.interface.as_bytes()));
     let index = if to.is_ipv6() { place.index } else { 0 };
     socket.bind(&scoped(to.ip(), to.port(), index).into())?;
-    // A group socket that hears all hears what any socket of this machine has joined, on any interface.
+    // A group socket that hears all hears what any socket of this machine has joined, on any interface. Kernels before
+    // 4.20 have no such switch for IPv6; bound to its device it hears that of others no more than otherwise.
     match to.ip() {
         IpAddr::V4(group) if group.is_multicast() => {
-            socket.set_multicast_all_v4(false)?;
+            let _ = socket.set_multicast_all_v4(false);
             socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(place.index))?;
         }
         IpAddr::V6(group) => {
-            socket.set_multicast_all_v6(false)?;
+            let _ = socket.set_multicast_all_v6(false);
             socket.join_multicast_v6(&group, place.index)?;
         }
         IpAddr::V4(_) => {}

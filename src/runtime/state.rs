@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::unistd::{Uid, User, geteuid};
+use zeroize::Zeroizing;
 
 use super::files;
 
@@ -31,10 +32,9 @@ const MACHINE_IDS: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 pub(crate) type Lock = Flock<File>;
 
 /// Who this node is, in this run.
-#[derive(Debug)]
 pub(crate) struct State {
     /// The secret key.
-    pub(crate) secret: [u8; KEY_LEN],
+    pub(crate) secret: Zeroizing<[u8; KEY_LEN]>,
     /// Which run this is, from 1.
     pub(crate) boot: u64,
     /// The key is for this run only.
@@ -45,6 +45,13 @@ pub(crate) struct State {
     pub(crate) dir: Option<PathBuf>,
     /// To be held as long as the node runs; `None` where there is nothing to hold.
     pub(crate) lock: Option<Lock>,
+}
+
+impl fmt::Debug for State {
+    /// Never prints the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("boot", &self.boot).field("dir", &self.dir).finish_non_exhaustive()
+    }
 }
 
 /// Why the state directory must be looked after before the node can run. Nothing in it was changed.
@@ -162,7 +169,7 @@ fn remedy(why: &io::Error) -> &'static str {
 /// # Errors
 /// [`StateError::Random`].
 pub(crate) fn nowhere(warning: Option<String>) -> Result<State, StateError> {
-    Ok(State { secret: random()?, boot: 1, ephemeral: true, warning, dir: None, lock: None })
+    Ok(State { secret: Zeroizing::new(random()?), boot: 1, ephemeral: true, warning, dir: None, lock: None })
 }
 
 /// 32 bytes that nobody can guess.
@@ -190,7 +197,14 @@ fn try_open(dir: &Path) -> Result<State, Unusable> {
     let (boot, warning) = next_boot(dir, fresh, moved).map_err(at(&dir.join("boot")))?;
     // Last: a run that could not be counted did not use the key here.
     remember_machine(dir).map_err(at(&dir.join("machine")))?;
-    Ok(State { secret, boot, ephemeral: false, warning, dir: Some(dir.to_owned()), lock: Some(lock) })
+    Ok(State {
+        secret: Zeroizing::new(secret),
+        boot,
+        ephemeral: false,
+        warning,
+        dir: Some(dir.to_owned()),
+        lock: Some(lock),
+    })
 }
 
 /// Whoever owns a file can change it. Also root leaves the state of others alone: what it wrote there, they
@@ -364,7 +378,7 @@ mod tests {
     fn the_key_stays_and_the_boot_grows() {
         let temp = Temp::new("grows");
         let first = open(&temp.0).expect("made");
-        let (secret, boot) = (first.secret, first.boot);
+        let (secret, boot) = (first.secret.clone(), first.boot);
         assert_eq!((boot, first.ephemeral, &first.warning), (1, false, &None));
         drop(first);
         let second = open(&temp.0).expect("there");

@@ -43,7 +43,12 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, holder, why } = self;
         match holder {
-            Some(holder) => write!(f, "TCP {address} is taken by {holder}"),
+            Some(holder) => {
+                write!(
+                    f,
+                    "TCP {address} is taken by {holder}: end that, choose another port with --address, or leave --tcp"
+                )
+            }
             None => write!(f, "cannot listen on TCP {address}: {why}"),
         }
     }

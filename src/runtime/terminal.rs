@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Mutex, Once};
 
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, tcgetpgrp};
 use terminal_size::{Width, terminal_size_of};
 
 /// The mode before ours, while ours is on.
@@ -47,6 +48,11 @@ pub(crate) fn leave() {
         // There is nobody left to tell.
         let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &before);
     }
+}
+
+/// Whether we are the ones whom the terminal serves now. One that does not control us serves whoever has it.
+pub(crate) fn is_ours() -> bool {
+    tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp())
 }
 
 /// How wide the window is, if it tells.

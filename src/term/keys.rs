@@ -45,10 +45,11 @@ enum State {
     Control(u16),
     /// After `ESC O`: one byte follows.
     Single,
-    /// In a string for the terminal (`ESC ]`, `ESC P`, ...), until BEL or `ESC \`.
+    /// After `ESC ]`, `ESC P`, ...: with what these begin a string for the terminal begins, else it was a key with Alt,
+    /// or a person who pressed ESC and went on typing.
+    Opened,
+    /// In such a string, until BEL or `ESC \`, or until a line ends: what is typed is not to be swallowed for ever.
     Text,
-    /// After an ESC in such a string.
-    TextEscape,
 }
 
 /// Makes keys out of bytes.
@@ -70,15 +71,24 @@ impl Keys {
                 self.state = State::Ground;
                 keys.extend(named(byte, 0));
             }
+            State::Opened => match byte {
+                0x20..=0x3F => self.state = State::Text,
+                _ => self.again(byte, keys),
+            },
             State::Text => match byte {
                 0x07 => self.state = State::Ground,
-                0x1B => self.state = State::TextEscape,
+                // `ESC \` means nothing else, and whatever else begins here ends the string as well.
+                0x1B => self.state = State::Escape,
+                b'\r' | b'\n' | 0x04 => self.again(byte, keys),
                 _ => {}
             },
-            State::TextEscape => {
-                self.state = if byte == b'\\' { State::Ground } else { State::Text };
-            }
         }
+    }
+
+    /// What was begun is over, and this byte is no part of it.
+    fn again(&mut self, byte: u8, keys: &mut Vec<Key>) {
+        self.state = State::Ground;
+        self.on_ground(byte, keys);
     }
 
     fn on_ground(&mut self, byte: u8, keys: &mut Vec<Key>) {
@@ -130,10 +140,7 @@ impl Keys {
                 self.state = State::Ground;
                 keys.extend(named(byte, number));
             }
-            _ => {
-                self.state = State::Ground;
-                self.on_ground(byte, keys);
-            }
+            _ => self.again(byte, keys),
         }
     }
 }
@@ -142,7 +149,7 @@ const fn after_escape(byte: u8) -> State {
     match byte {
         b'[' => State::Control(0),
         b'O' => State::Single,
-        b']' | b'P' | b'X' | b'^' | b'_' => State::Text,
+        b']' | b'P' | b'X' | b'^' | b'_' => State::Opened,
         0x1B => State::Escape,
         _ => State::Ground,
     }
@@ -210,6 +217,17 @@ mod tests {
     fn unknown_sequences_are_swallowed_whole() {
         assert_eq!(keys(b"\x1b[1;5A\x1b[200~x\x1b]0;title\x07y\x1bP1\x1b\\z\x1bq"), chars("xyz"));
         assert_eq!(keys(b"\x1b\x1b[Cx"), [Key::Right, Key::Char('x')]);
+    }
+
+    #[test]
+    fn no_escape_swallows_what_is_typed_behind_it() {
+        // Keys with Alt, or a habit of vi.
+        assert_eq!(keys(b"\x1bPlease\x1b]x\x1b_y\x1bP\x1b[C"), [&chars("leasexy")[..], &[Key::Right]].concat());
+        assert_eq!(keys(b"\x1bP\r\x1b]\x04"), [Key::Enter, Key::Leave]);
+        // A string that nobody ends.
+        assert_eq!(keys(b"\x1b]0;title\rx"), [Key::Enter, Key::Char('x')]);
+        assert_eq!(keys(b"\x1bP1$r0\x04"), [Key::Leave]);
+        assert_eq!(keys(b"\x1b]0;title\x1b[Dx"), [Key::Left, Key::Char('x')]);
     }
 
     #[test]

@@ -337,12 +337,22 @@ fn a_node_that_does_not_answer_is_told_and_not_waited_for_for_ever() {
 #[test]
 fn options_behind_a_subcommand_are_given_once() {
     let net = Net::new();
-    for args in
-        [&["-w", "1", "who", "-w", "2"][..], &["--state-dir", "x", "who", "--state-dir", "y"], &["-j", "who", "-j"]]
-    {
+    for args in [
+        &["-w", "1", "who", "-w", "2"][..],
+        &["--state-dir", "x", "who", "--state-dir", "y"],
+        &["-j", "who", "-j"],
+        &["paths", "--dot", "--dot"],
+        &["doctor", "--dot", "--dot"],
+        &["-V", "-V"],
+        &["-w", "1", "keygen", "-w", "1"],
+    ] {
         let mut who = net.bare(args).start();
         who.exits(2);
         assert!(who.errors().contains("twice"), "{args:?}: {}", who.errors());
+    }
+    for subcommand in [&["keygen"][..], &["completions", "bash"]] {
+        let behind = ["--json", "--wait", "1", "--state-dir", "x"];
+        net.bare(&[subcommand, &behind].concat()).start().exits(0);
     }
     for args in [&["who", "bob"][..], &["who", "--nonsense"], &["--plain", "who"], &["who", "-w", "x"]] {
         let mut who = net.bare(args).start();

@@ -148,6 +148,21 @@ fn a_full_disk_is_1_with_the_reason() {
     let (code, errors) = shell(&Net::new(), "exec \"$0\" -n ann --ephemeral --json --stay -a $1 -g $2 >/dev/full");
     assert_eq!(code, Some(1), "{errors}");
     assert!(errors.contains("space") && !errors.contains("panicked"), "{errors}");
+    let node = "-n ann --ephemeral -w 0.3 -a $1 -g $2 who";
+    for what in [node, "--help", "--version", "keygen", "completions bash"] {
+        let (code, errors) = shell(&Net::new(), &format!("exec \"$0\" {what} >/dev/full"));
+        assert_eq!((code, errors.contains("cannot write standard output")), (Some(1), true), "{what}: {errors}");
+    }
+}
+
+#[test]
+fn who_has_seen_enough_of_what_is_printed_ends_it_with_0() {
+    for what in [&["--help"][..], &["keygen"], &["completions", "zsh"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let out = Command::new(BIN).args(what).stdout(writer).output().expect("runs");
+        assert_eq!((out.status.code(), out.stderr.len()), (Some(0), 0), "{what:?}");
+    }
 }
 
 #[test]

@@ -58,6 +58,19 @@ fn with_commands_lines_may_be_commands() {
 }
 
 #[test]
+fn with_commands_what_is_asked_is_answered_before_it_ends() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    // The first waits until bob is there, as a line would.
+    let input = b"/why bob\n/doctor\nhi\n/doctor bob\n/who\n";
+    let mut ann = net.node("ann", 2).args(&["--commands", "--json"]).feed(input);
+    ann.exits(0);
+    let told = [ann.events("doctor").len(), ann.events("who").len()];
+    assert_eq!((told, ann.errors().as_str()), ([2, 1], ""), "{}", ann.story());
+    bob.message("hi");
+}
+
+#[test]
 fn with_commands_quit_leaves_at_once() {
     assert_eq!(heard(b"before\n/quit\nafter\n", &["--commands"]).0, ["before"]);
 }
@@ -155,6 +168,9 @@ fn what_was_not_sent_makes_status_1_and_the_rest_goes_on() {
         ("/tell nosuch hi", "nobody here is called"),
         ("/tell bob", "usage"),
         ("/nonsense", "unknown command"),
+        ("/why nosuch", "nobody here is called"),
+        ("/verify nosuch", "nobody here is called"),
+        ("/plain 10.99.99.99 x", "not sent"),
         (long.as_str(), "65536"),
     ] {
         let net = Net::new();

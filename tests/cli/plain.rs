@@ -178,3 +178,15 @@ fn two_thousand_lines_of_a_pipe_arrive_at_a_simple_receiver() {
     assert_eq!(next(&other), "ann: quit");
     ann.exits(0);
 }
+
+#[test]
+fn what_no_network_takes_is_not_told_as_sent_and_makes_status_1() {
+    let net = Net::new();
+    // From an address of this machine alone nothing goes elsewhere.
+    let args = ["--plain", "--json", "--cast", "unicast", "--dest", "10.99.99.99:5099"];
+    let mut ann = net.node("ann", 2).args(&args).feed(b"hi\n");
+    ann.exits(1);
+    assert_eq!(ann.events("sent").len(), 0, "{}", ann.story());
+    let warnings = ann.events("warning");
+    assert!(warnings.iter().any(|v| v["text"].as_str().is_some_and(|text| text.contains("not sent"))), "{warnings:?}");
+}

@@ -167,13 +167,45 @@ fn hello(nick: &str, head: u64) -> Message {
 /// A line of an author, signed by it.
 fn line(author: &Identity, boot: u64, seq: u64) -> std::sync::Arc<[u8]> {
     let text = Text { lines: vec![format!("line {seq}")], part: None, parts: None };
+    entry(author, boot, seq, (seq, 1), &text)
+}
+
+/// A part of one long line, which is all that its author says.
+fn part(author: &Identity, part: u16, parts: u16) -> std::sync::Arc<[u8]> {
+    let text = Text { lines: vec!["x".repeat(900)], part: Some(part), parts: Some(parts) };
+    entry(author, author.boot(), u64::from(part) + 1, (1, u32::from(part + 1 == parts)), &text)
+}
+
+fn entry(author: &Identity, boot: u64, seq: u64, (first, count): (u64, u32), text: &Text) -> std::sync::Arc<[u8]> {
     let mut body = Vec::new();
-    udpnode::wire::body::encode(&mut body, &text);
-    let (nick, first, wall_ms) = ("dan", seq, 1_000_000_000);
+    udpnode::wire::body::encode(&mut body, text);
+    let (nick, wall_ms) = ("dan", 1_000_000_000);
     let author_key = (*author.public()).into();
     let body = body.as_slice().into();
-    let entry = Entry { author: author_key, boot, seq, wall_ms, nick, first, count: 1, kind: ENTRY_TEXT, body };
+    let entry = Entry { author: author_key, boot, seq, wall_ms, nick, first, count, kind: ENTRY_TEXT, body };
     encode_entry(&entry, |bytes| author.sign(ENTRY_DOMAIN, bytes))
+}
+
+#[test]
+fn long_lines_that_are_not_finished_take_no_more_room_than_there_is() {
+    const PARTS: u16 = 40;
+    let mut scene = Scene::new(|config| config.assembling_max = 100_000);
+    let authors: Vec<_> = (0..8).map(|n| Identity::new(&[100 + n; 32], 1)).collect();
+    let tell = |scene: &mut Scene, which: std::ops::Range<u16>| {
+        for (author, n) in authors.iter().flat_map(|author| which.clone().map(move |n| (author, n))) {
+            scene.claim(author.log(), u64::from(n) + 1, 1);
+            scene.say(Message::Entries(Errand::Relay, vec![part(author, n, PARTS)]));
+            scene.run_for(5);
+        }
+    };
+    tell(&mut scene, 0..PARTS - 1);
+    scene.run_for(2000);
+    tell(&mut scene, PARTS - 1..PARTS);
+    scene.run_for(5000);
+    let count = |is: fn(&Event) -> bool| scene.told.iter().filter(|event| is(event)).count();
+    let shown = count(|event| matches!(event, Event::Message(message) if message.text.as_str().len() == 36_000));
+    let lost = count(|event| matches!(event, Event::Gap { count: 1, .. }));
+    assert_eq!((shown, lost), (2, 6), "two of 36,000 bytes have room, and what has none is told: {:?}", scene.told);
 }
 
 #[test]

@@ -201,3 +201,15 @@ proptest! {
         prop_assert_eq!(stream(&mut ann, &mut bob).0.open(&bytes), None);
     }
 }
+
+#[test]
+fn machines_that_were_copied_have_no_key_of_a_stream_in_common() {
+    let bob = bob();
+    let hello = |fresh: u8| {
+        let mut ann = ann();
+        ann.stir(&[fresh; 32]);
+        ann.greet(&bob.me).expect("greets").1
+    };
+    assert_ne!(hello(1), hello(2), "what was stirred in makes the difference");
+    assert_eq!(hello(1), hello(1));
+}

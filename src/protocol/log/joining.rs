@@ -94,6 +94,7 @@ impl Logs {
             }
         }
         if log.next != before {
+            self.bound_assemblies(id, ctx.config.assembling_max);
             self.hash = None;
             if id != self.own {
                 self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
@@ -120,6 +121,23 @@ impl Logs {
                     self.history_left -= 1;
                 }
                 ctx.news.push_back(news);
+            }
+        }
+    }
+
+    /// Long lines that are never finished would take more and more room: those go first whose author is not here.
+    fn bound_assemblies(&mut self, grown: LogId, most: usize) {
+        if self.logs.get(&grown).is_none_or(|log| log.assembling() == 0) {
+            return;
+        }
+        while self.logs.values().map(Log::assembling).sum::<usize>() > most {
+            let others = self.logs.iter().filter(|(id, log)| **id != grown && log.assembling() > 0);
+            let is_here = |id: &LogId| self.online.get(&id.author) == Some(&id.boot);
+            let Some(id) = others.min_by_key(|(id, log)| (is_here(id), log.heard_at)).map(|(&id, _)| id) else {
+                return;
+            };
+            if let Some(log) = self.logs.get_mut(&id) {
+                log.drop_assembly();
             }
         }
     }

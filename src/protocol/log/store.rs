@@ -232,6 +232,16 @@ impl Log {
         self.author_said = self.author_said.max(head);
     }
 
+    /// Bytes of a long line of which parts are still to come.
+    pub(super) fn assembling(&self) -> usize {
+        self.assembly.as_ref().map_or(0, |assembly| assembly.text.len())
+    }
+
+    /// The rest of a long line is not waited for: when its last part comes, it is told as lost.
+    pub(super) fn drop_assembly(&mut self) {
+        self.assembly = None;
+    }
+
     /// Entries kept that are not delivered, for something before them is lacking.
     pub(super) fn ahead(&self) -> usize {
         let delivered = self.held.keys().next().map_or(0, |&first| self.next.saturating_sub(first));

@@ -242,9 +242,7 @@ impl Membership {
         let proven = proof.and_then(|proof| self.meetings.proven(&origin.way(), origin.boot, proof, ctx.now));
         if known == Admission::Unproven {
             let hello = if let Message::Hello(hello) = message { Some(hello) } else { None };
-            // What a probe brings is spent on the answer.
-            let origin = if let Message::Probe(_) = message { Origin { len: 0, ..*origin } } else { *origin };
-            self.notice(&origin, hello, ctx);
+            self.notice(origin, hello, ctx);
         }
         if let Some(meeting) = self.meetings.waiting.get_mut(&origin.way()).filter(|m| m.boot == origin.boot) {
             meeting.asked |= matches!(message, Message::Probe(_));
@@ -355,7 +353,8 @@ impl Membership {
         let online = self.is_online(origin.id);
         match message {
             Message::Probe(probe) if !online && origin.cast == Cast::Unicast => {
-                let Some(proof) = probe.challenge else { return };
+                // Without what makes room for it the answer would be longer.
+                let Some(proof) = probe.challenge.filter(|_| probe.pad.is_some()) else { return };
                 let challenge = self.meetings.challenge(Some((&origin.way(), origin.boot)), ctx.now, 0);
                 let answer = Answer { token: probe.token, proof: Some(proof), challenge: Some(challenge) };
                 let to = To::Address(origin.segment, origin.address);

@@ -21,6 +21,13 @@ impl Origin {
 }
 
 impl Membership {
+    /// Whether this came from where a peer is heard, proven or not.
+    #[must_use]
+    pub fn is_heard_at(&self, origin: &Origin) -> bool {
+        let path = self.peers.get(&origin.id).and_then(|peer| peer.paths.get(&origin.segment));
+        path.is_some_and(|path| path.address == origin.address)
+    }
+
     /// Whether a peer that is online is proven to be where it seems to be.
     pub(super) fn is_there(&self, way: &Way, boot: Option<u64>) -> bool {
         let peer = self.peers.get(&way.id).filter(|peer| peer.presence == Presence::Online);

@@ -306,6 +306,30 @@ fn whose_pin_made_room_is_not_replaced_in_that_run() {
 }
 
 #[test]
+fn nobody_who_is_away_loses_the_name_of_an_earlier_run_to_those_who_are_made_up() {
+    let mut bench = Bench::new();
+    for n in 0..PINS_MAX / 2 {
+        bench.joins(numbered(n), &format!("s{n}"));
+        bench.leaves(numbered(n));
+    }
+    let mut bench = bench.again();
+    let made_up = 10_000..10_000 + 2 * PINS_MAX;
+    for n in made_up.clone() {
+        bench.joins(numbered(n), &format!("x{n}"));
+    }
+    let told = bench.news.iter().filter(|news| matches!(news, News::NamesFull)).count();
+    assert_eq!(told, 1, "it is told, once");
+    for n in made_up {
+        bench.leaves(numbered(n));
+    }
+    bench.joins(numbered(99_999), "last");
+    for n in 0..PINS_MAX / 2 {
+        assert_eq!(bench.names.holder(&nick(&format!("s{n}"))), Some(numbered(n)));
+    }
+    assert_eq!(bench.trust(EVE, "eve"), Trusted::Anew, "for the word of a person there is room");
+}
+
+#[test]
 fn tables_that_are_full_forget_the_older_half_and_nobody_who_is_here() {
     let mut bench = Bench::new();
     bench.meet(BOB, "bob", true);

@@ -91,7 +91,7 @@ impl Shell {
         }
         if let Some(answer) = self.answer(&typed) {
             self.control.tell(slot, &answer.json);
-            return self.done(slot, answer.status, None);
+            return self.done(slot, answer.status, answer.refused.then_some(&answer.text));
         }
         let leaves = matches!(typed, Typed::Command(Command::Quit));
         self.asker = Some(Asker { slot, refused: None });

@@ -13,13 +13,16 @@ use crate::time::Time;
 /// How often the machine is looked at besides: what hellos say of it is to stay true.
 const SURVEY_EVERY: Duration = Duration::from_secs(5);
 
+/// Questions that wait for one examination. Whoever asks more at the prompt has the answers to these first.
+const ASKED_MAX: usize = 16;
+
 /// What goes on for those who ask the doctor.
 #[derive(Debug, Default)]
 pub(super) struct Practice {
     /// An examination was begun for somebody.
     examining: bool,
-    /// What was asked at the prompt.
-    typed: Option<Typed>,
+    /// What was asked at the prompt, or in a pipe.
+    typed: Vec<Typed>,
     survey_at: Time,
 }
 
@@ -65,7 +68,9 @@ impl Shell {
 
     /// What was asked at the prompt is answered later.
     pub(super) fn ask_doctor(&mut self, typed: Typed) {
-        self.practice.typed = Some(typed);
+        if self.practice.typed.len() < ASKED_MAX {
+            self.practice.typed.push(typed);
+        }
         let _ = self.is_examined();
     }
 
@@ -74,10 +79,10 @@ impl Shell {
         if !self.has_examined() {
             return;
         }
-        if let Some(typed) = self.practice.typed.take()
-            && let Some(answer) = self.answer(&typed)
-        {
-            self.teller.answer(&answer);
+        for typed in std::mem::take(&mut self.practice.typed) {
+            if let Some(answer) = self.answer(&typed) {
+                self.tell_answer(&answer);
+            }
             self.practice.examining = false;
         }
     }
@@ -92,9 +97,14 @@ impl Shell {
         self.practice.examining = false;
     }
 
+    /// Whether the prompt waits for an examination.
+    pub(super) const fn is_asked(&self) -> bool {
+        !self.practice.typed.is_empty()
+    }
+
     /// Whether the prompt or a job of ours waits for an examination.
     pub(super) fn is_asked_to_examine(&self) -> bool {
-        self.practice.typed.is_some() || self.job.is_some()
+        self.is_asked() || self.job.is_some()
     }
 
     /// Whether anybody else is there.

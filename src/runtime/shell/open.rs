@@ -107,6 +107,7 @@ impl Shell {
             deleted: Vec::new(),
             line_waits: false,
             opened: false,
+            failed_to: None,
             input_over: false,
             ending: Ending::default(),
             control: Control::new(FIRST_CLIENT, name),
@@ -188,7 +189,7 @@ impl Who {
                 let remembered_peers = memory.as_ref().map(Memory::addresses).unwrap_or_default();
                 let config = Config { listens, remembered_peers, ..*config };
                 let identity = Identity::new(&state.secret, state.boot);
-                let opened = state.dir.as_deref().map(|dir| PinFile::open(dir, config.woke));
+                let opened = state.dir.as_deref().map(PinFile::open);
                 let (pins, known, damage) = opened.map_or((None, Vec::new(), None), |(f, k, d)| (Some(f), k, d));
                 let node = Node::new(identity, config, seed, Time::ZERO).with_pins(known);
                 let machine = Machine::Native(Box::new(node));

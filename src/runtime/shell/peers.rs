@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Shell, wall};
 use crate::command::Command;
 use crate::node::Input;
+use crate::runtime::pins::Keep;
 use crate::time::Time;
 
 /// How often names are looked after, and what is to be remembered.
@@ -18,7 +19,7 @@ impl Shell {
             self.peers_at = now + PEERS_EVERY;
             self.look_for_peers();
             self.remember_peers(false);
-            self.keep_pins(false);
+            self.keep_pins(Keep::Soon);
         }
     }
 
@@ -49,10 +50,10 @@ impl Shell {
         }
     }
 
-    /// Keeps whose names are whose for the next run, if that changed; `last`: this is the last time in this run.
-    pub(super) fn keep_pins(&mut self, last: bool) {
+    /// Keeps whose names are whose for the next run, if that changed.
+    pub(super) fn keep_pins(&mut self, keep: Keep) {
         let (Some(pins), Some(node)) = (&mut self.pins, self.machine.native()) else { return };
-        if let Err(why) = pins.save(node, wall(), last) {
+        if let Err(why) = pins.save(node, wall(), keep) {
             self.teller.warning(&format!("cannot keep whose names are whose: {why}"));
         }
     }

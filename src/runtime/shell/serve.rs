@@ -8,6 +8,7 @@ use crate::address::{SegmentId, StreamId};
 use crate::node::{Input, SegmentChange, StreamAct, StreamInput};
 use crate::runtime::control;
 use crate::runtime::receive::Received;
+use crate::runtime::state;
 use crate::runtime::streams::{Accepted, Ready, Step};
 
 /// Datagrams served per socket and turn.
@@ -84,6 +85,10 @@ impl Shell {
             Step::Closed => StreamInput::Closed,
             Step::Bytes(len) => StreamInput::Bytes(&self.datagram[..len]),
         };
+        // Where the system gives none, what is used is as good as the machine is no copy.
+        if let Ok(fresh) = state::random() {
+            self.machine.stir(&fresh);
+        }
         let now = self.now();
         self.machine.handle_input(now, Input::Stream { stream, what });
         self.drain();
