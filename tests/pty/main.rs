@@ -305,3 +305,40 @@ fn who_hears_whom_is_shown_in_colours_and_a_message_with_its_way() {
     ann.shows("bob: once more");
     assert!(!ann.contents().contains("once more  ["), "{}", ann.contents());
 }
+
+#[test]
+fn a_terminal_that_nobody_reads_any_more_holds_up_nothing_but_itself() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    // More than a terminal holds, less than what is kept for a slow reader.
+    let text = "as on a link that died ".repeat(4);
+    for n in 1..=400 {
+        bob.say(&format!("{n} {text}"));
+    }
+    bob.event_where("delivered", |v| v["seq"] == 400 && v["confirmed"] == 1);
+    ann.signal(Signal::SIGTERM);
+    bob.event_where("left", |v| v["peer"] == "ann");
+    ann.ends(143);
+}
+
+#[test]
+fn what_is_stopped_can_be_continued_and_ended() {
+    for before in ["", "bg; "] {
+        let net = Net::new();
+        let mut bob = net.node("bob", 3).args(&["--json"]).start();
+        bob.event("ready");
+        let mut shell = Terminal::shell(160);
+        shell.shows("$");
+        shell.type_in(&format!("{} -n ann -a {} -g {} --ephemeral\r", driver::BIN, net.address(2), net.group()));
+        shell.shows("bob joined");
+        shell.type_in("\x1a");
+        shell.shows("Stopped");
+        shell.type_in("fg\rhere again\r");
+        bob.message("here again");
+        shell.type_in("\x1a");
+        shell.until("it is stopped once more", |shell| shell.contents().matches("Stopped").count() == 2);
+        shell.type_in(&format!("{before}kill %1; wait %1; echo ended with $((100 + $?))\r"));
+        shell.shows("ended with 243");
+        bob.event_where("left", |v| v["peer"] == "ann");
+    }
+}

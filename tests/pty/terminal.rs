@@ -43,13 +43,25 @@ impl Terminal {
 
     /// The same with more options.
     pub(crate) fn chat_with(net: &Net, name: &str, host: u8, columns: u16, options: &[&str]) -> Self {
+        let (address, group) = (net.address(host), net.group());
+        let usual = [BIN, "-n", name, "-a", &address, "-g", &group, "--ephemeral"];
+        Self::running(&[&usual, options].concat(), columns)
+    }
+
+    /// An interactive shell, which can stop and continue what is started in it.
+    pub(crate) fn shell(columns: u16) -> Self {
+        Self::running(&["bash", "--norc", "--noprofile", "-i"], columns)
+    }
+
+    fn running(command: &[&str], columns: u16) -> Self {
         let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("a pty");
         let before = tcgetattr(&pty.slave).expect("settings");
         let slave = || pty.slave.try_clone().expect("a descriptor");
         let child = Command::new("setsid")
-            .args(["--ctty", BIN, "-n", name, "-a", &net.address(host), "-g", &net.group(), "--ephemeral"])
-            .args(options)
+            .arg("--ctty")
+            .args(command)
+            .env("PS1", "$ ")
             .env("TERM", "xterm-256color")
             .env("LANG", "C.UTF-8")
             .env_remove("NO_COLOR")
