@@ -73,6 +73,8 @@ pub struct Path {
     /// changes only when that is proven of another.
     pub address: SocketAddr,
     proven: bool,
+    /// When it was heard from there last.
+    there_at: Time,
     /// When it was first heard there.
     pub(super) since: Time,
     casts: [Heard; 3],
@@ -107,6 +109,10 @@ pub struct HearsUs {
     /// ... and until when that holds if it says nothing more.
     pub until: Time,
 }
+
+/// For so long at most a peer that was heard at one address is not believed to be at another of the same segment: it
+/// says hello more often than that, but in a large group.
+const STAYS_MAX: Duration = Duration::from_secs(10);
 
 /// Casts whose hearing decides what is sent: all but unicast.
 pub(super) const WIDE: u8 = Cast::Broadcast.bit() | Cast::Multicast.bit();
@@ -150,6 +156,9 @@ impl Peer {
             path.address = origin.address;
         }
         let settled = path.proven && path.address == origin.address;
+        if path.address == origin.address {
+            path.there_at = now;
+        }
         let heard = &mut path.casts[slot(origin.cast)];
         heard.span = Some((heard.span.map_or(now, |(first, _)| first), now));
         heard.left = origin.ttl;
@@ -157,10 +166,15 @@ impl Peer {
         settled || !newest
     }
 
-    /// The peer is where it seems to be.
+    /// The peer is where it seems to be; unless it is still heard where it is known to be. Who passes on all that two
+    /// say to each other seems to be both.
     pub(super) fn prove(&mut self, segment: SegmentId, address: SocketAddr, now: Time) {
+        let stays_for = (self.every * 3 / 2).min(STAYS_MAX);
         let path = self.paths.entry(segment).or_insert_with(|| Path::new(address, now));
-        (path.address, path.proven) = (address, true);
+        if path.proven && path.address != address && now.since(path.there_at) < stays_for {
+            return;
+        }
+        (path.address, path.proven, path.there_at) = (address, true, now);
         self.last_address = address;
     }
 
@@ -247,7 +261,7 @@ impl Peer {
 impl Path {
     fn new(address: SocketAddr, since: Time) -> Self {
         let (casts, rounds) = ([Heard::default(); 3], Rounds::default());
-        Self { address, proven: false, since, casts, rounds, hears_us: None, told: None }
+        Self { address, proven: false, there_at: since, since, casts, rounds, hears_us: None, told: None }
     }
 
     /// Where to send what is for this peer alone; `None` while it is not proven that it is there.
@@ -339,8 +353,40 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::PeerId;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn who_is_heard_where_it_is_known_to_be_does_not_move_by_the_word_of_another() {
+        let at = |ms: u64| Time::from_micros(ms * 1000);
+        let address = |host: u8| SocketAddr::from(([10, 0, 0, host], 5000 + u16::from(host)));
+        let segment = SegmentId(1);
+        let origin = |host| Origin {
+            id: PeerId([2; 16]),
+            key: [2; 32],
+            boot: 1,
+            counter: 1,
+            segment,
+            cast: Cast::Multicast,
+            address: address(host),
+            ttl: None,
+            len: 100,
+        };
+        let mut bob = Peer::new(Nick::from_any("bob"), &origin(2), at(0), Duration::from_secs(2));
+        bob.note_path(&origin(2), true, at(0));
+        bob.prove(segment, address(2), at(0));
+        let place = |bob: &Peer| bob.paths[&segment].proven_address();
+        for second in 1..5 {
+            bob.note_path(&origin(2), true, at(second * 2000));
+            bob.note_path(&origin(9), true, at(second * 2000 + 1900));
+            bob.prove(segment, address(9), at(second * 2000 + 1900));
+            assert_eq!(place(&bob), Some(address(2)), "somebody passes on what both say");
+        }
+        bob.note_path(&origin(9), true, at(11_100));
+        bob.prove(segment, address(9), at(11_100));
+        assert_eq!(place(&bob), Some(address(9)), "it moved: where it was nothing comes from any more");
+    }
 
     proptest! {
         #[test]
