@@ -11,13 +11,13 @@ use crate::id::{LogId, PeerId};
 use crate::protocol::sources::Source;
 use crate::wire::{DATAGRAM_DOMAIN, Signed, SignedEntry};
 
-/// Keys of which the alarm was told, our own besides. When full, nobody more is told of: whoever makes up keys
-/// makes up such pairs as well. It is counted all the same.
+/// Keys of which the alarm was told, besides our own and those to which names are pinned. When full, that is told and
+/// nobody more: whoever makes up keys makes up such pairs as well. It is counted all the same.
 const TOLD_MAX: usize = 64;
 
-/// Keys of which the alarm was told.
+/// Keys of which the alarm was told, and whether it was told that there are too many.
 #[derive(Debug, Default)]
-pub(super) struct Forks(BTreeSet<PeerId>);
+pub(super) struct Forks(BTreeSet<PeerId>, bool);
 
 impl Node {
     /// Whether a signature is that of its key: checked within the budget of where it came from, and counted.
@@ -59,8 +59,15 @@ impl Node {
     }
 
     fn alarm(&mut self, id: PeerId) {
-        let is_full = self.forks.0.len() >= TOLD_MAX && id != self.identity.id();
-        if is_full || !self.forks.0.insert(id) {
+        let is_known = id == self.identity.id() || self.names.pins().any(|pin| pin.id == id);
+        if self.forks.0.len() >= TOLD_MAX && !is_known {
+            if !std::mem::replace(&mut self.forks.1, true) {
+                let text = format!("more than {TOLD_MAX} keys are used by two machines each: no more are told of");
+                self.events.push_back(Event::Warning(text));
+            }
+            return;
+        }
+        if !self.forks.0.insert(id) {
             return;
         }
         let text = if id == self.identity.id() {

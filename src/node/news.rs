@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use super::{Context, Node, context};
 use crate::event::{Event, Message, PeerName, Whisper};
 use crate::id::PeerId;
-use crate::protocol::News;
 use crate::protocol::names::PINS_MAX;
+use crate::protocol::{Full, News};
 
 impl Node {
     /// News for the person, and for the parts that must know as well.
@@ -36,9 +36,7 @@ impl Node {
             }
             News::Impostor { id, nick, known, last } => Some(self.warn_of_impostor(id, &nick, known, last)),
             News::Namesake(id, nick) => Some(self.tell_of_namesake(id, &nick)),
-            News::NamesFull => Some(Event::Warning(format!(
-                "{PINS_MAX} names are known, and no more are kept of newcomers: /trust NAME keeps one that matters"
-            ))),
+            News::Full(of) => Some(Event::Warning(self.told_full(of))),
             News::Away(id, text) => Some(Event::Away(self.name_of_peer(id), text)),
             News::CutOff(online) => Some(Event::Disconnected(online)),
             News::Connected => {
@@ -76,6 +74,26 @@ impl Node {
             }
         };
         self.events.extend(event);
+    }
+
+    fn told_full(&self, of: Full) -> String {
+        match of {
+            Full::Names => {
+                format!(
+                    "{PINS_MAX} names are known, and no more are kept of newcomers: /trust NAME keeps one that matters"
+                )
+            }
+            Full::Impostors => {
+                "many take names of others: of further ones you are told by their suffixes alone, and by /who"
+                    .to_owned()
+            }
+            Full::Peers => {
+                let most = self.config.peers_max;
+                format!(
+                    "{most} peers are here, and no more are taken in: who comes now is not seen until some have left"
+                )
+            }
+        }
     }
 
     fn bring_online(&mut self, id: PeerId) {

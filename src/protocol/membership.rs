@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId, towards};
 use crate::id::{PeerId, PublicKey};
-use crate::protocol::{Context, News, Post, To, earlier};
+use crate::protocol::{Context, Full, News, Post, To, earlier};
 use crate::text::{Line, Nick};
 use crate::time::{Agenda, Time};
 use crate::wire::Message;
@@ -123,6 +123,7 @@ pub struct Membership {
     /// When we could hear again: silence before it means nothing.
     resumed_at: Time,
     silent: bool,
+    full_told: bool,
     online_count: usize,
 }
 
@@ -151,6 +152,7 @@ impl Membership {
             last_joined: None,
             resumed_at: now,
             silent: false,
+            full_told: false,
             online_count: 0,
         }
     }
@@ -332,6 +334,9 @@ impl Membership {
         let before = self.peers.get(&origin.id).map(|peer| peer.presence);
         if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room(ctx) {
             ctx.stats.peers_refused += 1;
+            if !std::mem::replace(&mut self.full_told, true) {
+                ctx.news.push_back(News::Full(Full::Peers));
+            }
             return false;
         }
         let mut peer = Peer::new(nick, origin, ctx.now, ctx.config.hello_every);

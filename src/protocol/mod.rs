@@ -75,6 +75,17 @@ pub enum To {
     Elsewhere(BTreeSet<SegmentId>),
 }
 
+/// Of what there may be no room for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// Whose names are whose.
+    Names,
+    /// Names of whose impostors it is told.
+    Impostors,
+    /// Peers.
+    Peers,
+}
+
 /// What a part has to tell. `node` puts names to it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
@@ -103,8 +114,8 @@ pub enum News {
     },
     /// A peer calls itself as we do, or nearly so.
     Namesake(PeerId, Nick),
-    /// There is no room to keep whose a name is that was not seen before.
-    NamesFull,
+    /// There is no room for more of these; told once.
+    Full(Full),
     /// Nobody is heard any more, of so many who are online: it may be we who are gone.
     CutOff(usize),
     /// Somebody is heard again.

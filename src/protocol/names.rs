@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::id::PeerId;
-use crate::protocol::{Context, News};
+use crate::protocol::{Context, Full, News};
 use crate::text::Nick;
 use crate::time::{Time, WallTime};
 use looks::Looks;
@@ -42,7 +42,7 @@ const IDS_MAX: usize = 4096;
 const LOOKS_MAX: usize = 512;
 /// Keys told of for one name. Further ones are shown with their suffix and not told of.
 const ALARMS_PER_NAME_MAX: usize = 3;
-/// Names in one run of which impostors are told.
+/// Names in one run of which impostors are told, besides those known before.
 const ALARMED_MAX: usize = 64;
 
 /// A key that a nick belongs to.
@@ -101,6 +101,7 @@ pub struct Names {
     earlier: BTreeSet<String>,
     namesake_told: bool,
     full_told: bool,
+    alarms_full_told: bool,
     changes: u64,
 }
 
@@ -128,6 +129,7 @@ impl Names {
             earlier: BTreeSet::new(),
             namesake_told: false,
             full_told: false,
+            alarms_full_told: false,
             changes: 0,
         };
         for pin in pins.into_iter().take(PINS_MAX) {
@@ -175,7 +177,7 @@ impl Names {
             self.pins.insert(looks.key, Pin { id, nick: nick.clone(), trusted: false, first: now, last: now });
             self.changes += 1;
         } else if !std::mem::replace(&mut self.full_told, true) {
-            ctx.news.push_back(News::NamesFull);
+            ctx.news.push_back(News::Full(Full::Names));
         }
     }
 
@@ -203,7 +205,12 @@ impl Names {
     fn alarm(&mut self, id: PeerId, nick: &Nick, key: &str, ctx: &mut Context<'_>) {
         let Some(pin) = self.pins.get(key) else { return };
         ctx.stats.impostors += 1;
-        if self.alarmed.len() >= ALARMED_MAX && !self.alarmed.contains_key(key) {
+        // Whoever makes up names makes up impostors of them as well; who was known before is told of all the same.
+        let known_before = pin.trusted || self.earlier.contains(key);
+        if self.alarmed.len() >= ALARMED_MAX && !known_before && !self.alarmed.contains_key(key) {
+            if !std::mem::replace(&mut self.alarms_full_told, true) {
+                ctx.news.push_back(News::Full(Full::Impostors));
+            }
             return;
         }
         let told = self.alarmed.entry(key.to_owned()).or_default();

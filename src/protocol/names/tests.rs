@@ -106,11 +106,12 @@ impl Bench {
     /// Of whom it was told, and whether as an impostor.
     fn told(&mut self) -> Vec<(PeerId, bool)> {
         let one = |news| match news {
-            News::Impostor { id, .. } => (id, true),
-            News::Namesake(id, _) => (id, false),
+            News::Impostor { id, .. } => Some((id, true)),
+            News::Namesake(id, _) => Some((id, false)),
+            News::Full(_) => None,
             other => panic!("{other:?}"),
         };
-        self.news.drain(..).map(one).collect()
+        self.news.drain(..).filter_map(one).collect()
     }
 }
 
@@ -255,7 +256,18 @@ fn a_crowd_is_told_of_a_few_times() {
         bench.joins(id, &format!("name-{n}"));
         bench.joins(PeerId([n; 16]), &format!("name-{n}"));
     }
+    let full = bench.news.iter().filter(|news| matches!(news, News::Full(Full::Impostors))).count();
+    assert_eq!(full, 1, "that is told, once");
     assert!(bench.told().len() <= ALARMED_MAX * ALARMS_PER_NAME_MAX);
+    // Who was known before is not drowned in it.
+    let mut bench = bench.again();
+    for n in 0..200 {
+        bench.joins(PeerId(std::array::from_fn(|i| [7, n][i % 2])), &format!("other-{n}"));
+        bench.joins(PeerId(std::array::from_fn(|i| [8, n][i % 2])), &format!("other-{n}"));
+    }
+    bench.told();
+    bench.joins(EVE, "bob");
+    assert_eq!(bench.told(), [(EVE, true)]);
 }
 
 fn numbered(n: usize) -> PeerId {
@@ -317,7 +329,7 @@ fn nobody_who_is_away_loses_the_name_of_an_earlier_run_to_those_who_are_made_up(
     for n in made_up.clone() {
         bench.joins(numbered(n), &format!("x{n}"));
     }
-    let told = bench.news.iter().filter(|news| matches!(news, News::NamesFull)).count();
+    let told = bench.news.iter().filter(|news| matches!(news, News::Full(Full::Names))).count();
     assert_eq!(told, 1, "it is told, once");
     for n in made_up {
         bench.leaves(numbered(n));
