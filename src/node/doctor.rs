@@ -14,12 +14,15 @@ use crate::protocol::To;
 use crate::protocol::diagnosis::{
     Came, Cell, Foreign, Heard, Member, Padded, SegmentView, US, Unheard, View, group_of,
 };
-use crate::protocol::membership::{Admission, Origin, Path, Peer};
+use crate::protocol::membership::{Admission, Origin, Path, Peer, Presence};
 use crate::text::Nick;
 use crate::time::Time;
 use crate::wire::body::Hello;
 use crate::wire::header::SIGNATURE_LEN;
 use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, kind};
+
+/// Who fell silent is missed by us alone once others say after so many of its periods that they hear it.
+const MISSED_PERIODS: u32 = 5;
 
 /// A node that has been awake for less has not heard those yet who say hello by themselves alone.
 const AWAKE_MIN: Duration = Duration::from_millis(2600);
@@ -100,7 +103,8 @@ impl Node {
     pub(super) fn note_hello(&mut self, origin: &Origin, hello: &Hello) {
         let near = self.membership.segments().any(|s| s.id == origin.segment && s.contains(origin.address.ip()));
         let Origin { id, segment, cast, address, .. } = *origin;
-        let due = self.records.on_hello(Came { id, segment, cast, address, near }, hello, self.now);
+        let there = self.membership.is_heard_at(origin);
+        let due = self.records.on_hello(Came { id, segment, cast, address, near, there }, hello, self.now);
         let online = self.membership.online_count();
         if due.hello && online <= PROMPTED_MAX {
             let spread = PROMPT_SPREAD * u32::try_from(online).unwrap_or(u32::MAX);
@@ -261,15 +265,23 @@ impl Node {
         self.records.hearing.ours(segment, speaker, self.now, every)
     }
 
-    /// Those whom others hear on a segment and we never met.
+    /// Those whom others hear on a segment and we do not: never met, or lost while others said that they hear them.
     fn unheard(&self, segment: SegmentId) -> Vec<Unheard> {
         let mut all: BTreeMap<PeerId, Unheard> = BTreeMap::new();
-        for (listener, speaker, lasting) in self.records.hearing.claims_of(segment, self.now) {
-            let known = speaker == self.identity.id() || self.membership.peer(speaker).is_some();
+        for (listener, speaker, lasting, said_at) in self.records.hearing.claims_of(segment, self.now) {
+            let peer = self.membership.peer(speaker);
+            // Others take a moment to notice that it fell silent, and to say so.
+            let is_missed = |peer: &Peer| {
+                peer.presence == Presence::Lost && said_at.since(peer.heard_at) >= peer.every * MISSED_PERIODS
+            };
+            let known = speaker == self.identity.id() || peer.is_some_and(|peer| !is_missed(peer));
             if known || !self.membership.is_online(listener) {
                 continue;
             }
-            let label = format!("~{}", speaker.suffix());
+            let label = match peer {
+                Some(peer) => self.name_of(speaker, &peer.nick).label(),
+                None => format!("~{}", speaker.suffix()),
+            };
             let entry = all.entry(speaker).or_insert_with(|| Unheard { label, by: Vec::new(), lasting: false });
             entry.by.push(self.name_of_peer(listener).label());
             entry.lasting |= lasting;

@@ -113,6 +113,8 @@ pub enum Reason {
     Hoped,
     /// It says that it does not hear the cast that reaches the others, or any.
     Unheard,
+    /// It says that it does not hear it, and no copy goes there: it asks for what it misses.
+    Missed,
     /// This segment has neither broadcast nor multicast.
     NoCast,
 }
@@ -232,12 +234,14 @@ impl Node {
         match plan.plan.cast {
             Some(cast) if !plan.copies.contains(&id) => {
                 let reason = match hears {
+                    Some(hears) if hears & cast.bit() == 0 => Reason::Missed,
                     _ if chosen => Reason::Chosen,
                     Some(_) => Reason::Heard,
                     None => Reason::Hoped,
                 };
                 Way::Cast(on, cast, reason)
             }
+            None if !plan.copies.contains(&id) => Way::Nowhere,
             cast => {
                 let has = self.membership.segment(on);
                 let none = has.is_none_or(|segment| segment.group.is_none() && segment.broadcast.is_none());

@@ -219,7 +219,12 @@ impl Directs {
         let Some(outbox) = self.outboxes.get_mut(&from) else { return };
         for frame in &mut outbox.frames {
             let ahead = frame.body.seq.checked_sub(receipt.next.saturating_add(1));
-            frame.acknowledged = ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
+            let is_ahead = ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
+            let arrived = frame.body.seq < receipt.next;
+            if arrived && !frame.acknowledged {
+                self.progress_at = Some(ctx.now);
+            }
+            frame.acknowledged = arrived || is_ahead;
         }
         // Later frames arrived and this one did not: it is lost, not late.
         let reached = receipt.next + u64::from(64 - receipt.ahead.leading_zeros());
@@ -228,8 +233,9 @@ impl Directs {
                 frame.sent = frame.sent.map(|(_, times)| (Time::ZERO, times.saturating_sub(1)));
             }
         }
-        while outbox.frames.front().is_some_and(|frame| frame.body.seq < receipt.next) {
-            let Some(frame) = outbox.frames.pop_front() else { break };
+        // Whole messages only: whoever is started anew in the midst of one is sent it from its beginning.
+        let whole = outbox.frames.iter().rposition(|frame| frame.is_last && frame.body.seq < receipt.next);
+        for frame in outbox.frames.drain(..whole.map_or(0, |last| last + 1)) {
             self.bytes = self.bytes.saturating_sub(frame.body.text.len());
             self.progress_at = Some(ctx.now);
             if frame.is_last {
@@ -304,7 +310,9 @@ impl Outbox {
             return;
         }
         let base = self.frames.front().map_or(self.next_seq, |frame| frame.body.seq);
-        for frame in self.frames.iter_mut().take(WINDOW).filter(|frame| !frame.acknowledged) {
+        let waiting = self.frames.iter().position(|frame| !frame.acknowledged).unwrap_or(self.frames.len());
+        let window = self.frames.iter_mut().skip(waiting).take(WINDOW);
+        for frame in window.filter(|frame| !frame.acknowledged) {
             let due = frame.sent.map_or(ctx.now, |(at, times)| at + pause(times));
             if due <= ctx.now {
                 let times = frame.sent.map_or(0, |(_, times)| times + 1);

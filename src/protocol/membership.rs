@@ -316,7 +316,10 @@ impl Membership {
             self.greet.remove(origin.id);
         }
         let reached = peer.is_reached(origin.segment, ctx.now);
-        peer.note_hearing(origin.segment, hello, ctx);
+        // One that has two interfaces here says of each what it hears there: what counts is where it is reached.
+        if peer.paths.get(&origin.segment).is_some_and(|path| path.address == origin.address) {
+            peer.note_hearing(origin.segment, hello, ctx);
+        }
         if reached == Some(true) && peer.is_reached(origin.segment, ctx.now) == Some(false) {
             // No cast reaches it any more: it is to hear by unicast that we are here.
             self.tell.set((origin.id, origin.segment), ctx.now);

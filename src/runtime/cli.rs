@@ -268,7 +268,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
     let mut arguments = Arguments::from_args(&["udpnode"], &args)
         .map_err(|exit| UsageError::new(exit.output.trim_start_matches("Error parsing ")))?;
     if arguments.version > 0 {
-        once(&[("--version", arguments.version)])?;
+        Settings::check(arguments)?;
         let version = format!("udpnode {} (protocol {})\n", env!("CARGO_PKG_VERSION"), crate::wire::VERSION);
         return Ok(Asked::Print(version));
     }
@@ -374,7 +374,7 @@ fn with_value() -> Vec<(String, String)> {
 
 impl Settings {
     fn check(arguments: Arguments) -> Result<Self, UsageError> {
-        let Arguments { tcp, no_relay, plain, ephemeral, json, stay, commands, .. } = arguments;
+        let Arguments { tcp, no_relay, plain, ephemeral, json, stay, commands, version, .. } = arguments;
         once(&[
             ("--tcp", tcp),
             ("--no-relay", no_relay),
@@ -383,6 +383,7 @@ impl Settings {
             ("--json", json),
             ("--stay", stay),
             ("--commands", commands),
+            ("--version", version),
         ])?;
         let plain = Plain::check(&arguments)?;
         if arguments.peer.len() > NAMES_MAX {

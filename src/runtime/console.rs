@@ -16,6 +16,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, read};
 
 use super::lines::{Lines, Piece};
+use super::terminal;
+use super::values::typed;
 use crate::command::{Command, CommandError, Typed, parse};
 use crate::term::{Act, Editor};
 use crate::text::{LINE_MAX, Line, LineError};
@@ -152,7 +154,8 @@ impl Console {
             Some(Item::Say(_)) => !lines,
             Some(Item::Typed(Typed::Tell { to, .. })) => !opened && !knows(to),
             Some(Item::Typed(typed)) if piped && !opened => match typed {
-                Typed::Why(name) | Typed::Verify(Some(name)) | Typed::Command(Command::Trust(name)) => !knows(name),
+                Typed::Why(name) | Typed::Verify(Some(name)) => !knows(name),
+                Typed::Command(Command::Trust(name) | Command::Verify { name, .. }) => !knows(name),
                 Typed::Who | Typed::Paths { .. } => true,
                 _ => false,
             },
@@ -198,6 +201,11 @@ impl Console {
     /// Reads once, if there is something and all that was read is handed over.
     pub(crate) fn fill(&mut self, registry: &Registry) {
         if self.ended || self.peek().is_some() {
+            return;
+        }
+        if self.kind != Kind::Piped && self.readable && !terminal::is_ours() {
+            // What is typed now is for somebody else, and who reads it in the background is stopped.
+            self.readable = false;
             return;
         }
         let told = self.readable && has_input();
@@ -273,7 +281,7 @@ impl Console {
         if self.plain && !text.trim().is_empty() {
             return self.on_message(text.as_bytes());
         }
-        self.items.extend(meaning(parse(text)));
+        self.items.extend(meaning(parse(&typed(text))));
     }
 
     fn on_message(&mut self, bytes: &[u8]) {

@@ -99,6 +99,7 @@ fn way_line(name: &str, way: &Way, segment: &impl Fn(SegmentId) -> String) -> Pa
         Reason::Heard => format!("for {name} says that it hears {cast}, and no other cast reaches more"),
         Reason::Hoped => format!("for {name} has not said yet what it hears"),
         Reason::Unheard => format!("for {name} hears no cast that reaches the others"),
+        Reason::Missed => format!("though {name} says that it does not hear {cast}: it asks for what it misses"),
         Reason::NoCast => "for there is neither broadcast nor multicast there".to_owned(),
     };
     let (paint, what) = match way {
@@ -155,6 +156,7 @@ const fn word(reason: Reason) -> &'static str {
         Reason::Heard => "heard",
         Reason::Hoped => "hoped",
         Reason::Unheard => "unheard",
+        Reason::Missed => "missed",
         Reason::NoCast => "no cast",
     }
 }

@@ -21,7 +21,8 @@ pub(crate) fn answer(view: &View, name: Option<&Line>) -> Answer {
     let mut findings = diagnose(view);
     if let Some(name) = name {
         let Some(label) = named(view, name.as_str()) else {
-            return Answer::new(object(view, &[], false), format!("nobody here is called {name}"), NOBODY);
+            let answer = Answer::new(object(view, &[], false), format!("nobody here is called {name}"), NOBODY);
+            return Answer { refused: true, ..answer };
         };
         findings.retain(|finding| finding.concerns(label));
     }

@@ -220,7 +220,13 @@ impl Shell {
                     self.take_terminal();
                 }
             }
-            STDIN => self.console.on_readable(),
+            STDIN => {
+                // A shell that has us go on in the background tells nothing when it gives us the terminal later.
+                if !terminal::is_on() {
+                    self.take_terminal();
+                }
+                self.console.on_readable();
+            }
             NETLINK => self.watch.iter_mut().for_each(Watch::on_readable),
             STDOUT => {
                 let reader = self.teller.output.look();
@@ -259,6 +265,8 @@ impl Shell {
             if let Err(why) = terminal::enter() {
                 self.teller.warning(&format!("cannot set up the terminal: {why}"));
             }
+            // Something may have been typed before it was ours again.
+            self.console.on_readable();
             self.teller.repaint();
         }
     }

@@ -50,6 +50,11 @@ pub(crate) fn leave() {
     }
 }
 
+/// Whether our mode is on.
+pub(crate) fn is_on() -> bool {
+    BEFORE.lock().is_ok_and(|before| before.is_some())
+}
+
 /// Whether we are the ones whom the terminal serves now. One that does not control us serves whoever has it.
 pub(crate) fn is_ours() -> bool {
     tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp())

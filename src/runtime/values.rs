@@ -2,6 +2,7 @@
 //!
 //! Each function reads one kind of value and answers with a sentence that says what to write.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -15,14 +16,29 @@ const WAIT_MAX: f64 = 86_400.0;
 
 /// An address; the scope of one of IPv6 may be the name of an interface.
 fn endpoint(text: &str) -> Result<Endpoint, String> {
-    let parse = |text: &str| text.parse::<Endpoint>().map_err(|why| why.to_string());
-    let Some((ip, rest)) = text.split_once('%') else { return parse(text) };
+    numbered(text)?.parse::<Endpoint>().map_err(|why| why.to_string())
+}
+
+/// An address with the number of its interface in place of the name.
+fn numbered(text: &str) -> Result<Cow<'_, str>, String> {
+    let Some((ip, rest)) = text.split_once('%') else { return Ok(text.into()) };
     let (name, port) = rest.find(']').map_or((rest, ""), |at| rest.split_at(at));
     if name.is_empty() || name.parse::<u32>().is_ok() {
-        return parse(text);
+        return Ok(text.into());
     }
     let index = if_nametoindex(name).map_err(|_| format!("there is no interface '{}'", Line::from_peer(name)))?;
-    parse(&format!("{ip}%{index}{port}"))
+    Ok(format!("{ip}%{index}{port}").into())
+}
+
+/// What was typed, with the number of an interface in place of its name where an address may stand.
+pub(crate) fn typed(text: &str) -> Cow<'_, str> {
+    let command = text.strip_prefix("/plain").filter(|rest| rest.starts_with(char::is_whitespace));
+    let parts = command.and_then(|rest| rest.trim_start().split_once(char::is_whitespace));
+    match parts.map(|(address, said)| (address, numbered(address), said)) {
+        // What is no address is refused where it is read.
+        Some((address, Ok(number), said)) if number != address => format!("/plain {number} {said}").into(),
+        _ => text.into(),
+    }
 }
 
 /// A multicast group, by the port rule if no port is written.

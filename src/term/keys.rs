@@ -65,8 +65,11 @@ impl Keys {
     pub fn push(&mut self, byte: u8, keys: &mut Vec<Key>) {
         match self.state {
             State::Ground => self.on_ground(byte, keys),
+            // A control or a part of a character is no part of a sequence: somebody pressed ESC, and something else.
+            State::Escape if byte < 0x20 && byte != 0x1B || byte >= 0x7F => self.again(byte, keys),
             State::Escape => self.state = after_escape(byte),
             State::Control(number) => self.on_control(number, byte, keys),
+            State::Single if !is_key(byte) => self.again(byte, keys),
             State::Single => {
                 self.state = State::Ground;
                 keys.extend(named(byte, 0));
@@ -155,6 +158,11 @@ const fn after_escape(byte: u8) -> State {
     }
 }
 
+/// Whether terminals say a key by this byte after `ESC O`: cursor keys, those above, and the keypad.
+const fn is_key(byte: u8) -> bool {
+    matches!(byte, b'A'..=b'F' | b'H' | b'I' | b'M' | b'P'..=b'S' | b'X' | b'j'..=b'y' | b' ')
+}
+
 /// The key of an escape sequence that ends with `last` after `number`.
 const fn named(last: u8, number: u16) -> Option<Key> {
     match (last, number) {
@@ -224,6 +232,8 @@ mod tests {
         // Keys with Alt, or a habit of vi.
         assert_eq!(keys(b"\x1bPlease\x1b]x\x1b_y\x1bP\x1b[C"), [&chars("leasexy")[..], &[Key::Right]].concat());
         assert_eq!(keys(b"\x1bP\r\x1b]\x04"), [Key::Enter, Key::Leave]);
+        assert_eq!(keys("\x1b\r\x1b\x04\x1b\x7f".as_bytes()), [Key::Enter, Key::Leave, Key::Backspace]);
+        assert_eq!(keys("\x1bé\x1bOK\x1bOé".as_bytes()), chars("éKé"));
         // A string that nobody ends.
         assert_eq!(keys(b"\x1b]0;title\rx"), [Key::Enter, Key::Char('x')]);
         assert_eq!(keys(b"\x1bP1$r0\x04"), [Key::Leave]);

@@ -337,6 +337,22 @@ fn what_is_stopped_can_be_continued_and_ended() {
         bob.message("here again");
         shell.type_in("\x1a");
         shell.until("it is stopped once more", |shell| shell.contents().matches("Stopped").count() == 2);
+        if !before.is_empty() {
+            // From the background it comes back with its line editor as well.
+            shell.type_in("bg\r");
+            shell.until("it goes on behind", |shell| shell.contents().contains("--ephemeral &"));
+            shell.type_in("echo $((6 * 7))\r");
+            shell.shows("42");
+            bob.say("are you there?");
+            shell.shows("are you there?");
+            let told = shell.contents().matches("--ephemeral").count();
+            shell.type_in("fg\r");
+            shell.until("it is in front", |shell| shell.contents().matches("--ephemeral").count() > told);
+            shell.type_in("not this\x15but this\r");
+            bob.message("but this");
+            shell.type_in("\x1a");
+            shell.until("it is stopped again", |shell| shell.contents().matches("Stopped").count() == 3);
+        }
         shell.type_in(&format!("{before}kill %1; wait %1; echo ended with $((100 + $?))\r"));
         shell.shows("ended with 243");
         bob.event_where("left", |v| v["peer"] == "ann");

@@ -64,6 +64,22 @@ fn of_two_the_way_is_named() {
 }
 
 #[test]
+fn whom_we_alone_miss_is_named_and_who_crashed_is_not() {
+    let mut world = group(4, 66, Faults::NONE);
+    world.nets[0].links.insert((1, 0), Faults { loss: 1.0, ..Faults::NONE });
+    world.crash(3);
+    for seconds in [4, 4, 6] {
+        world.run_for(secs(seconds));
+        for of in 0..3 {
+            let found = examined(&mut world, of).0;
+            assert!(!found.iter().any(|finding| finding.contains("n3")), "n{of} of one that crashed: {found:?}");
+        }
+    }
+    world.run_for(secs(30));
+    assert_eq!(examined(&mut world, 0).0, ["not-heard: from n1 to us"]);
+}
+
+#[test]
 fn a_healthy_group_of_any_size_is_healthy_and_known_so_soon() {
     for count in [2, 3, 8, 24] {
         let mut world = group(count, 64, Faults::NONE);

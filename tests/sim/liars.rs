@@ -247,6 +247,26 @@ fn what_follows_a_hole_is_shown_though_a_member_claims_to_fill_it() {
 }
 
 #[test]
+fn what_follows_a_hole_is_shown_though_its_author_crashed_while_it_was_asked() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[9; 32], 3);
+    scene.meet(Identity::new(&[9; 32], 3), "dan", 1);
+    scene.say(Message::Entries(Errand::Said, [1, 3].map(|seq| line(&dan, 3, seq)).to_vec()));
+    // It is asked in vain for a while, and then it is gone.
+    scene.run_for(1000);
+    scene.alive.retain(|(who, _)| who.id() != dan.id());
+    let lost = |scene: &Scene| scene.told.iter().any(|event| matches!(event, Event::Lost(..)));
+    for _ in 0..70 {
+        scene.run_for(10_000);
+        scene.greet();
+    }
+    assert!(lost(&scene), "{:?}", scene.told);
+    let said = scene.told.iter().filter(|event| matches!(event, Event::Message(_))).count();
+    assert_eq!(said, 2, "{:?}", scene.told);
+    assert!(scene.told.iter().any(|event| matches!(event, Event::Gap { count: 1, .. })), "{:?}", scene.told);
+}
+
+#[test]
 fn claims_of_logs_that_nobody_has_do_not_keep_out_those_who_speak() {
     let mut scene = Scene::new(|config| config.logs_max = 64);
     for author in (100..180).map(|n| Identity::new(&[n; 32], 1)) {

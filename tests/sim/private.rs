@@ -125,6 +125,24 @@ fn a_direct_message_waits_for_a_peer_that_is_away() {
 }
 
 #[test]
+fn a_long_direct_message_comes_whole_to_one_that_is_started_anew_in_the_midst_of_it() {
+    for n in 1..=12 {
+        let mut world = two(false, Faults::rough(0.2, 0.0, 2));
+        let text = "long ".repeat(2000);
+        tell(&mut world, 0, "n1", &text);
+        world.run_for(std::time::Duration::from_micros(n * 1500));
+        world.crash(1);
+        let before = whispers(&world, 1).len();
+        world.start(1);
+        world.run_for(secs(30));
+        let delivered = count(&world, 0, |event| matches!(event, Event::TellDelivered { .. }));
+        assert_eq!(delivered, 1, "after {n} steps");
+        assert!(whispers(&world, 1).iter().skip(before).all(|said| *said == text));
+        assert!(!whispers(&world, 1).is_empty(), "it is delivered, as was told: after {n} steps");
+    }
+}
+
+#[test]
 fn a_private_line_to_nobody_is_refused_aloud() {
     let mut world = two(false, Faults::NONE);
     tell(&mut world, 0, "n7", "hello?");

@@ -17,6 +17,8 @@ const PAIRS_MAX: usize = 6;
 pub(super) enum Verdict {
     /// Nobody hears anybody.
     All,
+    /// These many pairs, and no party to all of them.
+    Many(usize),
     /// One does not hear the others.
     Deaf(usize),
     /// One is not heard by the others.
@@ -30,6 +32,10 @@ pub(super) fn findings(view: &View, segment: &SegmentView) -> Vec<Finding> {
     let (mut findings, filtered) = reverse_path(view, segment);
     findings.extend(snooping(view, segment));
     for cast in [Cast::Multicast, Cast::Broadcast] {
+        // A tunnel may carry casts and need not.
+        if segment.facts.tunnel && segment.cells.values().all(|cell| cell.by(cast) != Some(true)) {
+            continue;
+        }
         let cell = |listener: usize, speaker: usize| {
             if filtered.contains(&(listener, speaker)) || is_excused(segment, cast, listener, speaker) {
                 return None;
@@ -94,7 +100,10 @@ pub(super) fn classify(count: usize, cell: impl Fn(usize, usize) -> Option<bool>
         let both = bad.remove(&(speaker, listener));
         rest.push(Verdict::Pair(listener, speaker, both));
     }
-    if rest.len() > PAIRS_MAX { vec![Verdict::All] } else { [verdicts, rest].concat() }
+    if rest.len() > PAIRS_MAX {
+        rest = vec![Verdict::Many(rest.len())];
+    }
+    [verdicts, rest].concat()
 }
 
 /// Nodes of one machine share its firewall: what holds for us need not be said of the other.
@@ -104,7 +113,7 @@ fn without_twins(segment: &SegmentView, verdicts: Vec<Verdict>) -> Vec<Verdict> 
         Verdict::Deaf(x) => (0, host(x), None),
         Verdict::Mute(x) => (1, host(x), None),
         Verdict::Pair(a, b, both) => (2 + u8::from(both), host(a), host(b)),
-        Verdict::All => (4, None, None),
+        Verdict::All | Verdict::Many(_) => (4, None, None),
     };
     let mut seen = BTreeSet::new();
     verdicts.into_iter().filter(|verdict| seen.insert(host_of(verdict))).collect()
@@ -132,6 +141,11 @@ fn dropped(view: &View, segment: &SegmentView, cast: Cast, verdict: Verdict) -> 
             Side::Network,
             format!("nobody hears anybody's {cast}s on {on}"),
             format!("the switch or access point drops {cast}s: {}", through(segment, cast)),
+        ),
+        Verdict::Many(pairs) => (
+            Side::Network,
+            format!("{cast}s do not get through between {pairs} pairs on {on}, and do between others"),
+            format!("a switch or access point between them drops {cast}s: {}", through(segment, cast)),
         ),
         Verdict::Deaf(0) => (
             Side::Us,
@@ -299,10 +313,11 @@ fn filter_found(segment: &SegmentView, listener: usize, whom: &[String]) -> Find
     };
     let whom = whom.iter().take(PAIRS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     let cause = format!("{at} drops what comes from another network than its own, by rp_filter: {whom} is not heard");
-    let remedy = format!(
-        "give both addresses of one network; or on {at}: sysctl -w net.ipv4.conf.all.rp_filter=0 \
-         net.ipv4.conf.{interface}.rp_filter=0"
-    );
+    // A dot in a name would be taken for a step of the path.
+    let [dot, interface] = if interface.contains('.') { ["/", &interface] } else { [".", &interface] };
+    let switch = |of: &str| format!("{}{of}{dot}rp_filter=0", "net.ipv4.conf.".replace('.', dot));
+    let remedy =
+        format!("give both addresses of one network; or on {at}: sysctl -w {} {}", switch("all"), switch(interface));
     finding(Code::ReversePathFilter, segment, None, side(segment, listener), cause, remedy)
 }
 

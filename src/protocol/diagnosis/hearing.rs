@@ -39,6 +39,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// ... or this, if it is of claims: in a crowd that one is always full.
 const CLAIMS_EVERY: Duration = Duration::from_secs(30);
 
+/// A cast that did not come for so many periods of one who is heard otherwise is not heard any more.
+const STALE_PERIODS: u32 = 5;
+
 /// Somebody whom others hear and we do not know is no mistake after this time: who leaves without a
 /// bye is told of for a while.
 const LASTING: Duration = Duration::from_secs(12);
@@ -196,8 +199,11 @@ impl Hearing {
         let Some(heard) = self.heard.get(&(segment, id)) else { return Cell::default() };
         // Heard by unicast alone for so long that casts should have come.
         let never = heard.casts.iter().all(|(at, _)| at.is_none()) && now.since(heard.since) > every * 3;
+        let fresh = now.since(heard.at) <= every * 3;
         let by = |slot: usize| match heard.casts[slot] {
             (_, missed) if missed >= MISSES_MIN || never => Some(false),
+            // It is heard by unicast, and no cast came any more beside which this one would be missed.
+            (Some(at), _) if fresh && now.since(at) > every * STALE_PERIODS => Some(false),
             (Some(_), _) => Some(true),
             (None, _) => None,
         };
@@ -240,12 +246,12 @@ impl Hearing {
         claim.is_some_and(|claim| claim.at >= since && (0..).zip(claim.casts).all(|(slot, cast)| known(slot, cast)))
     }
 
-    /// Those whom others hear by a cast on a segment: by whom, whom, and whether for long.
-    pub fn claims_of(&self, segment: SegmentId, now: Time) -> impl Iterator<Item = (PeerId, PeerId, bool)> {
+    /// Those whom others hear by a cast on a segment: by whom, whom, whether for long, and when that was said.
+    pub fn claims_of(&self, segment: SegmentId, now: Time) -> impl Iterator<Item = (PeerId, PeerId, bool, Time)> {
         let rows = self.claims.iter().filter(move |((on, _), _)| *on == segment);
         let here = rows.flat_map(|(&(_, listener), row)| row.iter().map(move |(id, claim)| (listener, id, claim)));
         here.filter(move |(.., claim)| claim.casts.iter().any(|(says, _)| *says) && now.since(claim.at) <= LASTING / 2)
-            .map(|(listener, speaker, claim)| (listener, speaker, claim.at.since(claim.since) >= LASTING))
+            .map(|(listener, speaker, claim)| (listener, speaker, claim.at.since(claim.since) >= LASTING, claim.at))
     }
 }
 
@@ -282,6 +288,20 @@ mod tests {
         assert_eq!(hearing.ours(ON, ANN, at(5000), EVERY).multicast, None);
         let cell = hearing.ours(ON, ANN, at(6001), EVERY);
         assert_eq!((cell.broadcast, cell.multicast, cell.unicast), (Some(false), Some(false), Some(true)));
+    }
+
+    #[test]
+    fn casts_that_both_end_are_not_heard_for_ever() {
+        let mut hearing = Hearing::default();
+        for cast in [Cast::Multicast, Cast::Broadcast] {
+            hearing.on_hello(ON, ANN, cast, at(0));
+        }
+        let multicast = |hearing: &Hearing, ms| hearing.ours(ON, ANN, at(ms), EVERY).multicast;
+        assert_eq!(multicast(&hearing, 60_000), Some(true), "nothing came that could tell otherwise");
+        for ms in [4000, 8000, 10_500] {
+            hearing.on_hello(ON, ANN, Cast::Unicast, at(ms));
+        }
+        assert_eq!((multicast(&hearing, 9000), multicast(&hearing, 10_500)), (Some(true), Some(false)));
     }
 
     #[test]

@@ -26,8 +26,16 @@ fn of_segment(view: &View, segment: &SegmentView) -> Vec<Finding> {
     }
     if segment.broadcast.is_none() && segment.address.is_ipv4() && !facts.tunnel && !facts.loopback {
         let (ip, bits) = (segment.address.ip(), segment.prefix_len);
-        let cause = format!("the address {ip}/{bits} on {on} has no broadcast address");
-        let remedy = format!("if its network is larger: ip address replace {ip}/24 broadcast + dev {on}");
+        let (cause, remedy) = if bits > 30 {
+            let remedy = format!(
+                "if its network is larger: ip address del {ip}/{bits} dev {on}; \
+                 ip address add {ip}/24 broadcast + dev {on}"
+            );
+            (format!("the address {ip}/{bits} on {on} has no broadcast address"), remedy)
+        } else {
+            let remedy = "ss -ulpn shows who holds that port; udpnode says at its start what the system answers".into();
+            (format!("the broadcast address of {ip}/{bits} on {on} cannot be listened on"), remedy)
+        };
         found(Code::NoBroadcastAddress, Some(Cast::Broadcast), cause, remedy);
     }
     if let Some((port, holder)) = taken(segment) {
@@ -36,10 +44,8 @@ fn of_segment(view: &View, segment: &SegmentView) -> Vec<Finding> {
             "port {port} on {on} is held by {by}: we have port {} instead, and --peer does not find us by the rule",
             segment.address.port()
         );
-        let remedy = format!(
-            "end that program, or choose an address with a free port: udpnode --address {}",
-            segment.address.ip()
-        );
+        let remedy =
+            format!("end that program, or take a port that all know: udpnode --address {}:PORT", segment.address.ip());
         found(Code::PortTaken, Some(Cast::Unicast), cause, remedy);
     }
     if let Some(why) = &facts.deaf {

@@ -64,6 +64,8 @@ pub struct Came {
     pub address: SocketAddr,
     /// No router lies between.
     pub near: bool,
+    /// It came from where that peer is reached: one with two interfaces here says of each what it hears there.
+    pub there: bool,
 }
 
 /// What is to be done because of a hello.
@@ -104,10 +106,8 @@ impl Records {
         Some(WallTime(self.survey.wall.0.saturating_add(since)))
     }
 
-    /// A hello of a peer that is online.
-    pub fn on_hello(&mut self, came: Came, hello: &Hello, now: Time) -> Due {
-        let (segment, id) = (came.segment, came.id);
-        self.hearing.on_hello(segment, id, came.cast, now);
+    /// What a peer says of whom it hears, and whom it does not.
+    fn note_statements(&mut self, segment: SegmentId, id: PeerId, hello: &Hello, now: Time) {
         let said = hello.heard.iter().map(|heard| (PeerId(*heard.id), heard.casts));
         self.hearing.on_statements(segment, id, said, now);
         // Whoever is not among all that it hears is not heard.
@@ -115,6 +115,15 @@ impl Records {
             let all = self.hearing.speakers(segment).filter(|speaker| *speaker != id);
             let unsaid: Vec<_> = all.filter(|speaker| hello.heard_of(*speaker).is_none()).collect();
             self.hearing.on_statements(segment, id, unsaid.into_iter().map(|speaker| (speaker, 0)), now);
+        }
+    }
+
+    /// A hello of a peer that is online.
+    pub fn on_hello(&mut self, came: Came, hello: &Hello, now: Time) -> Due {
+        let (segment, id) = (came.segment, came.id);
+        self.hearing.on_hello(segment, id, came.cast, now);
+        if came.there {
+            self.note_statements(segment, id, hello, now);
         }
         self.note_told(came, hello, now);
         let asks = hello.flags & FLAG_ASKS != 0;

@@ -280,6 +280,21 @@ fn a_ttl_is_too_small_only_where_multicasts_are_routed() {
 }
 
 #[test]
+fn a_tunnel_need_not_carry_casts() {
+    let silent = |tunnel: bool, works: bool| {
+        found(3, |view, _| {
+            let segment = here(view);
+            segment.facts.tunnel = tunnel;
+            for (pair, cell) in &mut segment.cells {
+                *cell = if works && *pair == (0, 1) { OK } else { SILENT };
+            }
+        })
+    };
+    assert!(silent(true, false).is_empty() && !silent(false, false).is_empty());
+    assert!(!silent(true, true).is_empty(), "one that does carry them is to carry all");
+}
+
+#[test]
 fn what_the_system_tells_of_this_machine() {
     let facts = |change: fn(&mut SegmentView)| found(2, |view, _| change(here(view)));
     assert_eq!(facts(|s| s.facts.multicast = Some(false)), ["no-multicast-flag: this machine"]);

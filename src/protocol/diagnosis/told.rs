@@ -83,11 +83,14 @@ fn flawed(segment: &SegmentView, member: &Member, flaw: Flaw) -> Option<Finding>
             let remedy = format!("on {name}'s machine: ip link set dev INTERFACE multicast on");
             Some(found(Code::NoMulticastFlag, segment, Some(Cast::Multicast), member, cause, remedy))
         }
-        Flaw::NoBroadcast if segment.broadcast.is_some() && segment.contains(member.address.ip()) => {
+        Flaw::NoBroadcast
+            if segment.broadcast.is_some() && segment.contains(member.address.ip()) && !segment.facts.tunnel =>
+        {
             let cause = format!("{name}'s address {} has no broadcast address", member.address.ip());
             let bits = segment.prefix_len;
             let remedy = format!(
-                "on {name}'s machine: ip address replace {}/{bits} broadcast + dev INTERFACE",
+                "on {name}'s machine: remove {0} as it is now (ip address del), then ip address add {0}/{bits} \
+                 broadcast + dev INTERFACE",
                 member.address.ip()
             );
             Some(found(Code::NoBroadcastAddress, segment, Some(Cast::Broadcast), member, cause, remedy))

@@ -37,8 +37,10 @@ const GONE_AFTER: Duration = Duration::from_secs(600);
 /// Rounds after which what nobody here claims to have is not asked for any more, but looked at this often.
 const ROUNDS_UNCLAIMED: u32 = 9;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// Rounds after which what no holder claims to have is given up.
+/// Rounds after which what no holder claims to have is given up, ...
 const ROUNDS_PATIENT: u32 = 4;
+/// ... and the time that others have to say that they have it, once its author is not here.
+const PATIENT_FOR: Duration = Duration::from_millis(1500);
 /// While entries came this recently, frontiers differ because of them: nothing is wrong.
 const BUSY_FOR: Duration = Duration::from_millis(100);
 
@@ -232,10 +234,11 @@ impl Logs {
         let ended = log.said_bye || online.get(&id.author).is_some_and(|&boot| boot > id.boot);
         let author_here = online.get(&id.author) == Some(&id.boot);
         // While the author was asked in vain, others were not: they may still have it.
-        let patience = if author_here { log.ask.round } else { log.ask.elsewhere };
-        if patience >= ROUNDS_PATIENT
-            && let Some(to) = unclaimed(log, ended || ctx.now.since(log.ask.since) >= GONE_AFTER)
-        {
+        let rounds = if author_here { log.ask.round } else { log.ask.elsewhere };
+        // A frontier, by which others say that they have it, takes its time.
+        let in_vain_for = log.ask.elsewhere_since.map_or(Duration::ZERO, |at| ctx.now.since(at));
+        let is_patient = rounds < ROUNDS_PATIENT || !author_here && in_vain_for < PATIENT_FOR;
+        if !is_patient && let Some(to) = unclaimed(log, ended || ctx.now.since(log.ask.since) >= GONE_AFTER) {
             log.skip_to(to);
             log.ask = Ask::default();
             self.hash = None;
@@ -244,11 +247,11 @@ impl Logs {
             return None;
         }
         let proven = log.held.range(log.next..).next().is_some();
-        if patience >= ROUNDS_PATIENT && !proven && (!log.is_claimed() || log.ask.round >= ROUNDS_MAX) {
+        if !is_patient && !proven && (!log.is_claimed() || log.ask.round >= ROUNDS_MAX) {
             self.give_up_on(id, ctx);
             return None;
         }
-        if log.ask.round >= ROUNDS_UNCLAIMED && !author_here && !log.is_claimed() {
+        if log.ask.round >= ROUNDS_UNCLAIMED && !is_patient && !author_here && !log.is_claimed() {
             log.ask.at = Some(ctx.now + LOOK_EVERY);
             self.ask_at = earlier(self.ask_at, log.ask.at);
             return None;
@@ -265,16 +268,19 @@ impl Logs {
         }
         // Everybody is asked once, by whoever asks first; what then still lacks, lacks here.
         let asked = if far || log.ask.round > 0 { holder(id, log, online) } else { None };
-        let round = u8::try_from(log.ask.round).unwrap_or(u8::MAX);
+        let told_round = u8::try_from(log.ask.round).unwrap_or(u8::MAX);
         let pause = self.round_trip.pause(log.ask.round, ctx.config);
         let spread = if asked.is_none() { self.round_trip.backoff(group, ctx.rng, ctx.config) } else { Duration::ZERO };
         let again = ctx.now + pause + spread;
-        let (at, round_next, sent_at) = (Some(again), log.ask.round + 1, Some(ctx.now));
+        let (at, sent_at) = (Some(again), Some(ctx.now));
         let since = if first > log.ask.first { ctx.now } else { log.ask.since };
         let elsewhere = log.ask.elsewhere + u32::from(!author_here);
-        log.ask = Ask { at, since, round: round_next, elsewhere, sent_at, until, first, far, asked, put_off: false };
+        let elsewhere_since = log.ask.elsewhere_since.or_else(|| (!author_here).then_some(ctx.now));
+        let round = log.ask.round + 1;
+        let put_off = false;
+        log.ask = Ask { at, since, round, elsewhere, elsewhere_since, sent_at, until, first, far, asked, put_off };
         self.ask_at = earlier(self.ask_at, Some(again));
-        Some((asked, round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
+        Some((asked, told_round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
     }
 
     /// Nobody who is here has what a log lacks. If its author will not come back with it, it is gone.

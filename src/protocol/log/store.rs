@@ -41,6 +41,8 @@ pub(super) struct Ask {
     pub(super) round: u32,
     /// How often of these the author was not there to be asked.
     pub(super) elsewhere: u32,
+    /// Since when that is so.
+    pub(super) elsewhere_since: Option<Time>,
     /// When it was asked for last.
     pub(super) sent_at: Option<Time>,
     /// Up to which entry it was asked for.
@@ -118,6 +120,7 @@ impl Log {
                 since: now,
                 round: 0,
                 elsewhere: 0,
+                elsewhere_since: None,
                 sent_at: None,
                 until: 0,
                 first: 0,

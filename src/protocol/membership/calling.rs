@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use super::greeting::Telling;
-use super::{Membership, Peer, Presence, Standing};
-use crate::address::Cast;
+use super::{Membership, Path, Peer, Presence, Standing};
+use crate::address::{Cast, SegmentId};
 use crate::id::PeerId;
 use crate::protocol::{Context, Post, To};
 use crate::wire::Message;
@@ -68,12 +68,14 @@ impl Membership {
     /// Says hello on segments where we knew somebody and hear nobody.
     fn call_into_silence(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         self.vigil.call_at = None;
-        let fresh = |peer: &Peer| ctx.now.since(peer.heard_at) < ctx.config.call_for;
-        let waits = |peer: &Peer| peer.presence != Presence::Left && fresh(peer);
+        // There: that it is heard on another segment is no reason to call for it here for ever.
+        let fresh = |path: &Path| ctx.now.since(path.heard_last().unwrap_or(path.since)) < ctx.config.call_for;
+        let waits =
+            |peer: &Peer, on: SegmentId| peer.presence != Presence::Left && peer.paths.get(&on).is_some_and(fresh);
         for segment in self.segments.keys().copied().collect::<Vec<_>>() {
             let heard_at = self.vigil.heard_on.get(&segment);
             let silent = heard_at.is_some_and(|&at| ctx.now.since(at) >= QUIET_FOR);
-            if !silent || !self.peers.values().any(|peer| waits(peer) && peer.paths.contains_key(&segment)) {
+            if !silent || !self.peers.values().any(|peer| waits(peer, segment)) {
                 continue;
             }
             self.vigil.call_at = Some(ctx.now + ctx.config.call_every);

@@ -305,7 +305,7 @@ impl Path {
         self.heard_casts(now, every) == Cast::Unicast.bit() || self.hears_us(now).is_some_and(|us| us.casts & WIDE == 0)
     }
 
-    fn heard_last(&self) -> Option<Time> {
+    pub(super) fn heard_last(&self) -> Option<Time> {
         self.casts.iter().filter_map(|heard| heard.span).map(|(_, last)| last).max()
     }
 }

@@ -9,6 +9,7 @@ use crate::runtime::console::Item;
 use crate::runtime::pins::Keep;
 use crate::runtime::{output, render_paths, render_why};
 use crate::text::Line;
+use crate::time::Time;
 
 impl Shell {
     pub(super) fn serve_console(&mut self) {
@@ -35,7 +36,8 @@ impl Shell {
         let lines = self.machine.wants_line();
         self.opened |= lines;
         let knows = |name: &Line| self.machine.native().is_some_and(|node| node.knows(name));
-        let opened = self.opened;
+        // A listener waits for lines as long as it must, for answers no longer than it was told to.
+        let opened = self.opened || self.stay && self.now() >= Time::ZERO + self.wait;
         self.console.waits(lines, opened, knows)
     }
 

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::super::Membership;
 use super::super::peer::FRESH_PERIODS;
+use super::super::{Membership, Presence};
 use super::{Meeting, UNANSWERED, WAIT_FOR, Way};
 use crate::address::{Cast, SegmentId};
 use crate::id::PeerId;
@@ -63,9 +63,13 @@ impl Membership {
         self.strangers_heard(now).any(|(_, meeting, hello)| new(meeting) && !self.is_deaf(meeting, hello, me, now))
     }
 
-    /// Those who are heard now, are not known, and wait for nothing but an answer.
+    /// Those who are heard now, are not known to be online in that run, and wait for nothing but an answer.
     fn strangers_heard(&self, now: Time) -> impl Iterator<Item = (&Way, &Meeting, &Hello)> {
-        let all = self.meetings.waiting.iter().filter(|(way, _)| !self.peers.contains_key(&way.id));
+        let is_here = |way: &Way, meeting: &Meeting| {
+            let peer = self.peers.get(&way.id);
+            peer.is_some_and(|peer| peer.presence == Presence::Online && peer.boot == meeting.boot)
+        };
+        let all = self.meetings.waiting.iter().filter(move |(way, meeting)| !is_here(way, meeting));
         let with_hello = all.filter_map(|(way, meeting)| Some((way, meeting, &meeting.hello.as_ref()?.1)));
         with_hello.filter(move |(_, meeting, hello)| {
             let every = Duration::from_millis(hello.every_ms.into()).min(WAIT_FOR);
