@@ -10,7 +10,7 @@ use super::Logs;
 use super::store::{History, Log};
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Said};
-use crate::time::Time;
+use crate::time::{Time, WallTime};
 
 /// How long after meeting the first peer what is learnt still counts as joining, at least ...
 const JOINING_MIN: Duration = Duration::from_millis(700);
@@ -200,9 +200,51 @@ impl Logs {
     }
 }
 
-/// Keeps the last `count` by the clocks of their authors, in order.
+/// Keeps the last `count` by the clocks of their authors, in order: what an author said later is later, whatever its
+/// clock was set back to.
 fn latest(gathered: &mut Vec<Said>, count: usize) {
-    gathered.sort_by_key(|said| (said.wall, said.log, said.seq));
-    let surplus = gathered.len().saturating_sub(count);
-    gathered.drain(..surplus);
+    gathered.sort_by_key(|said| (said.log, said.seq));
+    let (mut log, mut wall) = (None, WallTime(0));
+    let keyed = gathered.drain(..).map(|said| {
+        wall = if log == Some(said.log) { wall.max(said.wall) } else { said.wall };
+        log = Some(said.log);
+        ((wall, said.log, said.seq), said)
+    });
+    let mut keyed: Vec<_> = keyed.collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    let surplus = keyed.len().saturating_sub(count);
+    gathered.extend(keyed.into_iter().skip(surplus).map(|(_, said)| said));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{Cast, Errand};
+    use crate::event::Arrival;
+    use crate::text::{Line, Nick};
+
+    #[test]
+    fn what_an_author_said_stays_in_its_order_whatever_its_clock_shows() {
+        let arrival = Arrival {
+            segment: crate::address::SegmentId(1),
+            cast: Cast::Multicast,
+            address: std::net::SocketAddr::from(([10, 0, 0, 2], 5002)),
+            ttl: None,
+            errand: Errand::Said,
+        };
+        let said = |author: u8, seq: u64, wall: u64| Said {
+            log: LogId { author: PeerId([author; 16]), boot: 1 },
+            nick: Nick::from_any("bob"),
+            seq,
+            wall: WallTime(wall),
+            text: Line::from_peer("hi"),
+            history: true,
+            arrival,
+        };
+        // The clock of the first was set back between its lines 2 and 3.
+        let mut gathered = vec![said(1, 3, 100), said(2, 1, 500), said(1, 1, 900), said(1, 2, 1000), said(1, 4, 110)];
+        latest(&mut gathered, 4);
+        let order: Vec<_> = gathered.iter().map(|said| (said.log.author.0[0], said.seq)).collect();
+        assert_eq!(order, [(1, 1), (1, 2), (1, 3), (1, 4)]);
+    }
 }

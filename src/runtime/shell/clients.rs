@@ -92,7 +92,9 @@ impl Shell {
         }
         if let Some(answer) = self.answer(&typed) {
             self.control.tell(slot, &answer.json);
-            return self.done(slot, answer.status, answer.refused.then_some(&answer.text));
+            // What has a status of its own is an answer all the same.
+            let failed = answer.refused && answer.status == 1;
+            return self.done(slot, answer.status, failed.then_some(&answer.text));
         }
         let leaves = matches!(typed, Typed::Command(Command::Quit));
         self.asker = Some(Asker { slot, refused: None });
