@@ -247,6 +247,18 @@ fn what_follows_a_hole_is_shown_though_a_member_claims_to_fill_it() {
 }
 
 #[test]
+fn what_an_author_said_at_its_end_and_nobody_has_is_told_as_lost() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[9; 32], 3);
+    scene.meet(Identity::new(&[9; 32], 3), "dan", 1);
+    scene.say(Message::Entries(Errand::Said, vec![line(&dan, 3, 1)]));
+    scene.say_as(&dan, Message::Bye(Bye { head: 4 }));
+    scene.run_for(20_000);
+    let gaps = scene.told.iter().filter(|event| matches!(event, Event::Gap { count: 2, .. })).count();
+    assert_eq!(gaps, 1, "{:?}", scene.told);
+}
+
+#[test]
 fn what_follows_a_hole_is_shown_though_its_author_crashed_while_it_was_asked() {
     let mut scene = Scene::new(|_| {});
     let dan = Identity::new(&[9; 32], 3);
