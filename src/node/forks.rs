@@ -15,9 +15,14 @@ use crate::wire::{DATAGRAM_DOMAIN, Signed, SignedEntry};
 /// nobody more: whoever makes up keys makes up such pairs as well. It is counted all the same.
 const TOLD_MAX: usize = 64;
 
-/// Keys of which the alarm was told, and whether it was told that there are too many.
+/// What was told of keys with which two machines speak.
 #[derive(Debug, Default)]
-pub(super) struct Forks(BTreeSet<PeerId>, bool);
+pub(super) struct Forks {
+    /// Keys of which the alarm was told.
+    told: BTreeSet<PeerId>,
+    /// It was told that there are too many.
+    full_told: bool,
+}
 
 impl Node {
     /// Whether a signature is that of its key: checked within the budget of where it came from, and counted.
@@ -60,14 +65,14 @@ impl Node {
 
     fn alarm(&mut self, id: PeerId) {
         let is_known = id == self.identity.id() || self.names.pins().any(|pin| pin.id == id);
-        if self.forks.0.len() >= TOLD_MAX && !is_known {
-            if !std::mem::replace(&mut self.forks.1, true) {
+        if self.forks.told.len() >= TOLD_MAX && !is_known {
+            if !std::mem::replace(&mut self.forks.full_told, true) {
                 let text = format!("more than {TOLD_MAX} keys are used by two machines each: no more are told of");
                 self.events.push_back(Event::Warning(text));
             }
             return;
         }
-        if !self.forks.0.insert(id) {
+        if !self.forks.told.insert(id) {
             return;
         }
         let text = if id == self.identity.id() {

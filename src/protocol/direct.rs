@@ -237,7 +237,6 @@ impl Directs {
         let whole = outbox.frames.iter().rposition(|frame| frame.is_last && frame.body.seq < receipt.next);
         for frame in outbox.frames.drain(..whole.map_or(0, |last| last + 1)) {
             self.bytes = self.bytes.saturating_sub(frame.body.text.len());
-            self.progress_at = Some(ctx.now);
             if frame.is_last {
                 ctx.news.push_back(News::TellDelivered { mid: frame.body.mid, to: from });
             }

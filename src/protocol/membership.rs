@@ -317,7 +317,7 @@ impl Membership {
         }
         let reached = peer.is_reached(origin.segment, ctx.now);
         // One that has two interfaces here says of each what it hears there: what counts is where it is reached.
-        if peer.paths.get(&origin.segment).is_some_and(|path| path.address == origin.address) {
+        if peer.is_heard_at(origin) {
             peer.note_hearing(origin.segment, hello, ctx);
         }
         if reached == Some(true) && peer.is_reached(origin.segment, ctx.now) == Some(false) {

@@ -161,7 +161,7 @@ impl Shell {
         let (lost, status) = match lost {
             Ok(lost) => (lost, status),
             Err(why) => {
-                output::complain(&format!("cannot write standard output: {why}"));
+                output::complain(&Failure::Output(why).to_string());
                 (0, status.max(1))
             }
         };
@@ -364,7 +364,7 @@ impl Shell {
             Reader::There => {}
             Reader::Gone => self.leave(Some(0)),
             Reader::Failed(why) => {
-                output::complain(&format!("cannot write standard output: {why}"));
+                output::complain(&Failure::Output(why).to_string());
                 self.ending.fail();
                 self.leave(Some(1));
             }

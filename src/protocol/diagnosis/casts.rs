@@ -314,10 +314,10 @@ fn filter_found(segment: &SegmentView, listener: usize, whom: &[String]) -> Find
     let whom = whom.iter().take(PAIRS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     let cause = format!("{at} drops what comes from another network than its own, by rp_filter: {whom} is not heard");
     // A dot in a name would be taken for a step of the path.
-    let [dot, interface] = if interface.contains('.') { ["/", &interface] } else { [".", &interface] };
-    let switch = |of: &str| format!("{}{of}{dot}rp_filter=0", "net.ipv4.conf.".replace('.', dot));
+    let step = if interface.contains('.') { "/" } else { "." };
+    let switch = |of: &str| ["net", "ipv4", "conf", of, "rp_filter=0"].join(step);
     let remedy =
-        format!("give both addresses of one network; or on {at}: sysctl -w {} {}", switch("all"), switch(interface));
+        format!("give both addresses of one network; or on {at}: sysctl -w {} {}", switch("all"), switch(&interface));
     finding(Code::ReversePathFilter, segment, None, side(segment, listener), cause, remedy)
 }
 

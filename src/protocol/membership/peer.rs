@@ -166,6 +166,11 @@ impl Peer {
         settled || !newest
     }
 
+    /// Whether this came from where it is heard, proven or not.
+    pub(super) fn is_heard_at(&self, origin: &Origin) -> bool {
+        self.paths.get(&origin.segment).is_some_and(|path| path.address == origin.address)
+    }
+
     /// The peer is where it seems to be; unless it is still heard where it is known to be. Who passes on all that two
     /// say to each other seems to be both.
     pub(super) fn prove(&mut self, segment: SegmentId, address: SocketAddr, now: Time) {

@@ -24,8 +24,7 @@ impl Membership {
     /// Whether this came from where a peer is heard, proven or not.
     #[must_use]
     pub fn is_heard_at(&self, origin: &Origin) -> bool {
-        let path = self.peers.get(&origin.id).and_then(|peer| peer.paths.get(&origin.segment));
-        path.is_some_and(|path| path.address == origin.address)
+        self.peers.get(&origin.id).is_some_and(|peer| peer.is_heard_at(origin))
     }
 
     /// Whether a peer that is online is proven to be where it seems to be.
