@@ -17,7 +17,7 @@ use nix::unistd::{isatty, read};
 
 use super::lines::{Lines, Piece};
 use super::terminal;
-use super::values::typed;
+use super::values::with_numbers;
 use crate::command::{Command, CommandError, Typed, parse};
 use crate::term::{Act, Editor};
 use crate::text::{LINE_MAX, Line, LineError};
@@ -281,7 +281,7 @@ impl Console {
         if self.plain && !text.trim().is_empty() {
             return self.on_message(text.as_bytes());
         }
-        self.items.extend(meaning(parse(&typed(text))));
+        self.items.extend(meaning(parse(&with_numbers(text))));
     }
 
     fn on_message(&mut self, bytes: &[u8]) {

@@ -91,9 +91,15 @@ impl PinFile {
     /// # Errors
     /// What the system says, of this time or the one before; the file is as it was.
     pub(crate) fn save(&mut self, node: &Node, now: WallTime, keep: Keep) -> io::Result<()> {
-        if let Some(writing) = self.writing.take_if(|writing| keep != Keep::Soon || writing.is_finished()) {
-            writing.join().unwrap_or_else(|_| Err(io::Error::other("the writer ended")))?;
-        }
+        let ended = self.writing.take_if(|writing| keep != Keep::Soon || writing.is_finished());
+        let before = ended.map(|writing| writing.join().unwrap_or_else(|_| Err(io::Error::other("the writer ended"))));
+        // What went wrong before does not keep us from trying what is due now.
+        let this = self.write(node, now, keep);
+        before.unwrap_or(Ok(())).and(this)
+    }
+
+    /// Writes what is due, unless that is being done.
+    fn write(&mut self, node: &Node, now: WallTime, keep: Keep) -> io::Result<()> {
         let is_news = self.saved != Some(node.pin_changes());
         if self.untouchable || self.writing.is_some() || !is_news && keep != Keep::Last {
             return Ok(());

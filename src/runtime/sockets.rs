@@ -435,7 +435,7 @@ fn listener(
     // 4.20 have no such switch for IPv6; bound to its device it hears that of others no more than otherwise.
     match to.ip() {
         IpAddr::V4(group) if group.is_multicast() => {
-            let _ = socket.set_multicast_all_v4(false);
+            socket.set_multicast_all_v4(false)?;
             socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(place.index))?;
         }
         IpAddr::V6(group) => {

@@ -31,7 +31,7 @@ fn numbered(text: &str) -> Result<Cow<'_, str>, String> {
 }
 
 /// What was typed, with the number of an interface in place of its name where an address may stand.
-pub(crate) fn typed(text: &str) -> Cow<'_, str> {
+pub(crate) fn with_numbers(text: &str) -> Cow<'_, str> {
     let command = text.strip_prefix("/plain").filter(|rest| rest.starts_with(char::is_whitespace));
     let parts = command.and_then(|rest| rest.trim_start().split_once(char::is_whitespace));
     match parts.map(|(address, said)| (address, numbered(address), said)) {

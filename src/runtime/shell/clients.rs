@@ -14,7 +14,7 @@ use crate::command::{Command, Typed, parse};
 use crate::event::Event;
 use crate::runtime::lines::Piece;
 use crate::runtime::render::{self, Object, View};
-use crate::runtime::values::typed;
+use crate::runtime::values::with_numbers;
 use crate::text::LineError;
 
 /// What a client asks for that no person types.
@@ -69,7 +69,7 @@ impl Shell {
         };
         let typed = text.and_then(|text| match text {
             FOLLOW => Ok(None),
-            text => parse(&typed(text)).map(Some).map_err(|why| why.to_string()),
+            text => parse(&with_numbers(text)).map(Some).map_err(|why| why.to_string()),
         });
         match typed {
             Ok(Some(Typed::Nothing)) => {}
