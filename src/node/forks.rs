@@ -48,7 +48,6 @@ impl Node {
         let check = |node: &Self| (node.verifier)(signed.author(), domain, signed.bytes, signed.signature);
         if self.is_signed((arrival.address, None), check) {
             self.logs.on_fork(log, &mut context!(self));
-            self.alarm(log.author);
         }
     }
 
@@ -63,7 +62,7 @@ impl Node {
         holds
     }
 
-    fn alarm(&mut self, id: PeerId) {
+    pub(super) fn alarm(&mut self, id: PeerId) {
         let is_known = id == self.identity.id() || self.names.pins().any(|pin| pin.id == id);
         if self.forks.told.len() >= TOLD_MAX && !is_known {
             if !std::mem::replace(&mut self.forks.full_told, true) {
@@ -82,8 +81,9 @@ impl Node {
         } else {
             let name = self.name_of_peer(id).label();
             format!(
-                "two machines speak with the key of {name}: nothing more of what they say is shown until both end; one \
-                 of them needs a key of its own (udpnode doctor says where they are)"
+                "two machines speak with the key of {name}, or one that tells each something else: nothing more of \
+                 what they say is shown until both end; one of them needs a key of its own (udpnode doctor says where \
+                 they are)"
             )
         };
         self.events.push_back(Event::Warning(text));

@@ -14,7 +14,7 @@ use crate::protocol::membership::{Admission, Origin};
 use crate::protocol::sources::Source;
 use crate::wire::body::Hello;
 use crate::wire::header::Header;
-use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, kind, parse_entry};
+use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, digest, kind, parse_entry};
 
 /// Addresses whose unknown version is remembered as told. When full, no further one is told.
 const VERSIONS_TOLD_MAX: usize = 64;
@@ -249,7 +249,8 @@ impl Node {
             }
             Wants::TooFar => self.logs.on_too_far(log, seq, &mut context!(self)),
             Wants::New => {
-                let entry = Believed { log, seq, raw: Arc::from(raw) };
+                let (digest, prev) = (digest(signed.bytes), *signed.entry.prev);
+                let entry = Believed { log, seq, digest, prev, raw: Arc::from(raw) };
                 if self.config.relay && self.logs.is_news(log, seq) {
                     self.pass_on(&entry, arrival);
                 }

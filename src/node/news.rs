@@ -36,6 +36,10 @@ impl Node {
             }
             News::Impostor { id, nick, known, last } => Some(self.warn_of_impostor(id, &nick, known, last)),
             News::Namesake(id, nick) => Some(self.tell_of_namesake(id, &nick)),
+            News::Forked(id) => {
+                self.alarm(id);
+                None
+            }
             News::Full(of) => Some(Event::Warning(self.told_full(of))),
             News::Away(id, text) => Some(Event::Away(self.name_of_peer(id), text)),
             News::CutOff(online) => Some(Event::Disconnected(online)),

@@ -6,7 +6,7 @@ use crate::protocol::Believed;
 use crate::text::Line;
 use crate::time::WallTime;
 use crate::wire::body::{ENTRY_TEXT, Entry};
-use crate::wire::{ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, encode_entry};
+use crate::wire::{ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, digest, encode_entry};
 
 impl Node {
     pub(super) fn say(&mut self, lines: &[Line], wall: WallTime) {
@@ -15,7 +15,9 @@ impl Node {
         }
         self.session.on_said();
         let drafts = self.logs.draft(lines, &mut context!(self));
+        let mut tip = self.logs.tip();
         let entries = drafts.into_iter().map(|draft| {
+            let prev = tip;
             let entry = Entry {
                 author: (*self.identity.public()).into(),
                 boot: self.identity.boot(),
@@ -26,9 +28,13 @@ impl Node {
                 count: draft.count,
                 kind: ENTRY_TEXT,
                 body: draft.body.as_slice().into(),
+                prev: prev.into(),
             };
-            let raw = encode_entry(&entry, |bytes| self.identity.sign(self.entry_domain(), bytes));
-            Believed { log: self.identity.log(), seq: draft.seq, raw }
+            let raw = encode_entry(&entry, |bytes| {
+                tip = digest(bytes);
+                self.identity.sign(self.entry_domain(), bytes)
+            });
+            Believed { log: self.identity.log(), seq: draft.seq, digest: tip, prev, raw }
         });
         let entries = entries.collect();
         self.logs.on_said(entries, &mut context!(self));

@@ -40,6 +40,7 @@ use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
 use crate::text::{Line, Nick};
 use crate::time::{Bucket, Time};
 use crate::wire::Message;
+use crate::wire::body::{Digest, NO_DIGEST};
 use author::Author;
 use converge::{Confirmations, Pace, Trickle};
 use forgotten::Forgotten;
@@ -134,6 +135,12 @@ impl Logs {
     #[must_use]
     pub const fn head(&self) -> u64 {
         self.author.head()
+    }
+
+    /// What stands for our last entry in the next one.
+    #[must_use]
+    pub fn tip(&self) -> Digest {
+        self.logs.get(&self.own).map_or(NO_DIGEST, |log| log.tip.digest())
     }
 
     /// For each peer online, our first entry that was said after it joined.
@@ -253,7 +260,7 @@ impl Logs {
         for entry in entries {
             let message = Message::Entries(Errand::Said, vec![Arc::clone(&entry.raw)]);
             ctx.posts.push_back(Post { to: To::Group, message });
-            self.keep(entry.log, entry.seq, Held { raw: entry.raw, arrival: None, repaired_at: None, recast_at: None });
+            self.keep(entry.log, entry.seq, Held::new(entry, None, None));
         }
         let own = self.own;
         let log = self.logs.get_mut(&own).expect("our own log");
@@ -326,7 +333,7 @@ impl Logs {
         let (id, seq) = (entry.log, entry.seq);
         // Whoever else lacks it heard that as well, or asks alone.
         let recast_at = is_recast(&arrival).then_some(ctx.now);
-        self.keep(id, seq, Held { raw: entry.raw, arrival: Some(arrival), repaired_at: None, recast_at });
+        self.keep(id, seq, Held::new(entry, Some(arrival), recast_at));
         let log = self.logs.get_mut(&id).expect("opened");
         log.heard_at = ctx.now;
         log.proven = log.proven.max(seq + 1);

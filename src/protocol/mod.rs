@@ -32,6 +32,7 @@ use crate::stats::Stats;
 use crate::text::{Line, Nick};
 use crate::time::{Time, WallTime};
 use crate::wire::Message;
+use crate::wire::body::Digest;
 
 /// What a part is handed while it works: its whole world.
 pub struct Context<'a> {
@@ -114,6 +115,8 @@ pub enum News {
     },
     /// A peer calls itself as we do, or nearly so.
     Namesake(PeerId, Nick),
+    /// Its key says two things with one number.
+    Forked(PeerId),
     /// There is no room for more of these; told once.
     Full(Full),
     /// Nobody is heard any more, of so many who are online: it may be we who are gone.
@@ -208,6 +211,10 @@ pub struct Believed {
     pub log: LogId,
     /// Its number there.
     pub seq: u64,
+    /// What stands for it in the next one, ...
+    pub digest: Digest,
+    /// ... and for the one before in it.
+    pub prev: Digest,
     /// It with its signature, as it stands on the wire.
     pub raw: Arc<[u8]>,
 }

@@ -90,7 +90,7 @@ impl Relay {
         }
         for (heard, (entries, logs)) in bundles {
             // What follows at once is told of by itself: it is news to whoever hears it.
-            let told = |(log, first)| progress(log).map(|told| Progress { next: told.next.min(first), ..told });
+            let told = |(log, first)| progress(log).map(|told| told.up_to(first));
             let logs: Vec<_> = logs.into_iter().filter_map(told).collect();
             for logs in logs.chunks(LOGS_MAX) {
                 let frontier = Frontier { logs: logs.to_vec(), ..Frontier::default() };

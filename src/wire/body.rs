@@ -198,13 +198,23 @@ pub struct Progress {
     /// The first entry I can give.
     #[n(3)]
     pub floor: u64,
+    /// The digest of the entry before `next`; [`NO_DIGEST`] if there is none, or I do not know it. Two who are as
+    /// far and tell different ones were told different things.
+    #[n(4)]
+    pub tip: ByteArray<16>,
 }
 
 impl Progress {
     /// How far a node has `log`.
     #[must_use]
-    pub fn new(log: LogId, next: u64, floor: u64) -> Self {
-        Self { author: bytes(log.author), boot: log.boot, next, floor }
+    pub fn new(log: LogId, next: u64, floor: u64, tip: Digest) -> Self {
+        Self { author: bytes(log.author), boot: log.boot, next, floor, tip: tip.into() }
+    }
+
+    /// No farther than `next`.
+    #[must_use]
+    pub fn up_to(self, next: u64) -> Self {
+        if next < self.next { Self { next, tip: NO_DIGEST.into(), ..self } } else { self }
     }
 
     /// Which log this is about.
@@ -261,6 +271,12 @@ impl Hole {
     }
 }
 
+/// What stands for an entry in the next one: the first bytes of the BLAKE3 hash of what was signed.
+pub type Digest = [u8; 16];
+
+/// There is no entry before, or it is not known.
+pub const NO_DIGEST: Digest = [0; 16];
+
 /// An entry is text.
 pub const ENTRY_TEXT: u8 = 1;
 
@@ -295,6 +311,10 @@ pub struct Entry<'a> {
     /// The content.
     #[b(8)]
     pub body: &'a ByteSlice,
+    /// The digest of the entry before it in the log; [`NO_DIGEST`] in the first. Who says one thing to some and
+    /// another to others has two logs from then on, and is found out where they meet.
+    #[n(9)]
+    pub prev: ByteArray<16>,
 }
 
 /// The content of a text entry: lines, or one part of a line longer than a datagram.

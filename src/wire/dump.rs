@@ -7,7 +7,7 @@ use crate::id::PublicKey;
 use crate::text::Line;
 use crate::wire::body::{
     Condition, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS, Frontier, HEARD_BY_STREAM, Hello, Letter,
-    Nack, PROBE_DOUBTS, Place, Text, decode,
+    NO_DIGEST, Nack, PROBE_DOUBTS, Place, Text, decode,
 };
 use crate::wire::{Datagram, Message, WireError, parse_entry};
 
@@ -166,8 +166,11 @@ fn dump_entry(line: &mut String, raw: &[u8]) {
         line.push_str(" entry malformed");
         return;
     };
-    let Entry { author, boot, seq, nick, first, count, kind, body, .. } = signed.entry;
+    let Entry { author, boot, seq, nick, first, count, kind, body, prev, .. } = signed.entry;
     put(line, format_args!(" entry={}/{boot}/{seq} nick={:?} messages={first}+{count}", key(&author), clip(nick)));
+    if seq > 1 {
+        put(line, format_args!(" prev={}", hex(&prev[..4])));
+    }
     match decode::<Text>(body) {
         Ok(text) if kind == ENTRY_TEXT => {
             if let (Some(part), Some(parts)) = (text.part, text.parts) {
@@ -186,6 +189,9 @@ fn dump_frontier(line: &mut String, frontier: &Frontier) {
     }
     for log in &frontier.logs {
         put(line, format_args!(" {}/{} next={} floor={}", hex(&log.author[..4]), log.boot, log.next, log.floor));
+        if *log.tip != NO_DIGEST {
+            put(line, format_args!(" tip={}", hex(&log.tip[..4])));
+        }
     }
 }
 

@@ -25,7 +25,9 @@ use std::sync::Arc;
 use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::PublicKey;
-use body::{Alive, Answer, Bye, Entry, Frontier, Hello, Letter, Nack, Probe, Seek, Suspect, Whereabouts};
+use body::{
+    Alive, Answer, Bye, Digest, Entry, Frontier, Hello, Letter, NO_DIGEST, Nack, Probe, Seek, Suspect, Whereabouts,
+};
 use header::{HEADER_LEN, Header, SENDER_LEN, SIGNATURE_LEN, Sender};
 
 /// The version of the protocol. A datagram of another version is told to the person, not read.
@@ -329,10 +331,19 @@ pub fn parse_entry(raw: &[u8]) -> Result<SignedEntry<'_>, WireError> {
     let (bytes, signature) = body::split_signed(raw)?;
     let entry: Entry<'_> = body::decode(bytes)?;
     let counted = 1..=NUMBER_MAX;
-    if !counted.contains(&entry.seq) || !counted.contains(&entry.first) {
+    let is_first = *entry.prev == NO_DIGEST;
+    if !counted.contains(&entry.seq) || !counted.contains(&entry.first) || is_first != (entry.seq == 1) {
         return Err(WireError::Malformed);
     }
     Ok(SignedEntry { entry, bytes, signature })
+}
+
+/// The digest of an entry: of its signed bytes, for of those there may be several valid signatures.
+#[must_use]
+pub fn digest(signed: &[u8]) -> Digest {
+    let mut digest = NO_DIGEST;
+    digest.copy_from_slice(&blake3::hash(signed).as_bytes()[..16]);
+    digest
 }
 
 /// Writes and signs one entry.

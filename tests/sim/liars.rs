@@ -1,6 +1,7 @@
 //! A member that lies about logs: it wastes a bounded number of datagrams, and nothing else.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use udpnode::address::{Cast, Errand, Segment, SegmentId, Ttls};
@@ -11,9 +12,11 @@ use udpnode::id::{LogId, PeerId};
 use udpnode::node::{Input, Node, Output, SegmentChange};
 use udpnode::text::Nick;
 use udpnode::time::Time;
-use udpnode::wire::body::{Answer, Bye, ENTRY_TEXT, Entry, Frontier, Hello, Hole, Nack, Progress, Text};
+use udpnode::wire::body::{
+    Answer, Bye, Digest, ENTRY_TEXT, Entry, Frontier, Hello, Hole, NO_DIGEST, Nack, Progress, Text,
+};
 use udpnode::wire::header::Sender;
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, encode, encode_entry};
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, digest, encode, encode_entry};
 
 use crate::check::{all_met, screen};
 use crate::net::Faults;
@@ -148,7 +151,7 @@ impl Scene {
     }
 
     fn claim(&mut self, log: LogId, next: u64, floor: u64) {
-        let logs = vec![Progress::new(log, next, floor)];
+        let logs = vec![Progress::new(log, next, floor, NO_DIGEST)];
         self.say(Message::Frontier(Frontier { hash: 7, logs, whole: None }));
     }
 
@@ -164,26 +167,44 @@ fn hello(nick: &str, head: u64) -> Message {
     Message::Hello(Hello { sends: Some(6), ..hello })
 }
 
-/// A line of an author, signed by it.
-fn line(author: &Identity, boot: u64, seq: u64) -> std::sync::Arc<[u8]> {
-    let text = Text { lines: vec![format!("line {seq}")], part: None, parts: None };
-    entry(author, boot, seq, (seq, 1), &text)
+/// A line of an author, signed by it, of those that are told apart by their numbers alone.
+fn line(author: &Identity, boot: u64, seq: u64) -> Arc<[u8]> {
+    one_of(author, boot, seq, |seq| (format!("line {seq}"), None, (seq, 1)))
 }
 
 /// A part of one long line, which is all that its author says.
-fn part(author: &Identity, part: u16, parts: u16) -> std::sync::Arc<[u8]> {
-    let text = Text { lines: vec!["x".repeat(900)], part: Some(part), parts: Some(parts) };
-    entry(author, author.boot(), u64::from(part) + 1, (1, u32::from(part + 1 == parts)), &text)
+fn part(author: &Identity, part: u16, parts: u16) -> Arc<[u8]> {
+    let text = |seq: u64| {
+        let part = u16::try_from(seq - 1).expect("a part");
+        ("x".repeat(900), Some((part, parts)), (1, u32::from(part + 1 == parts)))
+    };
+    one_of(author, author.boot(), u64::from(part) + 1, text)
 }
 
-fn entry(author: &Identity, boot: u64, seq: u64, (first, count): (u64, u32), text: &Text) -> std::sync::Arc<[u8]> {
+/// Text, which part it is, and its messages.
+type Content = (String, Option<(u16, u16)>, (u64, u32));
+
+/// The entry `seq` of a log of which this is said.
+fn one_of(author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
+    let prev = (1..seq).fold(NO_DIGEST, |prev, seq| follow(author, boot, seq, content(seq), prev, false).1);
+    follow(author, boot, seq, content(seq), prev, true).0
+}
+
+/// The entry that follows the one with this digest, and its own; signed, if it is to be sent.
+fn follow(author: &Identity, boot: u64, seq: u64, content: Content, prev: Digest, signs: bool) -> (Arc<[u8]>, Digest) {
+    let (line, part, (first, count)) = content;
+    let text = Text { lines: vec![line], part: part.map(|part| part.0), parts: part.map(|part| part.1) };
     let mut body = Vec::new();
-    udpnode::wire::body::encode(&mut body, text);
-    let (nick, wall_ms) = ("dan", 1_000_000_000);
-    let author_key = (*author.public()).into();
-    let body = body.as_slice().into();
-    let entry = Entry { author: author_key, boot, seq, wall_ms, nick, first, count, kind: ENTRY_TEXT, body };
-    encode_entry(&entry, |bytes| author.sign(ENTRY_DOMAIN, bytes))
+    udpnode::wire::body::encode(&mut body, &text);
+    let (nick, wall_ms, kind, body) = ("dan", 1_000_000_000, ENTRY_TEXT, body.as_slice().into());
+    let (author_key, prev) = ((*author.public()).into(), prev.into());
+    let entry = Entry { author: author_key, boot, seq, wall_ms, nick, first, count, kind, body, prev };
+    let mut own = NO_DIGEST;
+    let raw = encode_entry(&entry, |bytes| {
+        own = digest(bytes);
+        if signs { author.sign(ENTRY_DOMAIN, bytes) } else { [0; 64] }
+    });
+    (raw, own)
 }
 
 #[test]

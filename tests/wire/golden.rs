@@ -9,8 +9,9 @@ use udpnode::config::DATAGRAM_MAX;
 use udpnode::crypto::{Courier, Identity, Party, open_group_tag, verify};
 use udpnode::wire::body::{
     self, Alive, Answer, Bye, Condition, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS,
-    FLAW_REVERSE_PATH, FLAW_REVIVED, Frontier, Heard, Hello, Hole, Letter, Nack, PROBE_DOUBTS, PROBE_LARGE_CAME,
-    PROBE_PROMPTS, Place, Probe, Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
+    FLAW_REVERSE_PATH, FLAW_REVIVED, Frontier, Heard, Hello, Hole, Letter, NO_DIGEST, Nack, PROBE_DOUBTS,
+    PROBE_LARGE_CAME, PROBE_PROMPTS, Place, Probe, Progress, Proof, Receipt, Seek, Suspect, Suspected, Text,
+    Whereabouts,
 };
 use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
@@ -53,6 +54,7 @@ fn entry(author: &Identity, seq: u64, first: u64, count: u32, text: &Text) -> Ar
         count,
         kind: ENTRY_TEXT,
         body: content.as_slice().into(),
+        prev: if seq == 1 { NO_DIGEST.into() } else { [0xA5; 16].into() },
     };
     encode_entry(&entry, |bytes| author.sign(ENTRY_DOMAIN, bytes))
 }
@@ -119,7 +121,8 @@ fn condition() -> Condition {
 
 /// Every kind, the ones with optional fields with and without them.
 pub(crate) fn samples() -> Vec<(&'static str, Message)> {
-    let logs = vec![Progress::new(bob().log(), 5_000_000_000, 1), Progress::new(ann().log(), 24, 23)];
+    let logs =
+        vec![Progress::new(bob().log(), 5_000_000_000, 1, NO_DIGEST), Progress::new(ann().log(), 24, 23, [0xA5; 16])];
     let holes = vec![Hole::new(bob().log(), 2, 4), Hole::new(bob().log(), 9, 300)];
     let alone = Message::Hello(Hello {
         nick: String::new(),

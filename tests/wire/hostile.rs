@@ -138,7 +138,7 @@ proptest! {
         same(&Alive {})?;
         let whom = ids.iter().map(|&id| Suspected { id: id.into(), boot: c, for_ms: small.1 }).collect();
         same(&Suspect { whom })?;
-        let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c }).collect();
+        let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c, tip: id.into() }).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();
         let to = ids.first().copied().unwrap_or_default().into();
         let (part, parts) = (text_part(small.3), None);
@@ -203,9 +203,19 @@ fn what_a_later_version_adds_is_skipped_and_what_it_leaves_out_is_refused() {
 #[test]
 fn an_entry_of_another_kind_is_shown_as_such() {
     let ann = ann();
-    let (author, body) = ((*ann.public()).into(), (&b"\xA0"[..]).into());
-    let entry =
-        Entry { author, boot: 3, seq: 1, wall_ms: 0, nick: "ann", first: 1, count: 1, kind: ENTRY_TEXT + 1, body };
+    let (author, body, prev) = ((*ann.public()).into(), (&b"\xA0"[..]).into(), [0; 16].into());
+    let entry = Entry {
+        author,
+        boot: 3,
+        seq: 1,
+        wall_ms: 0,
+        nick: "ann",
+        first: 1,
+        count: 1,
+        kind: ENTRY_TEXT + 1,
+        body,
+        prev,
+    };
     let raw = udpnode::wire::encode_entry(&entry, |bytes| ann.sign(ENTRY_DOMAIN, bytes));
     let shown = dump(&datagram(&Message::Entries(Errand::Said, vec![raw]), 0));
     assert!(shown.ends_with("kind=2 1 bytes"), "{shown}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Logs;
 use super::repair::{answering, budget, weight};
-use super::store::{Ask, Log};
+use super::store::{Ask, Log, Tip};
 use super::table::Source;
 use super::whom::{holder, unclaimed};
 use crate::address::Errand;
@@ -69,14 +69,17 @@ impl Logs {
         if let Some(hash) = self.hash {
             return hash;
         }
-        let open = self.logs.iter().filter(|(_, log)| log.next > 1).map(|(&id, log)| (id, log.next));
+        // Of a log that two machines write everybody has what came first.
+        let open = self.logs.iter().filter(|&(&id, log)| log.next > 1 && !self.is_doubled(id, log));
+        let open = open.map(|(&id, log)| (id, log.next, log.tip.digest()));
         let mut all: Vec<_> = open.chain(self.forgotten.iter()).collect();
         all.sort_unstable();
         let mut hasher = blake3::Hasher::new();
-        for (id, next) in all {
+        for (id, next, tip) in all {
             hasher.update(&id.author.0);
             hasher.update(&id.boot.to_be_bytes());
             hasher.update(&next.to_be_bytes());
+            hasher.update(&tip);
         }
         let mut first = [0; 8];
         first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
@@ -118,15 +121,23 @@ impl Logs {
 
     /// A frontier of a peer that is online.
     pub fn on_frontier(&mut self, from: PeerId, frontier: &Frontier, ctx: &mut Context<'_>) {
+        let mut disputed = Vec::new();
         for progress in &frontier.logs {
             let id = progress.log();
-            if id == self.own {
+            if let Some(hole) = self.disputed(progress) {
+                disputed.push(hole);
+            } else if id == self.own {
                 self.confirm_own(from, progress.next, ctx);
             } else if (progress.next > self.forgotten.mark(id).unwrap_or(0) || self.logs.contains_key(&id))
                 && self.open_log(id, progress.next, Source::Hearsay, ctx)
             {
                 self.on_progress(from, progress, ctx);
             }
+        }
+        // Its word for it is no proof: what it has is.
+        for holes in disputed.chunks(HOLES_MAX) {
+            let nack = Nack { asked: Some(body::bytes(from)), round: 0, holes: holes.to_vec() };
+            ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Nack(nack) });
         }
         if frontier.whole == Some(true) {
             self.joining.on_compared();
@@ -142,6 +153,10 @@ impl Logs {
         let Some(log) = self.logs.get_mut(&id) else { return };
         let floor = progress.floor.min(progress.next);
         log.note_claim(from, progress.next, floor, ctx.now);
+        if progress.next == log.next && log.tip.is_news(*progress.tip, from == id.author) {
+            log.tip = Tip::Told(*progress.tip);
+            self.hash = None;
+        }
         // The author itself does not have them any more: nobody gives them for certain.
         if from == id.author && floor > log.next {
             let given = log.claims.beyond(log.next).any(|(_, claim)| claim.floor < floor);
@@ -354,7 +369,7 @@ impl Logs {
         let given = log.held.range(hole.from..).next().map_or(log.next, |(&seq, _)| seq.min(log.next));
         if given > hole.from && log.next > hole.from && (asked || id == self.own) {
             // What is not here any more, or never was, cannot be given: say so, so that nobody asks in vain.
-            let told = vec![Progress::new(id, log.next, given)];
+            let told = vec![Progress { floor: given, ..log.progress(id) }];
             let frontier = Frontier { hash: NO_HASH, logs: told, whole: None };
             ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
         }
@@ -420,7 +435,7 @@ impl Logs {
     }
 
     fn progress_of(&self, id: LogId) -> Option<Progress> {
-        self.logs.get(&id).map(|log| Progress::new(id, log.next, log.floor()))
+        self.logs.get(&id).map(|log| log.progress(id))
     }
 
     /// Tells our hash alone.
@@ -435,8 +450,9 @@ impl Logs {
         let hash = self.hash();
         self.pace.on_told(hash, ctx.now);
         let told = self.logs.iter().filter(|(_, log)| log.next > 1);
-        let told = told.map(|(&id, log)| Progress::new(id, log.next, log.floor()));
-        let logs = told.chain(self.forgotten.iter().map(|(id, next)| Progress::new(id, next, next))).collect();
+        let told = told.map(|(&id, log)| log.progress(id));
+        let forgotten = self.forgotten.iter().map(|(id, next, tip)| Progress::new(id, next, next, tip));
+        let logs = told.chain(forgotten).collect();
         self.post_frontier(&to, logs, Some(true), ctx);
     }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::store::Log;
+use super::store::{Log, Tip};
 use crate::id::LogId;
 use crate::time::Time;
+use crate::wire::body::Digest;
 
 /// Logs remembered so. When full, the one forgotten longest ago is forgotten altogether: what others
 /// still have of it would then be shown again.
@@ -16,6 +17,7 @@ const FORGOTTEN_MAX: usize = 4096;
 pub(super) struct Mark {
     pub(super) next: u64,
     pub(super) next_message: u64,
+    pub(super) tip: Tip,
     at: Time,
 }
 
@@ -34,7 +36,8 @@ impl Forgotten {
         {
             self.0.remove(&oldest);
         }
-        self.0.insert(id, Mark { next: log.next, next_message: log.next_message(), at: now });
+        let (next, next_message, tip) = (log.next, log.next_message(), log.tip);
+        self.0.insert(id, Mark { next, next_message, tip, at: now });
     }
 
     /// The log is opened again.
@@ -47,8 +50,8 @@ impl Forgotten {
         self.0.get(&id).map(|mark| mark.next)
     }
 
-    /// Each log with the first entry that was not delivered.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (LogId, u64)> {
-        self.0.iter().map(|(&id, mark)| (id, mark.next))
+    /// Each log with the first entry that was not delivered, and the digest of the one before.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LogId, u64, Digest)> {
+        self.0.iter().map(|(&id, mark)| (id, mark.next, mark.tip.digest()))
     }
 }

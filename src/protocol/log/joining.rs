@@ -86,13 +86,14 @@ impl Logs {
         let gathers = |next: u64| is_joining && matches!(history, History::Until(until) if next < until);
         let takes = |next: u64| own || reader_ready || gathers(next);
         let (before, mut news) = (log.next, Vec::new());
-        while takes(log.next) && log.next < until && log.deliver_next(id, &mut news, ctx.stats) {
+        while takes(log.next) && log.next < until && log.continues() && log.deliver_next(id, &mut news, ctx.stats) {
             if !own && !gathers(log.next) && log.next - before >= DELIVERED_MAX {
                 // The rest in a moment: by then whoever reads may have had enough.
                 self.deliver_at = Some(ctx.now + Duration::from_millis(1));
                 break;
             }
         }
+        let continues = log.continues();
         if log.next != before {
             self.bound_assemblies(id, ctx.config.assembling_max);
             self.hash = None;
@@ -102,6 +103,9 @@ impl Logs {
         }
         for news in news {
             self.tell(news, ctx);
+        }
+        if !continues {
+            self.on_fork(id, ctx);
         }
     }
 

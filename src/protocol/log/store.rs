@@ -7,11 +7,11 @@ use super::claims::Claims;
 use super::forgotten::Mark;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
-use crate::protocol::{News, Said};
+use crate::protocol::{Believed, News, Said};
 use crate::stats::Stats;
 use crate::text::{LINE_MAX, Line, Nick};
 use crate::time::{Time, WallTime};
-use crate::wire::body::{self, ENTRY_TEXT, Entry, Text};
+use crate::wire::body::{self, Digest, ENTRY_TEXT, Entry, NO_DIGEST, Progress, Text};
 use crate::wire::parse_entry;
 
 /// Parts that a long message may have: enough for [`LINE_MAX`] bytes of three-byte pictures.
@@ -22,12 +22,58 @@ const PARTS_MAX: u16 = 512;
 pub(super) struct Held {
     /// As it stands on the wire, with its signature.
     pub(super) raw: Arc<[u8]>,
+    /// What stands for it in the next one, ...
+    pub(super) digest: Digest,
+    /// ... and for the one before in it.
+    pub(super) prev: Digest,
     /// How it got here; our own entries did not.
     pub(super) arrival: Option<Arrival>,
     /// When it was last sent because somebody asked, ...
     pub(super) repaired_at: Option<Time>,
     /// ... and when to everybody, by us or, as far as we heard, by another.
     pub(super) recast_at: Option<Time>,
+}
+
+impl Held {
+    pub(super) fn new(entry: Believed, arrival: Option<Arrival>, recast_at: Option<Time>) -> Self {
+        let Believed { digest, prev, raw, .. } = entry;
+        Self { raw, digest, prev, arrival, repaired_at: None, recast_at }
+    }
+}
+
+/// The digest of the last entry delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tip {
+    /// The entry was here; or there is none.
+    Known(Digest),
+    /// Somebody said so.
+    Told(Digest),
+    /// It was skipped.
+    Unknown,
+}
+
+impl Tip {
+    /// What is told of it.
+    pub(super) const fn digest(self) -> Digest {
+        match self {
+            Self::Known(digest) | Self::Told(digest) => digest,
+            Self::Unknown => NO_DIGEST,
+        }
+    }
+
+    /// Whether something else is to be told of it, because somebody says so: the author, or the first who does.
+    pub(super) fn is_news(self, digest: Digest, is_author: bool) -> bool {
+        let takes = self == Self::Unknown || is_author && matches!(self, Self::Told(_));
+        takes && digest != NO_DIGEST && digest != self.digest()
+    }
+
+    /// It, if nobody had to say so.
+    const fn known(self) -> Option<Digest> {
+        match self {
+            Self::Known(digest) => Some(digest),
+            Self::Told(_) | Self::Unknown => None,
+        }
+    }
 }
 
 /// When and what to ask for.
@@ -82,6 +128,8 @@ pub(super) struct Log {
     pub(super) held: BTreeMap<u64, Held>,
     /// The first entry that is not delivered.
     pub(super) next: u64,
+    /// What stands for the one before.
+    pub(super) tip: Tip,
     /// One past the last entry known to exist.
     pub(super) known: u64,
     /// One past the last entry that its author's signature proved.
@@ -110,6 +158,7 @@ impl Log {
         Self {
             held: BTreeMap::new(),
             next: 1,
+            tip: Tip::Known(NO_DIGEST),
             known: 1,
             proven: 1,
             author_said: 1,
@@ -142,7 +191,27 @@ impl Log {
     /// A log that was delivered so far before it made room for others.
     pub(super) const fn resumed(mut self, mark: Mark) -> Self {
         (self.next, self.known, self.next_message) = (mark.next, mark.next, mark.next_message);
+        self.tip = mark.tip;
         self
+    }
+
+    /// How far it is, for others.
+    pub(super) fn progress(&self, id: LogId) -> Progress {
+        Progress::new(id, self.next, self.floor(), self.tip.digest())
+    }
+
+    /// The digest of the entry before `next`, if it was here.
+    pub(super) fn digest_before(&self, next: u64) -> Option<Digest> {
+        if next == self.next {
+            return self.tip.known();
+        }
+        self.held.get(&next.checked_sub(1)?).filter(|_| next < self.next).map(|held| held.digest)
+    }
+
+    /// Whether the next entry, if it is here, follows what was delivered.
+    pub(super) fn continues(&self) -> bool {
+        let prev = self.held.get(&self.next).map(|held| held.prev);
+        prev.is_none_or(|prev| self.tip.known().is_none_or(|tip| tip == prev))
     }
 
     /// The number of the next message.
@@ -266,7 +335,9 @@ impl Log {
 
     /// Goes on behind entries that nobody can give; the next entry tells how many messages that were.
     pub(super) fn skip_to(&mut self, seq: u64) {
-        self.next = self.next.max(seq);
+        if seq > self.next {
+            (self.next, self.tip) = (seq, Tip::Unknown);
+        }
         self.known = self.known.max(self.next);
         self.assembly = None;
     }
@@ -276,7 +347,7 @@ impl Log {
         let Some(held) = self.held.get(&self.next) else { return false };
         let (raw, arrival) = (Arc::clone(&held.raw), held.arrival);
         let seq = self.next;
-        self.next += 1;
+        (self.next, self.tip) = (seq + 1, Tip::Known(held.digest));
         let Ok(signed) = parse_entry(&raw) else { return true };
         let entry = &signed.entry;
         let history = match self.history {

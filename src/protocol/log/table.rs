@@ -66,7 +66,7 @@ impl Logs {
     /// How far we have a log, for those who may not have heard of it.
     #[must_use]
     pub fn progress(&self, id: LogId) -> Option<Progress> {
-        self.logs.get(&id).map(|log| Progress::new(id, log.next, log.floor()))
+        self.logs.get(&id).map(|log| log.progress(id))
     }
 
     /// The log is there, or is now; false if there is no room for it.
