@@ -138,7 +138,8 @@ proptest! {
         same(&Alive {})?;
         let whom = ids.iter().map(|&id| Suspected { id: id.into(), boot: c, for_ms: small.1 }).collect();
         same(&Suspect { whom })?;
-        let logs = ids.iter().map(|&id| Progress { author: id.into(), boot: a, next: b, floor: c, tip: id.into() }).collect();
+        let progress = |&id: &[u8; 16]| Progress { author: id.into(), boot: a, next: b, floor: c, tip: id.into() };
+        let logs = ids.iter().map(progress).collect();
         let holes = ids.iter().map(|&id| Hole { author: id.into(), boot: c, from: d, to: a }).collect();
         let to = ids.first().copied().unwrap_or_default().into();
         let (part, parts) = (text_part(small.3), None);
