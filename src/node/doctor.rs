@@ -17,7 +17,7 @@ use crate::protocol::diagnosis::{
 use crate::protocol::membership::{Admission, Origin, Path, Peer, Presence};
 use crate::text::Nick;
 use crate::time::Time;
-use crate::wire::body::Hello;
+use crate::wire::body::{Hello, encoded_len};
 use crate::wire::header::SIGNATURE_LEN;
 use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, kind};
 
@@ -126,6 +126,14 @@ impl Node {
         };
         let Some(segment) = self.membership.segment(id).cloned() else { return };
         self.records.describe(hello, &segment, alone, self.config.group, self.now);
+    }
+
+    /// How much longer a hello on a segment becomes by what we say of ourselves.
+    pub(super) fn described_len(&mut self, segment: SegmentId) -> usize {
+        let (mut hello, to) = (Message::Hello(Hello::default()), To::Segment(segment, Cast::Multicast));
+        self.describe(&to, &mut hello);
+        let Message::Hello(hello) = hello else { return 0 };
+        encoded_len(&hello) - encoded_len(&Hello::default())
     }
 
     /// Says and asks what an examination wants.

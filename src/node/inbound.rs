@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Context, Node, Standing, context, standing};
+use crate::address::Cast;
 use crate::crypto::{Opened, peer_id};
 use crate::event::{Arrival, Event};
 use crate::id::{LogId, PeerId};
@@ -91,6 +92,12 @@ impl Node {
             self.stats.malformed += 1;
             return;
         };
+        let (id, is_hello) = (peer_id(&sender.key), matches!(message, Message::Hello(_)));
+        let is_stale = self.membership.is_stale(id, sender.boot, sender.counter);
+        if is_stale && !(is_hello && self.sources.admits_replay(self.now)) {
+            self.stats.replayed += 1;
+            return;
+        }
         let source = (arrival.address, Some(&sender.key));
         if !self.is_signed(source, |node| (node.verifier)(&sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature))
         {
@@ -98,7 +105,7 @@ impl Node {
         }
         let len = signed.bytes.len() + signed.signature.len();
         let origin = Origin {
-            id: peer_id(&sender.key),
+            id,
             key: sender.key,
             boot: sender.boot,
             counter: sender.counter,
@@ -109,12 +116,12 @@ impl Node {
             // What has an answer of its own pays for that.
             len: if is_answered(&message) { 0 } else { len },
         };
-        if matches!(message, Message::Hello(_)) && !self.admits_newcomer(&origin, source) {
+        if is_hello && !self.admits_newcomer(&origin, source) {
             return;
         }
         let known = self.membership.on_authentic(&origin, &mut context!(self));
         self.settle();
-        if matches!(message, Message::Hello(_)) {
+        if is_hello {
             self.note_mark(&origin, known, signed.signature);
         }
         if known == Admission::Stale {
@@ -203,8 +210,15 @@ impl Node {
         self.relay.on_news(entry.log, entry.seq, Arc::clone(&entry.raw), heard, &mut context!(self));
     }
 
+    /// Asks who it is, unless what is heard by cast comes from far away, as it seems: somebody there would be sent an
+    /// answer by each who hears it.
     fn ask_stranger(&mut self, arrival: Arrival, len: usize) {
-        self.membership.on_stranger(arrival.segment, arrival.address, len, standing!(self), &mut context!(self));
+        let Some(segment) = self.membership.segment(arrival.segment) else { return };
+        if arrival.cast == Cast::Unicast || segment.contains(arrival.address.ip()) {
+            // What is added to what we say costs as well.
+            let len = len.saturating_sub(self.described_len(arrival.segment));
+            self.membership.on_stranger(arrival.segment, arrival.address, len, standing!(self), &mut context!(self));
+        }
     }
 
     fn on_entries(&mut self, datagram: &Datagram<'_>, arrival: Arrival) {
@@ -212,8 +226,12 @@ impl Node {
             self.stats.malformed += 1;
             return;
         };
+        let forged = self.stats.forged;
         for raw in entries {
-            self.on_entry(raw, arrival);
+            // Whoever is honest checked them all: after one that is not there is nothing to be had.
+            if self.stats.forged == forged {
+                self.on_entry(raw, arrival);
+            }
         }
     }
 

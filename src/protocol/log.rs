@@ -222,7 +222,7 @@ impl Logs {
         let joining = self.is_joining();
         if self.open_log(log, head, Source::Author, ctx) {
             let entry = self.logs.get_mut(&log).expect("opened");
-            entry.heard_at = ctx.now;
+            (entry.heard_at, entry.met) = (ctx.now, true);
             entry.note_author(log.author, head, ctx.now);
             if let (History::Unknown, Some(base)) = (entry.history, base) {
                 entry.history = History::Until(base);

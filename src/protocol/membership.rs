@@ -22,13 +22,14 @@ mod meeting;
 mod peer;
 mod probe;
 mod quality;
+mod room;
 mod rounds;
 mod strangers;
 mod suspect;
 mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::address::{Cast, Segment, SegmentId, towards};
@@ -331,11 +332,20 @@ impl Membership {
         self.sweep_at = earlier(self.sweep_at, self.silence_deadline(origin.id, ctx));
     }
 
-    /// A peer that is met, or in a new run: by this hello. False if there is no room for it.
-    fn take_in(&mut self, origin: &Origin, hello: &Hello, ctx: &mut Context<'_>) -> bool {
+    /// Whether a datagram is one that was heard before, or before its sender's bye, as far as it can be told before
+    /// its signature is checked: then that need not be.
+    #[must_use]
+    pub fn is_stale(&self, id: PeerId, boot: u64, counter: u64) -> bool {
+        let heard = |peer: &Peer| peer.presence == Presence::Left || peer.window.has(counter);
+        self.peers.get(&id).is_some_and(|peer| boot < peer.boot || boot == peer.boot && heard(peer))
+    }
+
+    /// A peer that is met, or in a new run: by this hello, at this host if that is proven. False if there is no room
+    /// for it.
+    fn take_in(&mut self, origin: &Origin, hello: &Hello, host: Option<IpAddr>, ctx: &mut Context<'_>) -> bool {
         let nick = Nick::from_any(&hello.nick);
         let before = self.peers.get(&origin.id).map(|peer| peer.presence);
-        if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room(ctx) {
+        if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room(host, ctx) {
             ctx.stats.peers_refused += 1;
             if !std::mem::replace(&mut self.full_told, true) {
                 ctx.news.push_back(News::Full(Full::Peers));
@@ -368,20 +378,6 @@ impl Membership {
         true
     }
 
-    /// Drops the peer that is not online and was silent longest, those first who were hardly known: whoever
-    /// makes up identities is to push out no others. False if all are online, or called for.
-    fn make_room(&mut self, ctx: &Context<'_>) -> bool {
-        let known = |peer: &Peer| peer.heard_at.since(peer.met_at) >= KNOWN_AFTER;
-        let missed = |peer: &Peer| {
-            peer.presence == Presence::Lost && known(peer) && ctx.now.since(peer.heard_at) < ctx.config.call_for
-        };
-        let gone = self.peers.iter().filter(|(_, peer)| peer.presence != Presence::Online && !missed(peer));
-        let first = gone.min_by_key(|(_, peer)| (known(peer), peer.heard_at));
-        let Some(id) = first.map(|(&id, _)| id) else { return false };
-        self.peers.remove(&id);
-        true
-    }
-
     /// A bye of a peer that is known.
     pub fn on_bye(&mut self, id: PeerId, ctx: &mut Context<'_>) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
@@ -389,9 +385,7 @@ impl Membership {
             return false;
         }
         peer.presence = Presence::Left;
-        self.greet.remove(id);
-        self.meetings.forget(id);
-        self.vigil.forget(id);
+        self.forget(id);
         self.recount();
         ctx.news.push_back(News::Left(id));
         true

@@ -18,8 +18,8 @@ use crate::time::{Bucket, Rate, Time};
 const SETS: usize = 256;
 const WAYS: usize = 4;
 
-/// A source where a member was heard is known for this long.
-const KNOWN_FOR: Duration = Duration::from_secs(60);
+/// A source where a member was heard is known for this long: in the largest group it says hello each 128 s.
+const KNOWN_FOR: Duration = Duration::from_secs(300);
 
 /// What something forged or useless costs, in signatures.
 const VAIN_COST: u32 = 8;
@@ -39,6 +39,9 @@ const NEWCOMERS: Rate = Rate::per_second(32, 512);
 
 /// Of these from one host: it may run many nodes, but who sprays does it from somewhere.
 const NEWCOMERS_HERE: Rate = Rate::per_second(1, 64);
+
+/// Hellos that were heard before: they tell who says again what others said, and nothing else.
+const REPLAYS: Rate = Rate::per_second(4, 16);
 
 /// In place of a key, where newcomers of a host are counted.
 const NEWCOMER: PublicKey = [0xFF; 32];
@@ -62,6 +65,7 @@ pub struct Sources {
     slots: Vec<Slot>,
     strangers: Bucket,
     newcomers: Bucket,
+    replays: Bucket,
 }
 
 impl Sources {
@@ -69,7 +73,7 @@ impl Sources {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let slots = vec![Slot::default(); SETS * WAYS];
-        Self { seed, slots, strangers: Bucket::default(), newcomers: Bucket::default() }
+        Self { seed, slots, strangers: Bucket::default(), newcomers: Bucket::default(), replays: Bucket::default() }
     }
 
     /// Whether a signature from there is checked now.
@@ -105,6 +109,11 @@ impl Sources {
         let host = (SocketAddr::new(address.ip(), 0), Some(&NEWCOMER));
         let here = self.slot(host, now).is_none_or(|slot| slot.bucket.take(1, NEWCOMERS_HERE, now));
         here && self.newcomers.take(1, NEWCOMERS, now)
+    }
+
+    /// Whether the signature of a hello that was heard before is checked.
+    pub fn admits_replay(&mut self, now: Time) -> bool {
+        self.replays.take(1, REPLAYS, now)
     }
 
     /// The slot of a source, if it is a member's.
@@ -213,8 +222,8 @@ mod tests {
     fn a_member_is_known_as_long_as_it_is_heard() {
         let mut sources = Sources::new(1);
         sources.on_member(host(1), &KEY, at(1));
-        assert_eq!(admitted(&mut sources, (host(1), None), 100_000, at(59_000)), MEMBER.burst);
-        assert!(admitted(&mut sources, (host(1), None), 100_000, at(70_000)) <= STRANGER.burst);
+        assert_eq!(admitted(&mut sources, (host(1), None), 100_000, at(299_000)), MEMBER.burst);
+        assert!(admitted(&mut sources, (host(1), None), 100_000, at(310_000)) <= STRANGER.burst);
     }
 
     #[test]

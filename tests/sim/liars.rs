@@ -1,17 +1,19 @@
 //! A member that lies about logs: it wastes a bounded number of datagrams, and nothing else.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use udpnode::address::{Cast, Errand, Segment, SegmentId, Ttls};
+use udpnode::command::Command;
 use udpnode::config::Config;
-use udpnode::crypto::{Identity, open_group_tag};
+use udpnode::crypto::{Identity, open_group_tag, verify};
 use udpnode::event::Event;
-use udpnode::id::{LogId, PeerId};
+use udpnode::id::{LogId, PeerId, PublicKey};
 use udpnode::node::{Input, Node, Output, SegmentChange};
-use udpnode::text::Nick;
-use udpnode::time::Time;
+use udpnode::text::{Line, Nick};
+use udpnode::time::{Time, WallTime};
 use udpnode::wire::body::{
     Answer, Bye, Digest, ENTRY_TEXT, Entry, Frontier, Hello, Hole, NO_DIGEST, Nack, Progress, Text,
 };
@@ -24,6 +26,16 @@ use crate::scenarios::secs;
 use crate::world::{World, seed_or};
 
 const GROUP: &str = "239.192.7.7:5007";
+
+thread_local! {
+    /// How many signatures were checked.
+    static CHECKED: Cell<usize> = const { Cell::new(0) };
+}
+
+fn counting(key: &PublicKey, domain: &[u8], bytes: &[u8], signature: &[u8; 64]) -> bool {
+    CHECKED.set(CHECKED.get() + 1);
+    verify(key, domain, bytes, signature)
+}
 
 /// A node, and somebody with a key of its own who says what it likes.
 struct Scene {
@@ -41,7 +53,7 @@ impl Scene {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(Nick::from_any("ann"), GROUP.parse().expect("an address"));
         change(&mut config);
-        let node = Node::new(Identity::new(&[1; 32], 1), config, [1; 32], Time::ZERO);
+        let node = Node::new(Identity::new(&[1; 32], 1), config, [1; 32], Time::ZERO).with_verifier(counting);
         let mut scene =
             Self { node, counter: 0, now: Time::ZERO, told: Vec::new(), sent: Vec::new(), alive: Vec::new() };
         let segment = Segment {
@@ -507,6 +519,112 @@ fn listeners_who_are_nobody_do_not_hold_up_the_talk() {
     assert!(took < secs(10), "{said} lines took {took:?}");
     world.run_for(secs(1));
     assert_eq!(screen(&world, 1).remove("n0").map_or(0, |lines| lines.len()), 200);
+}
+
+/// A host that fills the table with identities that live gives one up for another host, and no more.
+#[test]
+fn one_host_does_not_keep_the_others_out() {
+    let mut scene = Scene::new(|config| config.peers_max = 8);
+    let arrive = |scene: &mut Scene, n: u8, host: u8| {
+        let who = Identity::new(&[n; 32], 1);
+        scene.hear_of(host, &who, &hello(&format!("n{n}"), 1), true);
+        scene.alive.push((who, host));
+        scene.run_for(1000);
+    };
+    let is_there =
+        |scene: &Scene, nick: &str| scene.node.peers().any(|peer| peer.online && peer.name.nick.as_str() == nick);
+    (100..120).for_each(|n| arrive(&mut scene, n, 77));
+    assert!(is_there(&scene, "eve") && scene.node.peers().count() == 8);
+    for n in 120..123 {
+        arrive(&mut scene, n, n);
+        assert!(is_there(&scene, &format!("n{n}")), "it has a host of its own");
+    }
+    assert!(is_there(&scene, "eve"), "and so has she");
+    (130..140).for_each(|n| arrive(&mut scene, n, 77));
+    assert!((120..123).all(|n| is_there(&scene, &format!("n{n}"))), "who has most of it gets no more");
+}
+
+/// Who asks each 100 ms for a proof gets one, and not a hello of everybody to all each time.
+#[test]
+fn who_asks_for_proof_over_and_over_hurries_few_hellos() {
+    let mut scene = Scene::new(|_| {});
+    let greeted = |scene: &Scene| scene.sent.iter().filter(|sent| matches!(sent, Message::Hello(_))).count();
+    scene.run_for(20_000);
+    let (calm, before) = (greeted(&scene), scene.sent.len());
+    scene.sent.drain(..before);
+    for n in 0..200 {
+        let Message::Hello(asking) = hello("eve", 1) else { return };
+        scene.say(Message::Hello(Hello { challenge: Some(n + 1), ..asking }));
+        scene.run_for(100);
+    }
+    let asked = greeted(&scene);
+    // She is answered each time where she is; all the others are not.
+    assert!(asked <= calm + 200 + 24, "{calm} in 20 s, and {asked} when asked");
+}
+
+#[test]
+fn who_is_called_otherwise_each_time_is_told_of_now_and_then() {
+    let mut scene = Scene::new(|_| {});
+    for n in 0..600 {
+        scene.say(hello(&format!("eve{n}"), 1));
+        scene.run_for(100);
+    }
+    let renamed = scene.told.iter().filter(|event| matches!(event, Event::Renamed(..))).count();
+    assert!((5..=17).contains(&renamed), "{renamed} in a minute");
+    scene.run_for(6000);
+    scene.say(hello("eve-at-last", 1));
+    let last = scene.told.iter().rev().find_map(|event| match event {
+        Event::Renamed(now, _) => Some(now.nick.as_str().to_owned()),
+        _ => None,
+    });
+    assert_eq!(last.as_deref(), Some("eve-at-last"));
+}
+
+/// Who confirms an entry now and then would hold up the talk of everybody.
+#[test]
+fn who_confirms_one_entry_at_a_time_is_not_waited_for() {
+    let mut scene = Scene::new(|_| {});
+    let own = Identity::new(&[1; 32], 1).log();
+    let (mut said, mut confirmed) = (0, 1);
+    for n in 0..1200 {
+        if n % 100 == 0 {
+            confirmed += 1;
+            let logs = vec![Progress::new(own, confirmed, 1, NO_DIGEST)];
+            scene.say(Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+        }
+        for _ in 0..10 {
+            if scene.node.wants_line() {
+                let line = Line::from_peer(&format!("line {said}"));
+                scene
+                    .node
+                    .handle_input(scene.now, Input::Command(Command::Say { lines: vec![line], wall: WallTime(0) }));
+                scene.drain();
+                said += 1;
+            }
+        }
+        scene.run_for(250);
+    }
+    assert!(said > 5000, "{said} lines in five minutes");
+}
+
+/// What was heard before is not looked at, so that it uses up nobody's budget.
+#[test]
+fn a_recording_costs_no_signatures() {
+    let mut scene = Scene::new(|_| {});
+    scene.counter += 1;
+    let eve = Identity::new(&[66; 32], 1);
+    let frontier = Message::Frontier(Frontier { hash: 7, logs: Vec::new(), whole: None });
+    let bytes = signed(&eve, scene.counter, &frontier, true);
+    scene.hear(66, &bytes);
+    let (before, checked) = (scene.node.stats().replayed, CHECKED.get());
+    (0..20_000).for_each(|_| scene.hear(66, &bytes));
+    assert_eq!((scene.node.stats().replayed - before, CHECKED.get() - checked), (20_000, 0));
+    scene.say(frontier);
+    assert_eq!(CHECKED.get(), checked + 1, "what is new is looked at");
+    let forged: Vec<_> =
+        (2..5).map(|seq| follow(&eve, 1, seq, ("x".into(), None, (seq, 1)), [1; 16], false).0).collect();
+    scene.say(Message::Entries(Errand::Said, forged));
+    assert_eq!(CHECKED.get(), checked + 2, "nor what stands behind what is forged");
 }
 
 /// What the author said, as its entries went over the wire.

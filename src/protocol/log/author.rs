@@ -9,7 +9,7 @@ use crate::protocol::Tally;
 use crate::protocol::{Draft, News};
 use crate::text::Line;
 use crate::time::Time;
-use crate::wire::body::{self, Text};
+use crate::wire::body::{self, Hole, Text};
 use crate::wire::header::HEADER_LEN;
 
 /// What stands around the body of an entry at most: signature and lengths 72, fields 103, a nick of
@@ -32,8 +32,12 @@ struct Listener {
     base: u64,
     /// The first entry it has not confirmed.
     next: u64,
-    /// When it last confirmed something, or had nothing to confirm.
+    /// When it last confirmed enough, or had nothing to confirm, ...
     progress_at: Time,
+    /// ... and up to where that is: all that was said until then, or so much that it is worth waiting for.
+    goal: u64,
+    /// How often it was too slow since it joined: each time it is waited for half as long.
+    stalls: u32,
     /// It was behind for too long: it is not waited for until it has caught up.
     stalled: bool,
     /// When it was last handed our latest entry, because it was behind, and how often since it confirmed something.
@@ -47,8 +51,21 @@ impl Listener {
     }
 
     /// For how long it may be behind. Who never confirmed anything may be nobody.
-    const fn patience(&self, config: &Config) -> Duration {
-        if self.next == 0 { config.unproven_after } else { config.stalled_after }
+    fn patience(&self, config: &Config) -> Duration {
+        if self.next == 0 {
+            config.unproven_after
+        } else {
+            config.stalled_after / 2u32.pow(self.stalls.min(STALLS_MAX))
+        }
+    }
+
+    /// It confirmed everything below `next`, of what was said below `head`.
+    fn on_confirm(&mut self, next: u64, head: u64, now: Time) {
+        (self.next, self.handed.1) = (next, 0);
+        if next >= self.goal {
+            (self.progress_at, self.goal) = (now, head.min(next + WORTH_WAITING));
+        }
+        self.stalled &= next < head;
     }
 
     /// When it is to be handed our latest entry, if it is behind until then.
@@ -139,7 +156,8 @@ impl Author {
     }
 
     pub(super) fn on_online(&mut self, peer: PeerId, now: Time) {
-        let listener = Listener { base: self.next, next: 0, progress_at: now, stalled: false, handed: (now, 0) };
+        let (base, handed) = (self.next, (now, 0));
+        let listener = Listener { base, next: 0, progress_at: now, goal: base, stalls: 0, stalled: false, handed };
         self.listeners.insert(peer, listener);
         self.bases.insert(peer, self.next);
     }
@@ -202,7 +220,7 @@ impl Author {
         let (next, now) = (self.next, self.said_at);
         for listener in self.listeners.values_mut().filter(|listener| listener.next.max(listener.base) == next) {
             // It was up to date until now: only from now on is it behind.
-            listener.progress_at = now;
+            (listener.progress_at, listener.goal) = (now, next + 1);
         }
         let audience = self.listeners.len();
         self.tally.entries += 1;
@@ -230,8 +248,7 @@ impl Author {
         if next <= listener.next {
             return;
         }
-        (listener.next, listener.progress_at, listener.handed.1) = (next, now, 0);
-        listener.stalled &= next < self.next;
+        listener.on_confirm(next, self.next, now);
         self.progress_at = now;
         let before = self.awaited.len();
         self.settle(news);
@@ -247,9 +264,10 @@ impl Author {
         }
     }
 
-    /// Somebody lacks what we said a moment ago: half the window, but once a round trip.
-    pub(super) fn on_asked(&mut self, now: Time, round_trip: Duration) {
-        if self.halved_at.is_none_or(|at| now.since(at) > round_trip * 2) {
+    /// Somebody lacks what we said a moment ago, and did not confirm it before: half the window, but once a round trip.
+    pub(super) fn on_asked(&mut self, from: PeerId, hole: &Hole, now: Time, round_trip: Duration) {
+        let lacks = self.listeners.get(&from).is_some_and(|listener| listener.next < hole.to);
+        if lacks && hole.from < self.next && self.halved_at.is_none_or(|at| now.since(at) > round_trip * 2) {
             self.halved_at = Some(now);
             self.window = (self.window / 2).max(WINDOW_MIN);
             self.confirmed_in_window = 0;
@@ -285,7 +303,9 @@ impl Author {
     pub(super) fn on_timeout(&mut self, now: Time, config: &Config, news: &mut VecDeque<News>) {
         let Some(oldest) = self.awaited.front().map(|awaited| awaited.seq) else { return };
         for listener in self.listeners.values_mut().filter(|listener| listener.owes(oldest)) {
-            listener.stalled = listener.progress_at + listener.patience(config) <= now;
+            if listener.progress_at + listener.patience(config) <= now {
+                (listener.stalled, listener.stalls) = (true, listener.stalls + 1);
+            }
         }
         self.settle(news);
     }
@@ -330,5 +350,9 @@ impl Author {
 
 /// Who is behind is handed our latest entry so often, unless it confirms something.
 const HANDED_MAX: u32 = 5;
+/// Who confirms as many entries goes on, be it slowly: fewer, and not all, in the time that it has is too slow.
+const WORTH_WAITING: u64 = 32;
+/// The time that it has is halved so often at most.
+const STALLS_MAX: u32 = 4;
 /// The window never closes further than this: one lost datagram must not stop the talk.
 const WINDOW_MIN: u32 = 8;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::id::PeerId;
 use crate::time::Time;
 
-/// Peers remembered per log as holding it. When full, no further one is remembered.
+/// Peers remembered per log as holding it. When full, who is not believed makes room, or else who can give the least.
 const HOLDERS_MAX: usize = 8;
 
 /// Requests in vain, with nothing new from anybody between them, after which a claim is not believed.
@@ -30,6 +30,13 @@ pub(super) struct Claim {
     vain_at: Time,
 }
 
+impl Claim {
+    /// Whether it was asked for too often and not given.
+    const fn is_vain(self) -> bool {
+        self.vain >= VAIN_MAX
+    }
+}
+
 /// What is claimed of one log, by peers that are online.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims(BTreeMap<PeerId, Claim>);
@@ -42,19 +49,29 @@ impl Claims {
     /// A peer says how far it has this log. What it said before still holds. False if it is not believed.
     pub(super) fn note(&mut self, peer: PeerId, next: u64, floor: u64, now: Time) -> bool {
         if self.0.len() >= HOLDERS_MAX && !self.0.contains_key(&peer) {
-            return true;
+            let (worst, claim) = self.worst().expect("it is full");
+            if !claim.is_vain() && claim.floor <= floor {
+                return true;
+            }
+            self.0.remove(&worst);
         }
         let told = self.0.entry(peer).or_insert(Claim { next, floor, vain: 0, vain_at: now });
         (told.next, told.floor) = (told.next.max(next), told.floor.max(floor));
         if now.since(told.vain_at) > DISBELIEVED_FOR {
             told.vain = 0;
         }
-        told.vain < VAIN_MAX
+        !told.is_vain()
+    }
+
+    /// Who is least worth being remembered.
+    fn worst(&self) -> Option<(PeerId, Claim)> {
+        let worst = self.0.iter().max_by_key(|(_, claim)| (claim.is_vain(), claim.floor));
+        worst.map(|(&peer, &claim)| (peer, claim))
     }
 
     /// Forgets what is believed.
     pub(super) fn clear(&mut self) {
-        self.0.retain(|_, claim| claim.vain >= VAIN_MAX);
+        self.0.retain(|_, claim| claim.is_vain());
     }
 
     /// What a peer says is true: it is the author.
@@ -83,7 +100,7 @@ impl Claims {
 
     /// Those who are believed to have entries from `next` on.
     pub(super) fn beyond(&self, next: u64) -> impl Iterator<Item = (PeerId, Claim)> {
-        let believed = self.0.iter().filter(move |(_, claim)| claim.next > next && claim.vain < VAIN_MAX);
+        let believed = self.0.iter().filter(move |(_, claim)| claim.next > next && !claim.is_vain());
         believed.map(|(&peer, &claim)| (peer, claim))
     }
 }
@@ -114,6 +131,23 @@ mod tests {
         (0..VAIN_MAX).for_each(|_| claims.on_vain(ANN, at(4)));
         assert!(claims.note(ANN, 99, 1, at(20)), "what failed may have been the network");
         assert_eq!(claims.beyond(7).map(|(peer, claim)| (peer, claim.next)).collect::<Vec<_>>(), [(ANN, 99)]);
+    }
+
+    #[test]
+    fn liars_do_not_keep_out_who_has_more_to_give() {
+        let mut claims = Claims::new();
+        (0..8).for_each(|n| _ = claims.note(PeerId([100 + n; 16]), 90, 80, Time::ZERO));
+        assert!(claims.note(BOB, 90, 1, Time::ZERO));
+        assert!(claims.beyond(5).any(|(peer, claim)| peer == BOB && claim.floor == 1));
+        claims.note(ANN, 90, 85, Time::ZERO);
+        assert!(!claims.beyond(5).any(|(peer, _)| peer == ANN), "it can give less than any");
+        (0..VAIN_MAX).for_each(|_| claims.on_vain(BOB, Time::ZERO));
+        claims.note(ANN, 90, 85, Time::ZERO);
+        let mut those = claims.beyond(5).map(|(peer, _)| peer);
+        assert!(
+            those.all(|peer| peer != BOB) && claims.beyond(5).any(|(peer, _)| peer == ANN),
+            "who gives nothing goes"
+        );
     }
 
     #[test]

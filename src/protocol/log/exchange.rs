@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logs;
-use super::repair::{answering, budget, weight};
+use super::repair::{answering, budget, post_entries, weight};
 use super::store::{Ask, Log, Tip};
 use super::table::Source;
 use super::whom::{holder, unclaimed};
-use crate::address::Errand;
 use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Post, To, earlier};
 use crate::time::Time;
 use crate::wire::body::{self, Frontier, Hole, Nack, Progress};
-use crate::wire::{ENTRY_LEN_MAX, Message, SIGNED_OVERHEAD};
+use crate::wire::{Message, SIGNED_OVERHEAD};
 
 /// The hash of who does not compare frontiers.
 const NO_HASH: u64 = 0;
@@ -56,6 +55,8 @@ struct Repairs {
     looked_at: u64,
     to_one: Vec<Arc<[u8]>>,
     to_all: Vec<Arc<[u8]>>,
+    /// Logs of which somebody was asked for what is not here.
+    gone: Vec<Progress>,
 }
 
 impl Logs {
@@ -321,16 +322,20 @@ impl Logs {
             return;
         }
         let mut repairs = Repairs::default();
-        for hole in &nack.holes {
+        for hole in nack.holes.iter().take(HOLES_MAX) {
             // Nobody is believed to lack more than can be asked for at once.
             let hole = &Hole { to: hole.to.min(hole.from.saturating_add(ctx.config.ask_max)), ..*hole };
             if asked.is_none() {
                 self.hold_back(hole, ctx);
             }
             if hole.log() == self.own {
-                self.author.on_asked(ctx.now, self.round_trip.get());
+                self.author.on_asked(from, hole, ctx.now, self.round_trip.get());
             }
             self.collect_repairs(from, nack.round, asked.is_some(), hole, &mut repairs, ctx);
+        }
+        if !repairs.gone.is_empty() {
+            let frontier = Frontier { hash: NO_HASH, logs: repairs.gone, whole: None };
+            ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
         }
         post_entries(&To::Peer(from), repairs.to_one, ctx);
         post_entries(&To::Group, repairs.to_all, ctx);
@@ -369,9 +374,7 @@ impl Logs {
         let given = log.held.range(hole.from..).next().map_or(log.next, |(&seq, _)| seq.min(log.next));
         if given > hole.from && log.next > hole.from && (asked || id == self.own) {
             // What is not here any more, or never was, cannot be given: say so, so that nobody asks in vain.
-            let told = vec![Progress { floor: given, ..log.progress(id) }];
-            let frontier = Frontier { hash: NO_HASH, logs: told, whole: None };
-            ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
+            repairs.gone.push(Progress { floor: given, ..log.progress(id) });
         }
         let author_online = self.online.contains_key(&id.author) || id == self.own;
         let answering = answering(round, author_online);
@@ -475,25 +478,5 @@ impl Logs {
             let message = Message::Frontier(Frontier { hash, logs, whole });
             ctx.posts.push_back(Post { to: to.clone(), message });
         }
-    }
-}
-
-/// Posts entries, as many to a datagram as fit.
-fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
-    let (mut bundle, mut len) = (Vec::new(), 0);
-    for raw in entries {
-        ctx.stats.repairs += 1;
-        if len + raw.len() > ENTRY_LEN_MAX {
-            ctx.posts.push_back(Post {
-                to: to.clone(),
-                message: Message::Entries(Errand::Repair, std::mem::take(&mut bundle)),
-            });
-            len = 0;
-        }
-        len += raw.len();
-        bundle.push(raw);
-    }
-    if !bundle.is_empty() {
-        ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(Errand::Repair, bundle) });
     }
 }

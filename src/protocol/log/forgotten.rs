@@ -8,8 +8,8 @@ use crate::id::LogId;
 use crate::time::Time;
 use crate::wire::body::Digest;
 
-/// Logs remembered so. When full, the one forgotten longest ago is forgotten altogether: what others
-/// still have of it would then be shown again.
+/// Logs remembered so. When full, the one forgotten longest ago is forgotten altogether, of those first whose author
+/// was never here: what others still have of it would then be shown again.
 const FORGOTTEN_MAX: usize = 4096;
 
 /// How far a log was delivered.
@@ -18,6 +18,8 @@ pub(super) struct Mark {
     pub(super) next: u64,
     pub(super) next_message: u64,
     pub(super) tip: Tip,
+    pub(super) met: bool,
+    pub(super) forked: bool,
     at: Time,
 }
 
@@ -32,12 +34,12 @@ impl Forgotten {
             return;
         }
         if self.0.len() >= FORGOTTEN_MAX
-            && let Some(oldest) = self.0.iter().min_by_key(|(_, mark)| mark.at).map(|(&id, _)| id)
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, mark)| (mark.met, mark.at)).map(|(&id, _)| id)
         {
             self.0.remove(&oldest);
         }
         let (next, next_message, tip) = (log.next, log.next_message(), log.tip);
-        self.0.insert(id, Mark { next, next_message, tip, at: now });
+        self.0.insert(id, Mark { next, next_message, tip, met: log.met, forked: log.forked, at: now });
     }
 
     /// The log is opened again.

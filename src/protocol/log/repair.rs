@@ -1,12 +1,16 @@
-//! Arithmetic of repair: when to ask, who answers, how much may go out.
+//! Repair: when to ask, who answers, how much may go out.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Errand;
 use crate::config::Config;
 use crate::id::{LogId, PeerId};
+use crate::protocol::{Context, Post, To};
 use crate::rng::Rng;
 use crate::time::Rate;
+use crate::wire::{ENTRY_LEN_MAX, Message};
 
 /// Rounds after which asking slows down.
 const PATIENT_ROUNDS: u32 = 5;
@@ -94,6 +98,26 @@ pub(super) fn weight(holder: PeerId, log: LogId, block: u64) -> u64 {
         (bits >> 64) as u64 ^ bits as u64
     };
     Rng::new(fold(holder) ^ fold(log.author).rotate_left(17) ^ log.boot ^ block.wrapping_mul(0x9E37_79B9)).next_u64()
+}
+
+/// Posts entries, as many to a datagram as fit.
+pub(super) fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
+    let (mut bundle, mut len) = (Vec::new(), 0);
+    for raw in entries {
+        ctx.stats.repairs += 1;
+        if len + raw.len() > ENTRY_LEN_MAX {
+            ctx.posts.push_back(Post {
+                to: to.clone(),
+                message: Message::Entries(Errand::Repair, std::mem::take(&mut bundle)),
+            });
+            len = 0;
+        }
+        len += raw.len();
+        bundle.push(raw);
+    }
+    if !bundle.is_empty() {
+        ctx.posts.push_back(Post { to: to.clone(), message: Message::Entries(Errand::Repair, bundle) });
+    }
 }
 
 #[cfg(test)]

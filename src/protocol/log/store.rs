@@ -142,6 +142,8 @@ pub(super) struct Log {
     pub(super) ask: Ask,
     pub(super) claims: Claims,
     pub(super) heard_at: Time,
+    /// Its author was here in that run: nobody made it up.
+    pub(super) met: bool,
     /// Its author left: nothing more will come of it but from others.
     pub(super) said_bye: bool,
     /// Two machines write it. It ends where that was found out.
@@ -179,6 +181,7 @@ impl Log {
             },
             claims: Claims::new(),
             heard_at: now,
+            met: false,
             said_bye: false,
             forked: false,
             confirmed_at: None,
@@ -191,7 +194,7 @@ impl Log {
     /// A log that was delivered so far before it made room for others.
     pub(super) const fn resumed(mut self, mark: Mark) -> Self {
         (self.next, self.known, self.next_message) = (mark.next, mark.next, mark.next_message);
-        self.tip = mark.tip;
+        (self.tip, self.met, self.forked) = (mark.tip, mark.met, mark.forked);
         self
     }
 

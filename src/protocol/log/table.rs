@@ -99,10 +99,11 @@ impl Logs {
     }
 
     /// Makes room for a log, of authors who are not in that run now: the one silent longest of those
-    /// that are but told of, else of those of which nothing is kept, else of all.
+    /// that are but told of, else of those of which nothing is kept, else of those whose author was never here,
+    /// else of all.
     fn forget_a_log(&mut self, source: Source, ctx: &mut Context<'_>) -> bool {
         let idle = |id: &LogId| *id != self.own && self.online.get(&id.author) != Some(&id.boot);
-        let worth = |log: &Log| (log.next > 1 || !log.held.is_empty(), !log.held.is_empty());
+        let worth = |log: &Log| (log.next > 1 || !log.held.is_empty(), !log.held.is_empty(), log.met);
         let idle = self.logs.iter().filter(|(id, _)| idle(id));
         let Some((&id, log)) = idle.min_by_key(|(_, log)| (worth(log), log.heard_at)) else { return false };
         if source == Source::Hearsay && worth(log).0 {

@@ -29,7 +29,7 @@ use crate::address::{Cast, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
 use crate::protocol::{Context, Post, To, earlier};
-use crate::time::{Agenda, Time};
+use crate::time::{Agenda, Rate, Time};
 use crate::wire::body::{self, Answer, Hello, PROBE_DOUBTS, Probe, Proof};
 use crate::wire::{Message, SIGNED_OVERHEAD};
 
@@ -62,6 +62,11 @@ const LAG_EACH: u64 = 8;
 const OWED_MAX: usize = 16;
 /// Hellos that ask for a proof, or give one, are hurried no more often than this.
 const HURRY_EVERY: Duration = Duration::from_millis(100);
+/// For one peer no more often than this, ...
+const HURRIES_EVERY: Duration = Duration::from_secs(5);
+/// ... but for so many at once: all who hear it say hello then, to all.
+const HURRIES_BURST: u32 = 4;
+const HURRIES: Rate = Rate::one_every(HURRIES_EVERY, HURRIES_BURST);
 /// And within this.
 const HURRY_WITHIN: Duration = Duration::from_millis(20);
 
@@ -309,7 +314,8 @@ impl Membership {
                     let of = || u16::try_from(all).unwrap_or(u16::MAX);
                     hello.of = hello.of.or_else(|| (hello.heard.len() < all).then(of));
                 }
-                if !self.take_in(&told, &hello, ctx) {
+                let host = (proven == Proven::Place).then(|| origin.address.ip());
+                if !self.take_in(&told, &hello, host, ctx) {
                     return None;
                 }
                 if let Some(peer) = self.peers.get_mut(&origin.id) {
@@ -379,7 +385,8 @@ impl Membership {
                 }
                 // A stranger can wait for the next hello, and so can who may mean many others: there may be many.
                 let few = hello.of.is_none_or(|of| usize::from(of) <= 2 * hello.heard.len());
-                if few && self.is_online(origin.id) {
+                let online = self.peers.get_mut(&origin.id).filter(|peer| peer.presence == Presence::Online);
+                if few && online.is_some_and(|peer| peer.hurries.take(1, HURRIES, ctx.now)) {
                     self.hurry(ctx);
                 }
             }

@@ -9,10 +9,10 @@ use super::quality::Quality;
 use super::rounds::Rounds;
 use super::{AWAY_MAX, Origin, SILENCE_MAX, clipped};
 use crate::address::{Cast, SegmentId};
-use crate::id::PublicKey;
+use crate::id::{PeerId, PublicKey};
 use crate::protocol::{Context, News};
 use crate::text::{Line, Nick};
-use crate::time::{Bucket, Time};
+use crate::time::{Bucket, Rate, Time};
 use crate::wire::body::{FLAG_EPHEMERAL, FLAG_LISTENS, Hello};
 
 /// What is heard within this many hello periods is heard now.
@@ -57,6 +57,10 @@ pub struct Peer {
     /// What probes tell of the way to it and back.
     pub quality: Quality,
     pub(super) accusations: Bucket,
+    /// How often our next hello is hurried for it.
+    pub(super) hurries: Bucket,
+    /// How often it may call itself something else.
+    words: Bucket,
     /// Where it is heard, by segment.
     pub paths: BTreeMap<SegmentId, Path>,
     pub(super) greetings: Greetings,
@@ -114,6 +118,12 @@ pub struct HearsUs {
 /// says hello more often than that, but in a large group.
 const STAYS_MAX: Duration = Duration::from_secs(10);
 
+/// A peer that changes its nick, or what it says about being away, more often than this is shown as it was, ...
+const WORDS_EVERY: Duration = Duration::from_secs(5);
+/// ... but for so many changes at once; what it says then counts with its next hello.
+const WORDS_BURST: u32 = 4;
+const WORDS: Rate = Rate::one_every(WORDS_EVERY, WORDS_BURST);
+
 /// Casts whose hearing decides what is sent: all but unicast.
 pub(super) const WIDE: u8 = Cast::Broadcast.bit() | Cast::Multicast.bit();
 
@@ -133,6 +143,8 @@ impl Peer {
             every,
             quality: Quality::default(),
             accusations: Bucket::default(),
+            hurries: Bucket::default(),
+            words: Bucket::default(),
             paths: BTreeMap::new(),
             greetings: Greetings::default(),
             window: Window::default(),
@@ -152,7 +164,8 @@ impl Peer {
     pub(super) fn note_path(&mut self, origin: &Origin, newest: bool, now: Time) -> bool {
         self.heard_at = now;
         let path = self.paths.entry(origin.segment).or_insert_with(|| Path::new(origin.address, now));
-        if newest && !path.proven {
+        let moves = newest && !path.proven && now.since(path.there_at) >= (self.every * 3 / 2).min(STAYS_MAX);
+        if moves {
             path.address = origin.address;
         }
         let settled = path.proven && path.address == origin.address;
@@ -189,19 +202,28 @@ impl Peer {
             return;
         }
         self.told = origin.counter;
-        let nick = Nick::from_any(&hello.nick);
-        if self.nick != nick {
-            let was = std::mem::replace(&mut self.nick, nick);
-            ctx.news.push_back(News::Renamed(origin.id, was));
-        }
-        let away = hello.away.as_ref().map(|text| clipped(&Line::from_peer(text), AWAY_MAX));
-        if self.away != away {
-            self.away.clone_from(&away);
-            ctx.news.push_back(News::Away(origin.id, away));
-        }
+        self.note_words(origin.id, hello, ctx);
         self.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
         self.listens = hello.flags & FLAG_LISTENS != 0;
         self.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
+    }
+
+    /// What it calls itself, and what it says about being away.
+    fn note_words(&mut self, id: PeerId, hello: &Hello, ctx: &mut Context<'_>) {
+        let nick = Nick::from_any(&hello.nick);
+        let away = hello.away.as_ref().map(|text| clipped(&Line::from_peer(text), AWAY_MAX));
+        let renamed = self.nick != nick;
+        if !renamed && self.away == away || !self.words.take(1, WORDS, ctx.now) {
+            return;
+        }
+        if renamed {
+            let was = std::mem::replace(&mut self.nick, nick);
+            ctx.news.push_back(News::Renamed(id, was));
+        }
+        if self.away != away {
+            self.away.clone_from(&away);
+            ctx.news.push_back(News::Away(id, away));
+        }
     }
 
     /// A hello came by a path: which round it is of, and with which TTL it was sent.
@@ -338,6 +360,15 @@ impl Window {
         self.seen == 0 || counter > self.top
     }
 
+    /// Whether a counter was taken before, or is too old to tell.
+    pub(super) const fn has(&self, counter: u64) -> bool {
+        if self.is_newest(counter) {
+            return false;
+        }
+        let behind = self.top - counter;
+        behind >= 128 || self.seen >> behind & 1 == 1
+    }
+
     /// Takes a counter. False if it was taken before, or is too old to tell.
     pub(super) fn take(&mut self, counter: u64) -> bool {
         if self.seen == 0 || counter > self.top {
@@ -346,12 +377,11 @@ impl Window {
             self.top = counter;
             return true;
         }
-        let behind = self.top - counter;
-        if behind >= 128 || self.seen >> behind & 1 == 1 {
-            return false;
+        let is_new = !self.has(counter);
+        if is_new {
+            self.seen |= 1 << (self.top - counter);
         }
-        self.seen |= 1 << behind;
-        true
+        is_new
     }
 }
 
@@ -399,6 +429,7 @@ mod tests {
             let (mut window, mut taken, mut top) = (Window::default(), BTreeSet::new(), 0);
             for counter in counters {
                 let old = !taken.is_empty() && counter + 128 <= top;
+                prop_assert_eq!(window.has(counter), old || taken.contains(&counter), "{}", counter);
                 let expected = !old && taken.insert(counter);
                 top = top.max(counter);
                 prop_assert_eq!(window.take(counter), expected, "{}", counter);
