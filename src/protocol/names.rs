@@ -30,8 +30,10 @@ pub const PINS_MAX: usize = 1024;
 const PINS_PER_KEY_MAX: usize = 8;
 /// Who was seen over less time than this is no old friend yet; and the time of a pin is out of date after it.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A name of an earlier run that was not seen for so long is kept from nobody.
+/// A name of an earlier run that was not seen for so long is kept from nobody, ...
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// ... and after this one that was never seen over more than a day: whoever makes up names fills the table for no longer.
+const PASSERS_FORGOTTEN_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Names that anybody claimed in this run. When full, of those that nobody online claims alone the half claimed
 /// longest ago make room.
 const CLAIMS_MAX: usize = 4096;
@@ -313,11 +315,12 @@ impl Names {
             return true;
         }
         let now = wall(ctx);
+        let is_friend = |pin: &Pin| pin.last.0.saturating_sub(pin.first.0) >= millis(DAY);
         let may_go = |key: &String, pin: &Pin| {
-            wanted || !self.earlier.contains(key) || now.0.saturating_sub(pin.last.0) >= millis(FORGOTTEN_AFTER)
+            let kept_for = if is_friend(pin) { FORGOTTEN_AFTER } else { PASSERS_FORGOTTEN_AFTER };
+            wanted || !self.earlier.contains(key) || now.0.saturating_sub(pin.last.0) >= millis(kept_for)
         };
         let drops = self.pins.iter().filter(|(key, pin)| !pin.trusted && !online(pin.id) && may_go(key, pin));
-        let is_friend = |pin: &Pin| pin.last.0.saturating_sub(pin.first.0) >= millis(DAY);
         let Some(key) = drops.min_by_key(|(_, pin)| (is_friend(pin), pin.last)).map(|(key, _)| key.clone()) else {
             return false;
         };

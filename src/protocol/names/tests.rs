@@ -342,6 +342,23 @@ fn nobody_who_is_away_loses_the_name_of_an_earlier_run_to_those_who_are_made_up(
 }
 
 #[test]
+fn names_that_were_made_up_in_an_earlier_run_fill_the_table_for_two_weeks_and_no_longer() {
+    let mut bench = Bench::new();
+    for n in 0..PINS_MAX {
+        bench.joins(numbered(n), &format!("s{n}"));
+        bench.leaves(numbered(n));
+    }
+    let mut bench = bench.again();
+    bench.now = bench.now + DAY * 12;
+    bench.joins(BOB, "bob");
+    let is_kept = |bench: &Bench, id| bench.names.pins().any(|pin| pin.id == id);
+    assert!(!is_kept(&bench, BOB), "they may be a class that comes once a week");
+    bench.now = bench.now + DAY * 2;
+    bench.joins(CAT, "cat");
+    assert!(is_kept(&bench, CAT));
+}
+
+#[test]
 fn tables_that_are_full_forget_the_older_half_and_nobody_who_is_here() {
     let mut bench = Bench::new();
     bench.meet(BOB, "bob", true);
