@@ -3,13 +3,9 @@
 //! Holds the text and the cursor and knows how each key changes them; how that looks is the
 //! screen's business, what a finished line means is [`crate::command`]'s.
 
-use unicode_width::UnicodeWidthChar;
-
+use super::cluster;
 use super::keys::{Key, Keys};
 use crate::text::LINE_MAX;
-
-/// Joins emoji into one; what it joins is removed together.
-const JOINER: char = '\u{200D}';
 
 /// What a person did, beyond changing the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,29 +89,12 @@ impl Editor {
 
     /// Where the character before the cursor begins, marks and joined emoji included.
     fn before(&self) -> usize {
-        let mut start = self.cursor;
-        for (at, c) in self.text[..self.cursor].char_indices().rev() {
-            let joined = self.text[..at].ends_with(JOINER);
-            start = at;
-            if c.width() != Some(0) && !joined {
-                break;
-            }
-        }
-        start
+        self.cursor - cluster::last(&self.text[..self.cursor]).len()
     }
 
     /// Where the character under the cursor ends.
     fn after(&self) -> usize {
-        let mut end = self.cursor;
-        let mut joined = true;
-        for c in self.text[self.cursor..].chars() {
-            if !joined && c.width() != Some(0) {
-                break;
-            }
-            joined = c == JOINER;
-            end += c.len_utf8();
-        }
-        end
+        self.cursor + cluster::first(&self.text[self.cursor..]).len()
     }
 
     /// Where the word before the cursor begins.
@@ -161,6 +140,10 @@ mod tests {
     fn backspace_takes_marks_and_joined_emoji_along() {
         assert_eq!(typed("xe\u{301}\x7f".as_bytes()), ("x".into(), 1));
         assert_eq!(typed("x👩\u{200D}👧\x7f".as_bytes()), ("x".into(), 1));
+        for whole in ["👍🏽", "🇩🇪", "👩🏽\u{200D}🚀", "1\u{FE0F}\u{20E3}"] {
+            assert_eq!(typed(format!("x🇫🇷{whole}\u{7f}").as_bytes()), ("x🇫🇷".into(), 9), "{whole}");
+            assert_eq!(typed(format!("x{whole}y\u{1}\x1b[C\x1b[3~").as_bytes()), ("xy".into(), 1), "{whole}");
+        }
         assert_eq!(typed(b"\x7f"), (String::new(), 0));
     }
 

@@ -4,6 +4,7 @@
 //! Pure text in, text out. Nothing here opens, reads or writes anything; the runtime's console
 //! does, and hands the bytes in.
 
+mod cluster;
 mod keys;
 mod line;
 mod paint;
