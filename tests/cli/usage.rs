@@ -139,6 +139,15 @@ fn a_word_that_is_no_subcommand_is_refused() {
 }
 
 #[test]
+fn a_blank_name_is_not_everybody() {
+    for blank in ["", " ", "\u{200B}"] {
+        refused(&["doctor", blank], "NAME");
+        refused(&["doctor", "--dot", blank], "NAME");
+    }
+    refused(&["keygen", ""], "FILE");
+}
+
+#[test]
 fn what_bash_completes_is_not_carried_out() {
     let net = Net::new();
     let (script, names) = (net.directory(), net.directory());
