@@ -26,6 +26,10 @@ impl Shell {
             let Some(item) = self.console.take() else {
                 break;
             };
+            if self.line_waits && !matches!(item, Item::Say(_)) {
+                self.line_waits = false;
+                self.handle(Input::Command(Command::LineTaken));
+            }
             self.on_item(item);
         }
     }
