@@ -72,6 +72,12 @@ impl Editor {
         None
     }
 
+    /// Has a line that was finished edited once more, in the place of what is typed.
+    pub fn put(&mut self, line: String) {
+        self.cursor = line.len();
+        self.text = line;
+    }
+
     fn insert(&mut self, c: char) {
         // One character over the bound is kept: that the line is too long is told when it is
         // finished, and nothing of it is sent.
@@ -119,6 +125,8 @@ mod tests {
         let mut editor = Editor::default();
         assert_eq!(editor.feed(b"hi\rthere\nx"), [Act::Line("hi".into()), Act::Line("there".into())]);
         assert_eq!((editor.text(), editor.cursor()), ("x", 1));
+        editor.put("hi".into());
+        assert_eq!(editor.feed(b"!\r"), [Act::Line("hi!".into())]);
     }
 
     #[test]

@@ -84,6 +84,21 @@ fn a_line_longer_than_the_window_is_sent_whole_and_survives_what_comes_in() {
 }
 
 #[test]
+fn a_refused_line_is_there_to_be_mended() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("/tell bbo it is long\r");
+    ann.shows("nobody here is called bbo");
+    ann.typed("> /tell bbo it is long");
+    ann.type_in("\x01\x1b[C\x1b[C\x1b[C\x1b[C\x1b[C\x1b[C\x0bbob mended\r");
+    assert_eq!(bob.message("mended")["direct"], true);
+    ann.type_in("/fly\rthe next");
+    ann.shows("* not done: /fly");
+    ann.shows("unknown command /fly");
+    ann.typed("> the next");
+}
+
+#[test]
 fn backspace_takes_back_whole_characters() {
     let net = Net::new();
     let (mut ann, mut bob) = pair(&net, 80);
@@ -125,7 +140,7 @@ fn an_unknown_command_says_so_and_sends_nothing() {
     let (mut ann, mut bob) = pair(&net, 80);
     ann.type_in("/dance with me\r");
     ann.shows("unknown command /dance");
-    ann.type_in("//dance\r");
+    ann.type_in("\x15//dance\r");
     bob.message("/dance");
     assert_eq!(bob.texts(), ["/dance"]);
 }
@@ -190,7 +205,7 @@ fn nick_renames_for_everybody() {
     assert_eq!(bob.message("it is me")["id"], id);
     ann.type_in("/nick a b\r");
     ann.shows("a name is one word");
-    ann.type_in("\x04");
+    ann.type_in("\x15\x04");
     ann.ends(0);
     assert_eq!(bob.event("left")["peer"], "anna");
 }
