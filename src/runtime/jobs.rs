@@ -157,6 +157,11 @@ impl Job {
         self.line == DRAWING
     }
 
+    /// Whether the answer is lines that a person reads.
+    pub(crate) fn is_for_person(&self) -> bool {
+        self.show == Show::Text && !self.draws()
+    }
+
     /// How long a node may take to answer, at least.
     pub(crate) const fn takes(&self) -> Duration {
         match self.when {

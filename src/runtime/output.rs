@@ -19,6 +19,8 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, write};
 
+use super::terminal;
+
 /// Bytes in the queue at which the reader counts as too slow.
 const HIGH: usize = 64 * 1024;
 
@@ -245,7 +247,7 @@ enum State {
 /// Writes a line to standard error, if it can be written at once: nobody there is worth waiting for.
 pub(crate) fn complain(text: &str) {
     let stderr: Sink<Stderr> = Sink::new(io::stderr());
-    let line = format!("udpnode: {text}\n");
+    let line = terminal::rows_for(format!("udpnode: {text}\n"), &io::stderr());
     for part in line.as_bytes().chunks(WRITE_TERMINAL_MAX) {
         let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
         if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 || write(&stderr, part) != Ok(part.len()) {

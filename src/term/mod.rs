@@ -5,6 +5,7 @@
 //! does, and hands the bytes in.
 
 mod cluster;
+mod fold;
 mod keys;
 mod line;
 mod paint;
@@ -13,4 +14,4 @@ mod screen;
 pub use keys::{Key, Keys};
 pub use line::{Act, Editor};
 pub use paint::{Paint, Painted};
-pub use screen::{Screen, expand_tabs};
+pub use screen::Screen;

@@ -1,9 +1,11 @@
 //! What bytes repaint the bottom row: the prompt and what is typed behind it.
 //!
 //! One row, always: of a line that is wider than the window only the part around the cursor is
-//! shown. What arrives is printed above it and scrolls away as in any terminal.
+//! shown. What arrives is printed above it, in as many rows as it takes, and scrolls away as in any
+//! terminal.
 
 use super::cluster::{clusters, columns};
+use super::fold::fold;
 use crate::text::Line;
 
 /// What stands before the typed line.
@@ -34,7 +36,16 @@ impl Screen {
     /// Prints one line above the prompt.
     #[must_use]
     pub fn print(&self, line: &str, typed: &str, cursor: usize) -> String {
-        format!("\r\x1b[K{}\r\n{}", expand_tabs(line), self.prompt(typed, cursor))
+        let rows = fold(&expand_tabs(line), self.columns, "\r\n");
+        // A terminal with an opinion of its own about how wide a character is loses what is too much, at the edge.
+        let rows = if line.is_ascii() { rows } else { format!("\x1b[?7l{rows}\x1b[?7h") };
+        format!("\r\x1b[K{rows}\r\n{}", self.prompt(typed, cursor))
+    }
+
+    /// A line where there is no prompt: its rows, each with its end.
+    #[must_use]
+    pub fn rows(&self, line: &str) -> String {
+        fold(&expand_tabs(line), self.columns, "\n") + "\n"
     }
 
     /// Paints the prompt and what is typed, the cursor where it belongs. A window that is too narrow shows neither.
@@ -100,8 +111,7 @@ fn first_columns(text: &str, room: usize) -> &str {
 }
 
 /// The text with spaces up to the next stop for each tab, as a terminal would show it.
-#[must_use]
-pub fn expand_tabs(text: &str) -> String {
+fn expand_tabs(text: &str) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut column = 0;
     for cluster in clusters(text) {
@@ -126,6 +136,14 @@ mod tests {
     fn a_line_goes_above_the_prompt_and_what_was_typed() {
         let screen = Screen::new(Some(40));
         assert_eq!(screen.print("bob: hi", "hel", 3), "\r\x1b[Kbob: hi\r\n\r> hel\x1b[K");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_goes_on_indented() {
+        let screen = Screen::new(Some(16));
+        assert_eq!(screen.print("bob: one two three", "", 0), "\r\x1b[Kbob: one two \r\n  three\r\n\r> \x1b[K");
+        assert_eq!(screen.rows("bob:\tone two three"), "bob:    one two \n  three\n");
+        assert_eq!(screen.print("grün", "", 0), "\r\x1b[K\x1b[?7lgrün\x1b[?7h\r\n\r> \x1b[K");
     }
 
     #[test]
