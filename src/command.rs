@@ -76,6 +76,8 @@ pub enum Command {
     },
     /// A line waits to be said: from now on somebody should be there within the wait.
     LineWaiting,
+    /// What waited is no line to be said, and waits no longer.
+    LineTaken,
     /// Take another name.
     Nick(Nick),
     /// The person is away and says this about it; or is there again.

@@ -485,6 +485,7 @@ impl Node {
             Command::Tell { to, text, wall } => self.tell(&to, &text, wall),
             Command::Plain { to, text } => self.send_plain(to, &text),
             Command::LineWaiting => self.session.on_line_waiting(self.now),
+            Command::LineTaken => self.session.on_said(),
             Command::Nick(nick) => {
                 self.names.rename(&nick, self.now);
                 self.membership.rename(nick, &context!(self));

@@ -51,7 +51,7 @@ impl Session {
         self.waiting_since = self.waiting_since.or(Some(now));
     }
 
-    /// Lines were said.
+    /// Lines were said, or what waited was no line.
     pub const fn on_said(&mut self) {
         self.waiting_since = None;
     }

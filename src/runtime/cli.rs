@@ -280,13 +280,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
             return Ok(Asked::Print(completions::script(shell, &Arguments::get_args_info())));
         }
         Some(Subcommand::Keygen(Keygen { file, json, wait, state_dir })) => {
+            if file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+                return Err(UsageError::new("keygen needs the name of a FILE, or none"));
+            }
             arguments.take_in(Behind { json, wait, state_dir, ..Behind::default() })?;
             Settings::check(arguments)?;
             return Ok(Asked::Keygen(file));
         }
         Some(Subcommand::Who(who)) => who.asked(),
         Some(Subcommand::Paths(paths)) => paths.asked(),
-        Some(Subcommand::Doctor(doctor)) => doctor.asked(),
+        Some(Subcommand::Doctor(doctor)) => {
+            doctor.asked().ok_or_else(|| UsageError::new("doctor needs the NAME of a peer, or none"))?
+        }
     };
     arguments.take_in(behind)?;
     asked(arguments, job)

@@ -127,6 +127,15 @@ const BASH_HEAD: &str = r#"# Completion of udpnode for bash. Made by: udpnode co
 
 _udpnode_words() { mapfile -t COMPREPLY < <(compgen "$@" -- "$cur"); }
 
+# What bash expands in its words (-W) is not to be names that others chose; and what is inserted is to mean itself.
+_udpnode_interfaces() {
+    local name
+    while read -r name; do
+        printf -v name %q "$name"
+        COMPREPLY+=("$name")
+    done < <(cd /sys/class/net 2>/dev/null && compgen -d -- "$cur")
+}
+
 _udpnode() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command='' i
     COMPREPLY=()
@@ -190,7 +199,7 @@ fn bash_words(script: &mut String, indent: &str, command: &CommandInfoWithArgs, 
 fn bash_value(value: &Value) -> String {
     match value {
         Value::Words(words) => format!("_udpnode_words -W '{}'", words.join(" ")),
-        Value::Interface => format!("_udpnode_words -W \"$(cd {INTERFACES} 2>/dev/null && compgen -d)\""),
+        Value::Interface => "_udpnode_interfaces".into(),
         Value::Directory => "compopt -o filenames; _udpnode_words -d".into(),
         Value::File => "compopt -o filenames; _udpnode_words -f".into(),
         Value::Anything => ":".into(),

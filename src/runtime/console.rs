@@ -79,6 +79,10 @@ pub(crate) struct Console {
     chunk: Vec<u8>,
     /// What was read and is not handed over.
     items: VecDeque<Item>,
+    /// What each of them was typed as, where the line editor has nothing of it left on the screen.
+    typed: VecDeque<String>,
+    /// What was taken last was typed so.
+    taken: String,
     /// That something is not UTF-8 was told.
     told_bytes: bool,
 }
@@ -109,6 +113,8 @@ impl Console {
             editor: Editor::default(),
             chunk: vec![0; READ_MAX],
             items: VecDeque::new(),
+            typed: VecDeque::new(),
+            taken: String::new(),
             told_bytes: false,
         }
     }
@@ -138,6 +144,27 @@ impl Console {
     /// What is typed so far, and where the cursor stands.
     pub(crate) fn typed(&self) -> (&str, usize) {
         (self.editor.text(), self.editor.cursor())
+    }
+
+    /// What was taken last is refused: where nothing else is typed yet it is to be edited again, else it is handed over
+    /// to be shown. Once, and nothing where it was not typed in the editor.
+    pub(crate) fn take_back(&mut self) -> Option<String> {
+        let line = std::mem::take(&mut self.taken);
+        if line.is_empty() {
+            return None;
+        }
+        // What is being pasted would go on in it.
+        let busy = !self.items.is_empty() || self.readable && has_input();
+        if busy || !self.editor.text().is_empty() {
+            return Some(line);
+        }
+        self.editor.put(line);
+        None
+    }
+
+    /// What was taken last is done, and what is refused from now on is something else.
+    pub(crate) fn forget(&mut self) {
+        self.taken.clear();
     }
 
     /// Whether there is something to hand over, or to read.
@@ -175,10 +202,13 @@ impl Console {
         self.items.front()
     }
 
-    /// The next thing, of what was read. Lines that wait together come together.
+    /// The next thing, of what was read. Lines that wait together come together, but for what may be refused one by
+    /// one.
     pub(crate) fn take(&mut self) -> Option<Item> {
         self.peek()?;
+        self.taken = self.typed.pop_front().unwrap_or_default();
         match self.items.pop_front()? {
+            Item::Say(line) if self.plain && self.kind == Kind::Edited => Some(Item::Say(line)),
             Item::Say(mut lines) => {
                 let mut len: usize = lines.iter().map(|line| line.as_str().len()).sum();
                 while lines.len() < LINES_MAX && self.has_line() {
@@ -191,6 +221,7 @@ impl Console {
                     }
                     lines.append(more);
                     self.items.pop_front();
+                    self.typed.pop_front();
                 }
                 Some(Item::Say(lines))
             }
@@ -230,10 +261,18 @@ impl Console {
             return;
         }
         for act in self.editor.feed(&self.chunk[..len]) {
+            let mut typed = String::new();
             match act {
-                Act::Line(text) => self.on_text(&text),
+                Act::Line(text) => {
+                    self.on_text(&text);
+                    typed = text;
+                }
                 Act::Repaint => self.items.push_back(Item::Repaint),
                 Act::Leave => self.items.push_back(Item::Leave),
+            }
+            // A blank line is nothing.
+            if self.items.len() > self.typed.len() {
+                self.typed.push_back(typed);
             }
         }
     }
@@ -381,10 +420,42 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_line_is_there_again_or_handed_over() {
+        let mut keys = console(Kind::Edited, false);
+        assert!(means(&mut keys, b"\r/tell bob\r")[0].contains("usage"));
+        assert_eq!((keys.take_back(), keys.take_back(), keys.typed()), (None, None, ("/tell bob", 9)));
+        assert!(means(&mut keys, b" hi\r/fly\rnext")[1].contains("/fly"));
+        assert_eq!((keys.take_back(), keys.typed()), (Some("/fly".into()), ("next", 4)));
+        keys.feed(b"\x15/fly\rhi\r");
+        assert!(matches!(keys.take(), Some(Item::Refused(_))));
+        assert_eq!((keys.take_back(), keys.typed()), (Some("/fly".into()), ("", 0)), "more is being pasted");
+        let long = "x".repeat(LINE_MAX + 1);
+        let mut keys = console(Kind::Edited, false);
+        // No more is read at once.
+        keys.feed(&long.as_bytes()[..READ_MAX]);
+        assert!(means(&mut keys, b"x\r")[0].contains("at most"));
+        assert_eq!((keys.take_back(), keys.typed().0), (None, long.as_str()));
+        assert!(means(&mut keys, b"\x15/fly\r")[0].contains("/fly"));
+        keys.forget();
+        assert_eq!((keys.take_back(), keys.typed()), (None, ("", 0)));
+        let mut pipe = console(Kind::Typed, false);
+        assert!(means(&mut pipe, b"/fly\n")[0].contains("/fly"));
+        assert_eq!((pipe.take_back(), pipe.typed()), (None, ("", 0)));
+    }
+
+    #[test]
+    fn in_plain_mode_what_is_typed_may_be_refused_line_by_line() {
+        let mut keys = Console { plain: true, ..console(Kind::Edited, false) };
+        assert_eq!(means(&mut keys, b"one\rtwo\r"), ["say one", "say two"]);
+        assert_eq!((keys.take_back(), keys.typed()), (None, ("two", 3)));
+    }
+
+    #[test]
     fn in_plain_mode_a_slash_is_text_even_where_somebody_types() {
         for kind in [Kind::Edited, Kind::Typed] {
             let mut terminal = Console { plain: true, ..console(kind, false) };
-            assert_eq!(means(&mut terminal, b"\n/who\n//x\nquit\n"), ["say /who|//x|quit"]);
+            let meant = means(&mut terminal, b"\n/who\n//x\nquit\n").join("|").replace("|say ", "|");
+            assert_eq!(meant, "say /who|//x|quit");
         }
     }
 

@@ -132,15 +132,19 @@ impl Paths {
 }
 
 impl Doctor {
-    /// As [`Who::asked`].
-    pub(super) fn asked(self) -> (Behind, Job) {
+    /// As [`Who::asked`]; `None` where the name is blank, which would ask about everybody.
+    pub(super) fn asked(self) -> Option<(Behind, Job)> {
         let Self { json, dot, wait, state_dir, name } = self;
+        let name = name.map(|name| Line::from_peer(&name));
+        if name.as_ref().is_some_and(|name| name.as_str().trim().is_empty()) {
+            return None;
+        }
         let line = match (dot > 0, name) {
             (true, _) => DRAWING.to_owned(),
-            (false, Some(name)) => format!("/doctor {}", Line::from_peer(&name)),
+            (false, Some(name)) => format!("/doctor {name}"),
             (false, None) => "/doctor".to_owned(),
         };
-        (Behind { json, dot, wait, state_dir }, Job { line, show: Show::Text, when: When::Examined })
+        Some((Behind { json, dot, wait, state_dir }, Job { line, show: Show::Text, when: When::Examined }))
     }
 }
 
@@ -151,6 +155,11 @@ impl Job {
     /// Whether the answer is a drawing, which has no other form.
     pub(crate) fn draws(&self) -> bool {
         self.line == DRAWING
+    }
+
+    /// Whether the answer is lines that a person reads.
+    pub(crate) fn is_for_person(&self) -> bool {
+        self.show == Show::Text && !self.draws()
     }
 
     /// How long a node may take to answer, at least.

@@ -19,13 +19,16 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, write};
 
+use super::terminal;
+
 /// Bytes in the queue at which the reader counts as too slow.
 const HIGH: usize = 64 * 1024;
 
 /// Bytes in the queue at which a slow reader has caught up.
 const LOW: usize = 16 * 1024;
 
-/// Most bytes in the queue. What comes when it is full is left out and counted.
+/// Most bytes in the queue. What comes when it is full is left out and counted; what finds it empty is taken whatever
+/// its size, since it would never find more room.
 const QUEUE_MAX: usize = 4 << 20;
 
 /// Most bytes written at once: what a pipe that is ready takes whole.
@@ -126,7 +129,7 @@ impl Output {
         if self.closed {
             return;
         }
-        if self.queue.len() + text.len() > QUEUE_MAX {
+        if !self.queue.is_empty() && self.queue.len() + text.len() > QUEUE_MAX {
             self.left_out += 1;
             return;
         }
@@ -244,7 +247,7 @@ enum State {
 /// Writes a line to standard error, if it can be written at once: nobody there is worth waiting for.
 pub(crate) fn complain(text: &str) {
     let stderr: Sink<Stderr> = Sink::new(io::stderr());
-    let line = format!("udpnode: {text}\n");
+    let line = terminal::rows_for(format!("udpnode: {text}\n"), &io::stderr());
     for part in line.as_bytes().chunks(WRITE_TERMINAL_MAX) {
         let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
         if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 || write(&stderr, part) != Ok(part.len()) {
@@ -282,5 +285,15 @@ mod tests {
         assert_eq!((output.queue.len(), output.take_left_out()), (QUEUE_MAX, 0));
         output.queue.clear();
         assert_eq!((output.take_left_out(), output.take_left_out()), (2, 0));
+    }
+
+    #[test]
+    fn an_answer_larger_than_the_queue_is_taken_where_nothing_waits() {
+        let mut output = output();
+        output.push(&"x".repeat(QUEUE_MAX + 1));
+        output.push("y");
+        assert_eq!(output.queue.len(), QUEUE_MAX + 1);
+        output.queue.clear();
+        assert_eq!(output.take_left_out(), 1);
     }
 }

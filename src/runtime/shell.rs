@@ -340,6 +340,7 @@ impl Shell {
         self.ending.on_event(event);
         let for_client = self.tell_clients(event);
         if matches!(event, Event::Refused(_)) && !for_client {
+            self.take_back();
             self.refuse();
         }
         let own = self.machine.label();

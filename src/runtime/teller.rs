@@ -11,7 +11,7 @@ use super::output::{self, Output};
 use super::render::{self, Ready, View};
 use super::terminal;
 use crate::event::Event;
-use crate::term::{Screen, expand_tabs};
+use crate::term::Screen;
 use crate::text::Line;
 use crate::time::WallTime;
 
@@ -141,10 +141,19 @@ impl Teller {
         }
     }
 
+    /// What a question of the command line was answered: lines for a person, where that is shown so.
+    pub(crate) fn result(&mut self, text: &str, for_person: bool) {
+        match for_person && self.output.terminal() {
+            true => self.output.push(&terminal::rows(text, terminal::columns())),
+            false => self.output.push(text),
+        }
+    }
+
     fn line(&mut self, line: &str) {
         match self.form {
             Form::Quiet => {}
-            Form::Text if self.output.terminal() => self.output.push(&format!("{}\n", expand_tabs(line))),
+            // Nothing tells here when the window has another width.
+            Form::Text if self.output.terminal() => self.output.push(&Screen::new(terminal::columns()).rows(line)),
             Form::Text | Form::Json => self.output.push(&format!("{line}\n")),
             Form::Prompt => {
                 let (typed, cursor) = &self.typed;

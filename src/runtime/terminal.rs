@@ -4,11 +4,14 @@
 //! well; a release build aborts on panic and runs no destructors.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::{Mutex, Once};
 
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
-use nix::unistd::{getpgrp, tcgetpgrp};
+use nix::unistd::{getpgrp, isatty, tcgetpgrp};
 use terminal_size::{Width, terminal_size_of};
+
+use crate::term::Screen;
 
 /// The mode before ours, while ours is on.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -62,5 +65,20 @@ pub(crate) fn is_ours() -> bool {
 
 /// How wide the window is, if it tells.
 pub(crate) fn columns() -> Option<usize> {
-    terminal_size_of(io::stdout()).map(|(Width(columns), _)| columns.into())
+    width(io::stdout())
+}
+
+fn width(stream: impl AsFd) -> Option<usize> {
+    terminal_size_of(stream).map(|(Width(columns), _)| columns.into())
+}
+
+/// Lines as a window of that width shows them: none of them goes on where another might begin.
+pub(crate) fn rows(lines: &str, columns: Option<usize>) -> String {
+    let screen = Screen::new(columns);
+    lines.lines().map(|line| screen.rows(line)).collect()
+}
+
+/// The same, if the stream is a terminal; anything else takes lines as they are.
+pub(crate) fn rows_for<T: AsFd>(lines: String, stream: &T) -> String {
+    if isatty(stream).unwrap_or(false) { rows(&lines, width(stream)) } else { lines }
 }

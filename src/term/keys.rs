@@ -41,9 +41,11 @@ enum State {
     Ground,
     /// After ESC.
     Escape,
-    /// After `ESC [`, with the number read so far.
-    Control(u16),
-    /// After `ESC O`: one byte follows.
+    /// After `ESC [`, with the number read so far; `bare` while there were digits and nothing else.
+    Control { number: u16, bare: bool },
+    /// After `ESC [ [`: one byte follows, on the console of Linux for the first five function keys.
+    Function,
+    /// After `ESC O`, and digits that tell which keys were held: one byte follows.
     Single,
     /// After `ESC ]`, `ESC P`, ...: with what these begin a string for the terminal begins, else it was a key with Alt,
     /// or a person who pressed ESC and went on typing.
@@ -68,12 +70,10 @@ impl Keys {
             // A control or a part of a character is no part of a sequence: somebody pressed ESC, and something else.
             State::Escape if byte < 0x20 && byte != 0x1B || byte >= 0x7F => self.again(byte, keys),
             State::Escape => self.state = after_escape(byte),
-            State::Control(number) => self.on_control(number, byte, keys),
-            State::Single if !is_key(byte) => self.again(byte, keys),
-            State::Single => {
-                self.state = State::Ground;
-                keys.extend(named(byte, 0));
-            }
+            State::Control { number, bare } => self.on_control(number, bare, byte, keys),
+            State::Function if matches!(byte, b'A'..=b'E') => self.state = State::Ground,
+            State::Function => self.again(byte, keys),
+            State::Single => self.on_single(byte, keys),
             State::Opened => match byte {
                 0x20..=0x3F => self.state = State::Text,
                 _ => self.again(byte, keys),
@@ -131,13 +131,32 @@ impl Keys {
         }
     }
 
-    fn on_control(&mut self, number: u16, byte: u8, keys: &mut Vec<Key>) {
+    fn on_single(&mut self, byte: u8, keys: &mut Vec<Key>) {
+        match byte {
+            b'0'..=b'9' | b';' => {}
+            _ if is_key(byte) => {
+                self.state = State::Ground;
+                // rxvt writes arrows with Ctrl in small letters.
+                let last = if byte <= b'd' { byte.to_ascii_uppercase() } else { byte };
+                keys.extend(named(last, 0));
+            }
+            _ => self.again(byte, keys),
+        }
+    }
+
+    fn on_control(&mut self, number: u16, bare: bool, byte: u8, keys: &mut Vec<Key>) {
         match byte {
             b'0'..=b'9' => {
                 let number = number.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
-                self.state = State::Control(number);
+                self.state = State::Control { number, bare };
             }
-            0x20..=0x3F => {}
+            // rxvt ends so what it sends with Shift; elsewhere it is amid what no key sends.
+            b'$' if bare && number > 0 => {
+                self.state = State::Ground;
+                keys.extend(named(b'~', number));
+            }
+            0x20..=0x3F => self.state = State::Control { number, bare: false },
+            b'[' if bare && number == 0 => self.state = State::Function,
             0x1B => self.state = State::Escape,
             0x40..=0x7E => {
                 self.state = State::Ground;
@@ -150,7 +169,7 @@ impl Keys {
 
 const fn after_escape(byte: u8) -> State {
     match byte {
-        b'[' => State::Control(0),
+        b'[' => State::Control { number: 0, bare: true },
         b'O' => State::Single,
         b']' | b'P' | b'X' | b'^' | b'_' => State::Opened,
         0x1B => State::Escape,
@@ -160,7 +179,7 @@ const fn after_escape(byte: u8) -> State {
 
 /// Whether terminals say a key by this byte after `ESC O`: cursor keys, those above, and the keypad.
 const fn is_key(byte: u8) -> bool {
-    matches!(byte, b'A'..=b'F' | b'H' | b'I' | b'M' | b'P'..=b'S' | b'X' | b'j'..=b'y' | b' ')
+    matches!(byte, b'A'..=b'F' | b'H' | b'I' | b'M' | b'P'..=b'S' | b'X' | b'a'..=b'd' | b'j'..=b'y' | b' ')
 }
 
 /// The key of an escape sequence that ends with `last` after `number`.
@@ -244,6 +263,21 @@ mod tests {
     fn cursor_keys_in_both_spellings() {
         assert_eq!(keys(b"\x1b[D\x1bOD\x1b[H\x1b[1~"), [Key::Left, Key::Left, Key::Home, Key::Home]);
         assert_eq!(keys(b"\x1b[3~\x1b[F\x1b[8~"), [Key::Delete, Key::End, Key::End]);
+    }
+
+    #[test]
+    fn the_function_keys_of_the_console_type_nothing() {
+        assert_eq!(keys(b"\x1b[[Aa\x1b[[Eb"), chars("ab"));
+        assert_eq!(keys(b"\x1b[[x\x1b[[\r"), [Key::Char('x'), Key::Enter]);
+    }
+
+    #[test]
+    fn the_keys_of_rxvt_and_konsole_type_nothing_of_their_own() {
+        assert_eq!(keys(b"\x1bOc\x1bOd\x1bOa\x1bOb"), [Key::Right, Key::Left]);
+        assert_eq!(keys(b"\x1bO2Px\x1bO1;5Dy"), [Key::Char('x'), Key::Left, Key::Char('y')]);
+        assert_eq!(keys(b"\x1b[3$\x1b[7$\x1b[8$x"), [Key::Delete, Key::Home, Key::End, Key::Char('x')]);
+        // An answer of the terminal to a question that somebody else asked.
+        assert_eq!(keys(b"\x1b[?7;1$yx\x1b[4;1$yx"), chars("xx"));
     }
 
     #[test]

@@ -3,13 +3,9 @@
 //! Holds the text and the cursor and knows how each key changes them; how that looks is the
 //! screen's business, what a finished line means is [`crate::command`]'s.
 
-use unicode_width::UnicodeWidthChar;
-
+use super::cluster;
 use super::keys::{Key, Keys};
 use crate::text::LINE_MAX;
-
-/// Joins emoji into one; what it joins is removed together.
-const JOINER: char = '\u{200D}';
 
 /// What a person did, beyond changing the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +72,12 @@ impl Editor {
         None
     }
 
+    /// Has a line that was finished edited once more, in the place of what is typed.
+    pub fn put(&mut self, line: String) {
+        self.cursor = line.len();
+        self.text = line;
+    }
+
     fn insert(&mut self, c: char) {
         // One character over the bound is kept: that the line is too long is told when it is
         // finished, and nothing of it is sent.
@@ -93,29 +95,12 @@ impl Editor {
 
     /// Where the character before the cursor begins, marks and joined emoji included.
     fn before(&self) -> usize {
-        let mut start = self.cursor;
-        for (at, c) in self.text[..self.cursor].char_indices().rev() {
-            let joined = self.text[..at].ends_with(JOINER);
-            start = at;
-            if c.width() != Some(0) && !joined {
-                break;
-            }
-        }
-        start
+        self.cursor - cluster::last(&self.text[..self.cursor]).len()
     }
 
     /// Where the character under the cursor ends.
     fn after(&self) -> usize {
-        let mut end = self.cursor;
-        let mut joined = true;
-        for c in self.text[self.cursor..].chars() {
-            if !joined && c.width() != Some(0) {
-                break;
-            }
-            joined = c == JOINER;
-            end += c.len_utf8();
-        }
-        end
+        self.cursor + cluster::first(&self.text[self.cursor..]).len()
     }
 
     /// Where the word before the cursor begins.
@@ -140,6 +125,8 @@ mod tests {
         let mut editor = Editor::default();
         assert_eq!(editor.feed(b"hi\rthere\nx"), [Act::Line("hi".into()), Act::Line("there".into())]);
         assert_eq!((editor.text(), editor.cursor()), ("x", 1));
+        editor.put("hi".into());
+        assert_eq!(editor.feed(b"!\r"), [Act::Line("hi!".into())]);
     }
 
     #[test]
@@ -161,6 +148,10 @@ mod tests {
     fn backspace_takes_marks_and_joined_emoji_along() {
         assert_eq!(typed("xe\u{301}\x7f".as_bytes()), ("x".into(), 1));
         assert_eq!(typed("x👩\u{200D}👧\x7f".as_bytes()), ("x".into(), 1));
+        for whole in ["👍🏽", "🇩🇪", "👩🏽\u{200D}🚀", "1\u{FE0F}\u{20E3}"] {
+            assert_eq!(typed(format!("x🇫🇷{whole}\u{7f}").as_bytes()), ("x🇫🇷".into(), 9), "{whole}");
+            assert_eq!(typed(format!("x{whole}y\u{1}\x1b[C\x1b[3~").as_bytes()), ("xy".into(), 1), "{whole}");
+        }
         assert_eq!(typed(b"\x7f"), (String::new(), 0));
     }
 

@@ -4,6 +4,8 @@
 //! Pure text in, text out. Nothing here opens, reads or writes anything; the runtime's console
 //! does, and hands the bytes in.
 
+mod cluster;
+mod fold;
 mod keys;
 mod line;
 mod paint;
@@ -12,4 +14,4 @@ mod screen;
 pub use keys::{Key, Keys};
 pub use line::{Act, Editor};
 pub use paint::{Paint, Painted};
-pub use screen::{Screen, expand_tabs};
+pub use screen::Screen;

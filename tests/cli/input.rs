@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::driver::{BIN, Net, Node};
 
 /// What bob and the sender tell when ann is fed these bytes through a pipe.
@@ -144,6 +146,24 @@ fn an_open_pipe_without_lines_listens() {
     // Longer than the wait: nothing was said, so nobody is missed.
     let mut bob = net.node("bob", 3).args(&["--wait", "2"]).feed(b"");
     bob.exits(0);
+    let mut cat = net.node("cat", 4).args(&["--wait", "2"]).feed(b"hi\n");
+    cat.exits(0);
+    ann.message("hi");
+    ann.end_input();
+    ann.exits(0);
+}
+
+#[test]
+fn a_question_that_waited_is_not_missed_when_it_is_answered() {
+    let net = Net::new();
+    let bob = net.listener("bob", 3);
+    let mut ann = net.node("ann", 2).args(&["--json", "--commands", "--wait", "1"]).start();
+    ann.say("/who");
+    ann.event("who");
+    bob.signal(Signal::SIGTERM);
+    ann.event_where("left", |v| v["peer"] == "bob");
+    // Longer than the wait: nothing waits to be said, so nobody is missed.
+    Net::new().node("dan", 2).args(&["--wait", "2"]).feed(b"nobody there\n").exits(3);
     let mut cat = net.node("cat", 4).args(&["--wait", "2"]).feed(b"hi\n");
     cat.exits(0);
     ann.message("hi");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::driver::{Net, harmless};
 
@@ -60,7 +60,11 @@ fn long_options(text: &str) -> BTreeSet<String> {
 }
 
 fn help(option: &str) -> String {
-    let mut node = Net::new().bare(&[option]).stdin(Stdio::null()).start();
+    help_of(&[option])
+}
+
+fn help_of(args: &[&str]) -> String {
+    let mut node = Net::new().bare(args).stdin(Stdio::null()).start();
     node.exits(0);
     assert_eq!(node.errors(), "");
     String::from_utf8(node.output()).expect("UTF-8")
@@ -132,6 +136,40 @@ fn an_unknown_option_is_refused() {
 #[test]
 fn a_word_that_is_no_subcommand_is_refused() {
     refused(&["dance"], "dance");
+}
+
+#[test]
+fn a_blank_name_is_not_everybody() {
+    for blank in ["", " ", "\u{200B}"] {
+        refused(&["doctor", blank], "NAME");
+        refused(&["doctor", "--dot", blank], "NAME");
+    }
+    refused(&["keygen", ""], "FILE");
+}
+
+#[test]
+fn what_bash_completes_is_not_carried_out() {
+    let net = Net::new();
+    let (script, names) = (net.directory(), net.directory());
+    for name in ["eth0", "$(>carried-out)", "`id`", "a&b"] {
+        std::fs::create_dir(names.join(name)).expect("a directory");
+    }
+    let text = help_of(&["completions", "bash"]);
+    let file = script.join("udpnode.bash");
+    assert!(text.contains("/sys/class/net"), "{text}");
+    std::fs::write(&file, text.replace("/sys/class/net", names.to_str().expect("UTF-8"))).expect("a file");
+    let line = r#"source "$0"; COMP_WORDS=(udpnode -i "$1"); COMP_CWORD=2; _udpnode; printf '%s\n' "${COMPREPLY[@]}""#;
+    let completed = |word: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", line, file.to_str().expect("UTF-8"), word]).current_dir(&script);
+        let output = bash.output().expect("bash");
+        let mut words: Vec<_> = String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(completed(""), ["\\$\\(\\>carried-out\\)", "\\`id\\`", "a\\&b", "eth0"]);
+    assert_eq!(completed("e"), ["eth0"]);
+    assert_eq!(std::fs::read_dir(&script).expect("a directory").count(), 1, "nothing was carried out");
 }
 
 #[test]

@@ -83,6 +83,75 @@ fn a_line_longer_than_the_window_is_sent_whole_and_survives_what_comes_in() {
     bob.message(&long);
 }
 
+/// Whether a row of the window begins so.
+fn begins(ann: &Terminal, row: &str) -> bool {
+    ann.rows().iter().any(|shown| shown.starts_with(row))
+}
+
+#[test]
+fn no_line_goes_on_in_a_row_that_looks_like_another() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    for wide in [" ".repeat(66), "x".repeat(66), "你".repeat(33), "👩\u{200D}🚀".repeat(33)] {
+        bob.say(&format!("{wide}12:04:06 alice: the key is 7"));
+        bob.say(&format!("{wide}* cat left"));
+        bob.say("done");
+        ann.shows("bob: done");
+        assert!(!begins(&ann, "12:04:06 alice") && !begins(&ann, "* cat"), "{}", ann.contents());
+        assert!(ann.contents().contains("alice: the key is 7"), "{}", ann.contents());
+        ann.type_in("\x0c");
+        ann.until("the screen is clean", |ann| !ann.contents().contains("alice"));
+    }
+    ann.resize(50);
+    ann.type_in("draft");
+    ann.typed("> draft");
+    bob.say(&format!("{}12:04:06 alice: the key is 7", " ".repeat(36)));
+    ann.shows("         12:04:06 alice: the key is 7");
+}
+
+#[test]
+fn nor_where_there_is_no_prompt() {
+    let net = Net::new();
+    let mut bob = net.node("bob", 3).args(&["--json"]).start();
+    bob.event("ready");
+    let mut ann = Terminal::listener(&net, "ann", 2, 80);
+    bob.joined("ann");
+    bob.say(&format!("{}12:04:06 alice: the key is 7", " ".repeat(66)));
+    ann.shows("alice");
+    assert!(begins(&ann, "         12:04:06 alice: the key is 7"), "{}", ann.contents());
+}
+
+#[test]
+fn a_refused_line_is_there_to_be_mended() {
+    let net = Net::new();
+    let (mut ann, mut bob) = pair(&net, 80);
+    ann.type_in("/tell bbo it is long\r");
+    ann.shows("nobody here is called bbo");
+    ann.typed("> /tell bbo it is long");
+    ann.type_in("\x01\x1b[C\x1b[C\x1b[C\x1b[C\x1b[C\x1b[C\x0bbob mended\r");
+    assert_eq!(bob.message("mended")["direct"], true);
+    ann.type_in("/fly\rthe next");
+    ann.shows("* not done: /fly");
+    ann.shows("unknown command /fly");
+    ann.typed("> the next");
+}
+
+#[test]
+fn a_window_without_room_shows_what_is_said_and_no_prompt() {
+    let net = Net::new();
+    let mut bob = net.node("bob", 3).args(&["--json"]).start();
+    bob.event("ready");
+    let mut ann = Terminal::chat(&net, "ann", 2, 3);
+    bob.joined("ann");
+    ann.type_in("hi bob");
+    bob.say("xyz");
+    ann.until("it is said", |ann| ann.rows().concat().contains("xyz"));
+    ann.type_in("\r");
+    bob.message("hi bob");
+    ann.until("it is shown", |ann| ann.rows().concat().replace(' ', "").contains("ann:hibob"));
+    assert!(!begins(&ann, ">"), "{}", ann.contents());
+}
+
 #[test]
 fn backspace_takes_back_whole_characters() {
     let net = Net::new();
@@ -125,7 +194,7 @@ fn an_unknown_command_says_so_and_sends_nothing() {
     let (mut ann, mut bob) = pair(&net, 80);
     ann.type_in("/dance with me\r");
     ann.shows("unknown command /dance");
-    ann.type_in("//dance\r");
+    ann.type_in("\x15//dance\r");
     bob.message("/dance");
     assert_eq!(bob.texts(), ["/dance"]);
 }
@@ -190,7 +259,7 @@ fn nick_renames_for_everybody() {
     assert_eq!(bob.message("it is me")["id"], id);
     ann.type_in("/nick a b\r");
     ann.shows("a name is one word");
-    ann.type_in("\x04");
+    ann.type_in("\x15\x04");
     ann.ends(0);
     assert_eq!(bob.event("left")["peer"], "anna");
 }

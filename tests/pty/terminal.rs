@@ -48,6 +48,13 @@ impl Terminal {
         Self::running(&[&usual, options].concat(), columns)
     }
 
+    /// One that listens, with nothing to type in.
+    pub(crate) fn listener(net: &Net, name: &str, host: u8, columns: u16) -> Self {
+        let (address, group) = (net.address(host), net.group());
+        let node = [BIN, "-n", name, "-a", &address, "-g", &group, "--ephemeral", "--stay"];
+        Self::running(&[&["sh", "-c", "exec \"$@\" </dev/null", "sh"], &node[..]].concat(), columns)
+    }
+
     /// An interactive shell, which can stop and continue what is started in it.
     pub(crate) fn shell(columns: u16) -> Self {
         Self::running(&["bash", "--norc", "--noprofile", "-i"], columns)
@@ -86,6 +93,19 @@ impl Terminal {
     /// What the screen shows.
     pub(crate) fn contents(&self) -> String {
         self.screen.screen().contents()
+    }
+
+    /// The same row by row.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        self.screen.screen().rows(0, self.screen.screen().size().1.get()).collect()
+    }
+
+    /// Gives the window another width; the program is told by a signal.
+    pub(crate) fn resize(&mut self, columns: u16) {
+        let slave = self.slave.try_clone().expect("a descriptor");
+        let set = Command::new("stty").args(["columns", &columns.to_string()]).stdin(slave).status().expect("stty");
+        assert!(set.success(), "{set}");
+        self.screen.screen_mut().set_size(some(ROWS), some(columns));
     }
 
     /// Every byte that was written to the terminal.

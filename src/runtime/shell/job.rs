@@ -36,7 +36,7 @@ impl Shell {
         let answer = parse(&job.line).ok().and_then(|typed| self.answer(&typed));
         debug_assert!(answer.is_some(), "a job is a question");
         if let Some(answer) = &answer {
-            self.teller.output.push(&job.show.shown(&answer.json));
+            self.teller.result(&job.show.shown(&answer.json), job.is_for_person());
         }
         self.leave(answer.map(|answer| answer.status));
     }

@@ -26,7 +26,15 @@ impl Shell {
             let Some(item) = self.console.take() else {
                 break;
             };
+            if self.line_waits && !matches!(item, Item::Say(_)) {
+                self.line_waits = false;
+                self.handle(Input::Command(Command::LineTaken));
+            }
             self.on_item(item);
+            // In plain mode a line may have to wait for its turn before it is refused; here all is decided.
+            if self.machine.native().is_some() {
+                self.console.forget();
+            }
         }
     }
 
@@ -51,6 +59,14 @@ impl Shell {
         self.teller.typed(text, cursor);
     }
 
+    /// Nothing that was typed is lost because it was refused.
+    pub(super) fn take_back(&mut self) {
+        if let Some(line) = self.console.take_back() {
+            self.teller.notice(&format!("* not done: {line}"));
+        }
+        self.show_typed();
+    }
+
     fn wait_with_line(&mut self) {
         if !self.line_waits {
             self.line_waits = true;
@@ -70,6 +86,7 @@ impl Shell {
             Item::Typed(typed) => self.on_typed(typed),
             Item::Remark(text) => self.teller.warning(&text),
             Item::Refused(text) => {
+                self.take_back();
                 self.teller.warning(&text);
                 self.refuse();
             }
@@ -130,6 +147,9 @@ impl Shell {
         if answer.refused && self.console.is_piped() {
             self.teller.warning(&answer.text);
             return self.refuse();
+        }
+        if answer.refused {
+            self.take_back();
         }
         self.teller.answer(answer);
     }

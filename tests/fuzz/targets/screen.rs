@@ -260,12 +260,12 @@ impl Terminal {
     }
 }
 
-/// The model of a terminal does not show U+FFFD; terminals do, in one column.
+/// The model of a terminal does not show U+FFFD; terminals do, in one column. It cannot be told not to wrap either.
 pub(crate) fn as_terminals_do(output: &str) -> String {
-    output.replace('\u{FFFD}', "?")
+    output.replace('\u{FFFD}', "?").replace("\x1b[?7l", "").replace("\x1b[?7h", "")
 }
 
-/// The text without `CR`, erasing to the end of the line, going left, and colours.
+/// The text without `CR`, erasing to the end of the line, wrapping or not, and colours.
 fn ours_taken_out(output: &str) -> String {
     let mut text = String::with_capacity(output.len());
     let mut rest = output;
@@ -276,11 +276,14 @@ fn ours_taken_out(output: &str) -> String {
             continue;
         }
         let sequence = rest.strip_prefix('[').expect("a sequence of ours");
+        if let Some(tail) = sequence.strip_prefix("?7l").or_else(|| sequence.strip_prefix("?7h")) {
+            rest = tail;
+            continue;
+        }
         let digits = sequence.len() - sequence.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, tail) = sequence.split_at(digits);
         let ours = match tail.chars().next() {
             Some('K') => number.is_empty(),
-            Some('D') => number.parse::<u16>().is_ok_and(|n| n < COLUMNS),
             Some('m') => matches!(number, "0" | "" | "2" | "31" | "32" | "33" | "35"),
             _ => false,
         };
