@@ -47,6 +47,6 @@ told=$(echo "$text" | grep -oE '^\.(It )?Va [a-z_]+' | sed 's/.* //' | lines)
 is "and their keys" "$told" "$keys"
 
 statuses=$(sed -n '/^\.Sh EXIT STATUS/,/^\.Sh EXAMPLES/p' "$page" | sed -n 's/^\.It //p' | tr -d ' ,\n')
-is "the exit statuses" "$statuses" 01234129130143
+is "the exit statuses" "$statuses" 01234129130143131
 
 finish
