@@ -103,6 +103,15 @@ fn who_json(peer: &PeerStatus, segment: impl Fn(SegmentId) -> String) -> Object 
     let object = Object::part().named("peer", &peer.name);
     let object = object.flag("online", peer.online).text("trust", trust(peer.trust));
     let object = object.number("joined", peer.joined.as_secs()).number("heard", peer.heard.as_secs());
+    let object = match &peer.away {
+        Some(away) => object.text("away", away.as_str()),
+        None => object,
+    };
+    let object = match peer.round_trip {
+        Some(took) => object.number("round_trip_us", u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        None => object,
+    };
+    let object = object.maybe("loss", peer.loss);
     match peer.place {
         Some((on, address)) => object.text("address", &address.to_string()).text("segment", &segment(on)),
         None => object,
@@ -239,9 +248,11 @@ mod tests {
         assert_eq!((&json["event"], &json["text"]), (&"who".into(), &expected.into()));
         let bob = serde_json::json!({
             "peer": "bob", "id": PeerId([1; 16]).to_string(), "online": true, "trust": "pinned",
-            "joined": 3700, "heard": 8, "address": "10.0.0.4:5004", "segment": "eth0"
+            "joined": 3700, "heard": 8, "away": "at lunch", "round_trip_us": 420, "loss": 3,
+            "address": "10.0.0.4:5004", "segment": "eth0"
         });
         assert_eq!(json["peers"][0], bob);
+        assert_eq!(json["peers"][1].get("round_trip_us").or_else(|| json["peers"][1].get("loss")), None);
         assert_eq!(json["peers"][1]["online"], false);
         let deaf = (
             PeerName { id: PeerId([9; 16]), nick: Nick::from_any("eve"), suffix: 5 },

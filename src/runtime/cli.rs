@@ -83,7 +83,7 @@ struct Arguments {
     #[argh(switch)]
     tcp: u8,
 
-    /// keep key and lock in DIR (default: $XDG_STATE_HOME/udpnode/NAME)
+    /// keep key, pins and lock in DIR (default: $XDG_STATE_HOME/udpnode/NAME)
     #[argh(option, arg_name = "DIR")]
     state_dir: Option<PathBuf>,
 
@@ -148,7 +148,7 @@ enum Subcommand {
 
 /// make the key of a group: into FILE, or to standard output
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "keygen", help_triggers("-h", "--help"))]
+#[argh(subcommand, name = "keygen", help_triggers("-h", "--help"), usage = "[FILE]")]
 struct Keygen {
     /// as before the subcommand
     #[argh(switch, short = 'j')]
@@ -167,7 +167,7 @@ struct Keygen {
     file: Option<PathBuf>,
 }
 
-/// Where key and lock are kept.
+/// Where key, pins and lock are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Keep {
     /// In the usual place.
@@ -261,8 +261,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, U
         .map(OsString::into_string)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|bad| UsageError::new(format!("argument {:?} is not UTF-8", bad.to_string_lossy())))?;
-    let Some(args) = split_values(args) else {
-        return Ok(Asked::Print(help()));
+    let args = match split_values(args) {
+        Ok(args) => args,
+        Err(HelpWanted(command)) => return Ok(Asked::Print(help(command))),
     };
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut arguments = Arguments::from_args(&["udpnode"], &args)
@@ -334,25 +335,34 @@ impl Arguments {
     }
 }
 
-fn help() -> String {
-    let asked = Arguments::from_args(&["udpnode"], &["--help"]);
+/// Help is asked for, wherever that stands: in general, or with the subcommand that stands before it.
+struct HelpWanted(Option<&'static str>);
+
+fn help(command: Option<&str>) -> String {
+    let words: Vec<&str> = command.into_iter().chain(["--help"]).collect();
+    let asked = Arguments::from_args(&["udpnode"], &words);
     let mut text = asked.map_or_else(|exit| exit.output, |_| String::new());
     if !text.ends_with('\n') {
         text.push('\n');
     }
+    if command.is_some() {
+        text.push_str("\nOther options stand before the subcommand: udpnode --help lists them.\n");
+    }
     text
 }
 
-/// Makes two arguments of `--name=ann`; `None` if help is asked for, wherever that stands.
-fn split_values(args: Vec<String>) -> Option<Vec<String>> {
+/// Makes two arguments of `--name=ann`.
+fn split_values(args: Vec<String>) -> Result<Vec<String>, HelpWanted> {
     let options = with_value();
     let known = |name: &str| options.iter().any(|(_, long)| long == name);
     let mut split = Vec::with_capacity(args.len());
+    let mut command = None;
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         if arg == "-h" || arg == "--help" {
-            return None;
+            return Err(HelpWanted(command));
         }
+        command = command.or_else(|| subcommand(&arg));
         if arg == "--" {
             split.push(arg);
             split.extend(args);
@@ -367,7 +377,12 @@ fn split_values(args: Vec<String>) -> Option<Vec<String>> {
             }
         }
     }
-    Some(split)
+    Ok(split)
+}
+
+/// The name of the subcommand that this word is, if it is one.
+fn subcommand(word: &str) -> Option<&'static str> {
+    Arguments::get_args_info().commands.iter().map(|command| command.name).find(|name| *name == word)
 }
 
 /// The options that take a value, short and long.

@@ -176,7 +176,7 @@ pub fn shown(form: Told, events: &[Event], node: Option<&Node>, typed: &str) -> 
 pub fn answered(form: Told, node: &Node, question: &Typed) -> String {
     let answer = match question {
         Typed::Who => answers::who(node.peers().collect(), &node.deaf(), segment),
-        Typed::Doctor(name) => report::answer(&node.diagnosable(), name.as_ref()),
+        Typed::Doctor(name) => report::answer(&node.diagnosable(), &report::Names::of(node), name.as_ref()),
         Typed::Paths { dot: true } => render_paths::drawing(&node.reach()),
         Typed::Paths { dot: false } => render_paths::paths(&node.reach(), 80),
         Typed::Why(name) => match node.why(name.as_str()) {

@@ -42,7 +42,7 @@ pub(crate) enum When {
 
 /// show who is here, as /who does
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "who", help_triggers("-h", "--help"))]
+#[argh(subcommand, name = "who", help_triggers("-h", "--help"), usage = "[-j] [-w SECONDS] [--state-dir DIR]")]
 pub(super) struct Who {
     /// print one JSON object
     #[argh(switch, short = 'j')]
@@ -59,7 +59,12 @@ pub(super) struct Who {
 
 /// show who hears whom and by which cast, as /paths does
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "paths", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "paths",
+    help_triggers("-h", "--help"),
+    usage = "[-j | --dot] [-w SECONDS] [--state-dir DIR]"
+)]
 pub(super) struct Paths {
     /// print one JSON object
     #[argh(switch, short = 'j')]
@@ -80,7 +85,12 @@ pub(super) struct Paths {
 
 /// say what is wrong with the network, and what to do about it
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "doctor", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "doctor",
+    help_triggers("-h", "--help"),
+    usage = "[-j | --dot] [-w SECONDS] [--state-dir DIR] [NAME]"
+)]
 pub(super) struct Doctor {
     /// print one JSON object
     #[argh(switch, short = 'j')]

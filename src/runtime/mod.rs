@@ -29,6 +29,8 @@ mod interfaces;
 mod jobs;
 mod keyfile;
 mod lines;
+#[cfg(test)]
+mod manual;
 mod memory;
 mod netlink;
 mod network;

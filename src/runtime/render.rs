@@ -190,6 +190,12 @@ pub(crate) fn json_remark(event: &str, text: &str) -> String {
     Object::new(event).text("text", text).finish()
 }
 
+/// That all is told about a line of a client, as a line of JSON; why, if nothing was done.
+pub(crate) fn json_done(status: u8, why: Option<&str>) -> String {
+    let object = Object::new("done").number("status", u64::from(status));
+    if let Some(why) = why { object.text("text", why).finish() } else { object.finish() }
+}
+
 /// That everything is open, as a line of JSON.
 pub(crate) fn json_ready(ready: &Ready<'_>) -> String {
     let addresses: Vec<String> = ready.addresses.iter().map(|a| quoted(&a.to_string())).collect();
@@ -274,6 +280,12 @@ impl Object {
     pub(crate) fn named(self, key: &str, name: &PeerName) -> Self {
         let object = self.text(key, name.nick.as_str()).text("id", &name.id.to_string());
         if name.suffix > 0 { object.text("label", &name.label()) } else { object }
+    }
+
+    /// The same of a second one in an object: the id and what people see are named after the key.
+    pub(crate) fn also_named(self, key: &str, name: &PeerName) -> Self {
+        let object = self.text(key, name.nick.as_str()).text(&format!("{key}_id"), &name.id.to_string());
+        if name.suffix > 0 { object.text(&format!("{key}_label"), &name.label()) } else { object }
     }
 
     fn arrival(self, arrival: &Arrival, view: View<'_>) -> Self {

@@ -246,7 +246,7 @@ fn dot_text(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::event::PeerName;
     use crate::node::ReachPlace;
@@ -279,7 +279,7 @@ mod tests {
     }
 
     /// We are ann; bob hears us by unicast alone, cat does not tell all, dan is only spoken of.
-    fn reach() -> Reach {
+    pub(in crate::runtime) fn reach() -> Reach {
         let segment = Segment::eth0("10.0.0.1:5001");
         let nodes = vec![
             node(1, "ann", Known::Ourselves, true),

@@ -140,11 +140,7 @@ fn json(why: &Why, segment: impl Fn(SegmentId) -> String) -> Object {
         }
         Way::Relay(by) => {
             let object = object.text("way", "relay");
-            if let Some(by) = by {
-                object.text("by", by.nick.as_str()).text("by_id", &by.id.to_string())
-            } else {
-                object
-            }
+            if let Some(by) = by { object.also_named("by", by) } else { object }
         }
         Way::Away | Way::Nowhere => object.text("way", "none"),
     }
@@ -217,7 +213,7 @@ pub(crate) fn trace_json(object: Object, event: &Event, route: &Route, now: Wall
     }
     let object = object.text("errand", &route.arrival.errand.to_string());
     match &route.via {
-        Some(name) => object.text("via", name.nick.as_str()).text("via_id", &name.id.to_string()),
+        Some(name) => object.also_named("via", name),
         None => object,
     }
 }

@@ -159,5 +159,6 @@ mod tests {
         assert_eq!(meaning(Signal::SIGTERM), Some(Heard::Leave(143)));
         assert_eq!(meaning(Signal::SIGHUP), Some(Heard::Leave(129)));
         assert_eq!(status(Signal::SIGINT), 130);
+        assert_eq!(meaning(Signal::SIGQUIT), Some(Heard::Abort(131)));
     }
 }

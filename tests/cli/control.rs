@@ -104,6 +104,24 @@ fn a_client_is_greeted_asks_and_is_answered() {
 }
 
 #[test]
+fn the_doctor_names_everybody_by_nick_and_id() {
+    let net = Net::new();
+    let (ann, mut bob) = two(&net);
+    let mut client = Client::of(&ann);
+    let own = client.next().expect("greeted")["id"].clone();
+    let id = bob.event("ready")["id"].clone();
+    let doctor = client.ask("/doctor").swap_remove(0);
+    assert_eq!((&doctor["event"], &doctor["id"]), (&"doctor".into(), &own));
+    let hears = doctor["hears"].as_array().expect("an array");
+    let ways: Vec<_> =
+        hears.iter().map(|link| [&link["from"], &link["from_id"], &link["to"], &link["to_id"]]).collect();
+    let (ann, bob) = (Value::from("ann"), Value::from("bob"));
+    for way in [[&ann, &own, &bob, &id], [&bob, &id, &ann, &own]] {
+        assert!(ways.contains(&way), "{way:?} in {doctor}");
+    }
+}
+
+#[test]
 fn what_is_refused_is_told_to_the_client_and_does_not_spoil_the_status_of_the_node() {
     let net = Net::new();
     let (ann, mut bob) = two(&net);

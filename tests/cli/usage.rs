@@ -1,6 +1,6 @@
 //! Help, version, and every way to get the command line wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -60,10 +60,10 @@ fn long_options(text: &str) -> BTreeSet<String> {
 }
 
 fn help(option: &str) -> String {
-    help_of(&[option])
+    printed(&[option])
 }
 
-fn help_of(args: &[&str]) -> String {
+fn printed(args: &[&str]) -> String {
     let mut node = Net::new().bare(args).stdin(Stdio::null()).start();
     node.exits(0);
     assert_eq!(node.errors(), "");
@@ -86,14 +86,75 @@ fn help_is_on_standard_output_and_names_every_option_that_works() {
 
 #[test]
 fn the_manual_and_help_name_the_same_options() {
-    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/udpnode.1");
-    let Ok(manual) = std::fs::read_to_string(manual) else { return };
-    // In mdoc an option is `.It Fl n , Fl Fl name`, in man `\-\-name`.
-    let manual = manual.replace("Fl Fl ", "--").replace("Fl -", "--");
-    let named = long_options(&manual);
-    for option in OPTIONS {
-        assert!(named.contains(*option), "{option} is not in udpnode.1");
+    // In mdoc an option is `.It Fl n , Fl Fl name Ar NAME`.
+    let manual = section("OPTIONS");
+    let items = manual.lines().filter_map(|line| line.strip_prefix(".It Fl "));
+    let told: BTreeSet<(Option<String>, String)> = items
+        .map(|item| {
+            let words: Vec<&str> = item.split(' ').collect();
+            match words.as_slice() {
+                [short, ",", "Fl", "Fl", long, ..] => (Some(format!("-{short}")), format!("--{long}")),
+                ["Fl", long, ..] => (None, format!("--{long}")),
+                _ => panic!("{item}"),
+            }
+        })
+        .collect();
+    let short = |long: &str| SHORT.iter().find(|(_, of)| *of == long).map(|(short, _)| (*short).to_owned());
+    let real = OPTIONS.iter().map(|long| (short(long), (*long).to_owned())).collect();
+    assert_eq!(told, real);
+}
+
+/// One section of udpnode(1).
+fn section(name: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/udpnode.1");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let found = page.split("\n.Sh ").find(|text| text.lines().next() == Some(name));
+    found.unwrap_or_else(|| panic!("{name} is a section")).to_owned()
+}
+
+/// What the manual says may stand behind each subcommand: `doctor` and `[-j | --dot] [NAME]`.
+fn synopsis() -> BTreeMap<String, String> {
+    let text = section("SYNOPSIS").replace("\\-", "-");
+    let commands = text.split(".Nm\n").filter_map(|usage| {
+        let usage = usage.strip_prefix(".Op Ar options\n").unwrap_or(usage);
+        let (name, rest) = usage.strip_prefix(".Cm ")?.split_once('\n')?;
+        let rest = rest.lines().map(|line| {
+            let plain = line.replace("Fl Fl ", "--").replace("Fl ", "-").replace("Cm ", "").replace("Ar ", "");
+            match plain.strip_prefix(".Op ") {
+                Some(optional) => format!("[{optional}]"),
+                None => plain.trim_start_matches('.').to_owned(),
+            }
+        });
+        Some((name.to_owned(), rest.collect::<Vec<_>>().join(" ")))
+    });
+    commands.collect()
+}
+
+#[test]
+fn each_subcommand_has_a_help_of_its_own_that_the_manual_knows() {
+    let general = help("--help");
+    let listed = general.split("Commands:").nth(1).expect("a list").lines().skip(1);
+    let listed: BTreeSet<String> = listed.map_while(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    let told = synopsis();
+    assert_eq!(listed, told.keys().cloned().collect(), "{general}");
+    for (name, usage) in told {
+        let text = printed(&[&name, "--help"]);
+        harmless(text.as_bytes());
+        assert_eq!(text, printed(&["--json", "-n", "ann", &name, "-h"]), "wherever it stands");
+        if name == "completions" {
+            // It is the one argument that must be there.
+            assert!(usage == "bash | zsh | fish" && text.contains("SHELL") && text.contains("bash, zsh or fish"));
+        } else {
+            assert_eq!(text.lines().next(), Some(format!("Usage: udpnode {name} {usage}").as_str()));
+        }
+        assert!(text.contains("udpnode --help lists them") && !text.contains("--history"), "{text}");
+        for option in long_options(&usage) {
+            let described = text.lines().any(|line| line.trim_start().split(' ').any(|word| word == option));
+            assert!(described, "{option}: {text}");
+        }
     }
+    assert_eq!(printed(&["--help", "who"]), general, "what stands before a subcommand is about all");
+    assert_eq!(printed(&["-n", "who", "--help"]), general, "a value is no subcommand");
 }
 
 #[test]
@@ -154,7 +215,7 @@ fn what_bash_completes_is_not_carried_out() {
     for name in ["eth0", "$(>carried-out)", "`id`", "a&b"] {
         std::fs::create_dir(names.join(name)).expect("a directory");
     }
-    let text = help_of(&["completions", "bash"]);
+    let text = printed(&["completions", "bash"]);
     let file = script.join("udpnode.bash");
     assert!(text.contains("/sys/class/net"), "{text}");
     std::fs::write(&file, text.replace("/sys/class/net", names.to_str().expect("UTF-8"))).expect("a file");
@@ -214,9 +275,24 @@ fn an_address_that_is_none_is_refused() {
 
 #[test]
 fn what_plain_mode_does_not_know_is_refused() {
-    for option in [&["--tcp"][..], &["--peer", "127.0.0.9"], &["--history", "5"], &["--commands"]] {
-        refused(&[&["--plain"], option].concat(), option[0]);
+    let senseless = [
+        &["--tcp"][..],
+        &["--peer", "127.0.0.9"],
+        &["--no-relay"],
+        &["--history", "5"],
+        &["--state-dir", "x"],
+        &["--key-file", "x"],
+        &["--commands"],
+    ];
+    let mut told = BTreeSet::new();
+    for option in senseless {
+        refused(&[&["--plain"], option].concat(), &format!("'{}' means nothing with --plain", option[0]));
+        told.insert(option[0].to_owned());
     }
+    let manual = section("PLAIN MODE").replace("Fl Fl ", "--");
+    let (before, _) = manual.split_once("mean nothing in plain mode and are refused").expect("told");
+    let refused_there = before.rsplit(".Pp").next().unwrap_or_default();
+    assert_eq!(long_options(refused_there), told);
     refused(&["--plain", "--cast", "unicast"], "--dest");
     refused(&["--plain", "--dest", "127.0.0.9"], "--cast unicast");
     refused(&["--dest", "127.0.0.9"], "--plain");
@@ -239,12 +315,13 @@ fn a_name_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn two_places_for_the_state_are_refused_or_ephemeral_wins() {
+fn two_places_for_the_state_are_refused() {
     let net = Net::new();
     let dir = net.directory();
     let state = dir.to_str().expect("UTF-8");
     let mut node = net.node("ann", 2).args(&["--state-dir", state]).stdin(Stdio::null()).start();
     let code = node.exit();
-    assert!(matches!(code, 0 | 2), "{code}{}", node.story());
+    assert_eq!(code, 2, "{}", node.story());
+    assert!(node.errors().contains("--state-dir and --ephemeral exclude each other"), "{}", node.errors());
     assert_eq!(std::fs::read_dir(&dir).expect("a directory").count(), 0, "nothing is kept");
 }

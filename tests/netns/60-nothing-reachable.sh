@@ -39,6 +39,9 @@ check "a host with only lo starts" tells dan ready
 space void
 on void ip link set lo down
 start eve void
-check "a host with nothing up starts or says why" follow "$T/eve.out $T/eve.err" 'ready|interface' 10
+check "on a host with nothing up it says why it does not run" \
+    follow "$T/eve.err" 'no interface is up with an address, not even loopback: ip link set lo up' 10
+reap eve 10
+is "and ends as failed" "$STATUS" 1
 
 finish

@@ -14,28 +14,26 @@ check "all meet" meet "${NODES[@]}"
 declare -A ID=()
 for n in "${NODES[@]}"; do tells "$n" ready && ID[$n]=$(grep -m1 -oP '"event":"ready","id":"\K[^"]*' "$T/$n.out"); done
 
+more() { [ "$(times "$1" "$2")" -gt "$3" ]; }
 # answer TAG COMMAND EVENT: its answer to a command that is answered with this event.
 answer() {
     local before
     before=$(times "$1" "$3")
     say "$1" "$2"
-    for _ in {1..100}; do
-        [ "$(times "$1" "$3")" -gt "$before" ] && break
-        sleep 0.02
-    done
+    WITHIN=2 eventually more "$1" "$3" "$before"
     grep -P -- "$(event "$3")" "$T/$1.out" | tail -n 1
 }
 
 # shows TAG FROM TO CASTS: waits until /paths of TAG shows exactly these casts, unicast aside. WITHIN seconds (10).
 shows() {
-    local deadline=$((SECONDS + ${WITHIN:-10})) link="\"from\":\"${ID[$2]}\",\"to\":\"${ID[$3]}\",\"segment\":\"eth0\",\"cast\""
-    while [ "$SECONDS" -le "$deadline" ]; do
-        casts=$(answer "$1" /paths paths | grep -oP "$link:\"\K(broadcast|multicast)\"[^}]*\"fresh\":true" | cut -d'"' -f1 | tr '\n' ' ')
-        [ "$casts" = "$4" ] && return 0
-        sleep 0.1
-    done
+    eventually shows_now "$@" && return 0
     echo "# $1 shows $2 to $3: '$casts'"
     return 1
+}
+shows_now() {
+    local link="\"from\":\"${ID[$2]}\",\"to\":\"${ID[$3]}\",\"segment\":\"eth0\",\"cast\""
+    casts=$(answer "$1" /paths paths | grep -oP "$link:\"\K(broadcast|multicast)\"[^}]*\"fresh\":true" | cut -d'"' -f1 | tr '\n' ' ')
+    [ "$casts" = "$4" ]
 }
 
 BOTH="broadcast multicast "
@@ -71,13 +69,11 @@ check "for cat hears no cast" grep -q '"way":"unicast".*"because":"unheard"' <<<
 detour() {
     local of
     for of in ann cat bob; do
-        for _ in {1..50}; do
-            answer "$of" /paths paths | grep -q "\"from\":\"${ID[ann]}\",\"to\":\"${ID[cat]}\",\"segment\":\"eth0\",\"cast\":\"unicast\"[^}]*\"fresh\":true" && continue 2
-            sleep 0.1
-        done
-        echo "# $of does not show the detour"
-        return 1
+        eventually by_unicast "$of" || { echo "# $of does not show the detour"; return 1; }
     done
+}
+by_unicast() {
+    answer "$1" /paths paths | grep -q "\"from\":\"${ID[ann]}\",\"to\":\"${ID[cat]}\",\"segment\":\"eth0\",\"cast\":\"unicast\"[^}]*\"fresh\":true"
 }
 check "everybody is shown the detour by unicast" detour
 WITHIN=60 check "nobody missed a line, each heard each once and in order" all_hear "${NODES[@]}"
@@ -91,7 +87,7 @@ WITHIN=12 check "mended, cat hears ann by both casts" shows ann ann cat "$BOTH"
 check "and ann's messages go to all by multicast" grep -q '"cast":"multicast","copies":\[\]' <<<"$(answer ann /paths paths)"
 check "the drawing is a graph" grep -q '"text":"digraph udpnode {' <<<"$(answer ann '/paths --dot' paths)"
 stop dan
-for _ in {1..50}; do why=$(answer ann "/why dan" why); grep -q '"state":"left"' <<<"$why" && break; sleep 0.1; done
-check "who has left is explained too" grep -q '"state":"left".*"way":"none"' <<<"$why"
+gone() { grep -q '"state":"left".*"way":"none"' <<<"$(answer ann "/why dan" why)"; }
+check "who has left is explained too" eventually gone
 
 finish

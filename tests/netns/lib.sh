@@ -1,5 +1,6 @@
 # Sourced by the tests in this directory: hosts in network namespaces, nodes in them, and waiting
-# for what they tell. Nothing sleeps: every wait is for an event, with a deadline.
+# for what they tell. Nothing sleeps: every wait is for an event, with a deadline; where something must
+# not happen, or is measured, a time passes that is said (`pass`).
 #
 # Needs root, or a kernel that lets a user have namespaces of its own. Every namespace is named
 # after this process; all of them, and all nodes, are gone when the script ends.

@@ -490,8 +490,9 @@ fn fifty_restarts_make_no_storm() {
     no_false_alarm(&world, &[0], "restarts");
 }
 
-/// Node-hours at loss without a false alarm. `HOURS=240 NODES=256 LOSS=20 make sim`, or by itself:
-/// `cargo test --release --test sim -- --ignored --nocapture long_calm`.
+/// Node-hours at loss without a false alarm: 256 nodes for an hour at 20 % loss. `HOURS=240 make sim` takes more of
+/// them; by itself, and of another size (`long_million` reads `NODES` and `LOSS` as well):
+/// `HOURS=240 NODES=256 LOSS=20 cargo test --release --test sim -- --ignored --nocapture long_calm`.
 #[test]
 #[ignore = "takes as long as it is asked to: make sim"]
 fn long_calm() {

@@ -121,12 +121,13 @@ fn differences(old: &str, new: &str) -> String {
     }
 }
 
-const SECTION: (&str, &str) = (".Sh MEASURED\n", ".Sh VERSIONS\n");
+/// Where the table begins on the page, and what stands behind it.
+const SECTION: (&str, &str) = (".Sh MEASURED\n", ".Ss Signing and sealing\n");
 
 /// The page with this table in its section.
 fn page_with(page: &str, table: &str) -> String {
     let (before, rest) = page.split_once(SECTION.0).expect("a section MEASURED");
-    let (_, after) = rest.split_once(SECTION.1).expect("followed by VERSIONS");
+    let (_, after) = rest.split_once(SECTION.1).expect("followed by other figures");
     let intro = "What the simulator of the sources measures, by tests/sim/table.rs.\n";
     let literal = format!(".Bd -literal\n{table}.Ed\n");
     format!("{before}{}{intro}{literal}{}{after}", SECTION.0, SECTION.1)

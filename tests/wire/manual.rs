@@ -10,6 +10,7 @@ use udpnode::command::Command;
 use udpnode::config::Config;
 use udpnode::crypto::open_group_tag;
 use udpnode::node::{Input, Node, Output, SegmentChange};
+use udpnode::stats::Stats;
 use udpnode::text::{Line, Nick};
 use udpnode::time::{Time, WallTime};
 use udpnode::wire::body::{Text, decode};
@@ -146,6 +147,35 @@ fn the_domains_and_the_tag_are_ours() {
     }
     let tag = open_group_tag(group()).map(|byte| format!("{byte:02X}")).join(" ");
     assert!(manual.contains(&format!("For the default group it is {tag}.")), "{tag}");
+}
+
+/// Each counter with what its declaration says of it, as one line.
+fn counters() -> Vec<(String, String)> {
+    let source = fs::read_to_string(root().join("src/stats.rs")).expect("UTF-8");
+    let list = source.split("\ncounters! {\n").nth(1).and_then(|text| text.split("\n}").next()).expect("the list");
+    let (mut counters, mut said) = (Vec::new(), Vec::new());
+    for line in list.lines().map(str::trim) {
+        match line.strip_prefix("/// ") {
+            Some(text) => said.push(text),
+            None => counters.push((line.trim_end_matches(',').to_owned(), std::mem::take(&mut said).join(" "))),
+        }
+    }
+    counters
+}
+
+#[test]
+fn each_counter_is_explained_and_none_besides() {
+    let page = fs::read_to_string(root().join("man/udpnode.1")).expect("the page is there");
+    let text = page.split(".Sh ").find(|text| text.starts_with("COUNTERS\n")).expect("the section is there");
+    let list = text.split(".It Va ").skip(1).map(|item| item.split(".El\n").next().unwrap_or_default());
+    let told: Vec<(String, String)> = list
+        .filter_map(|item| item.split_once('\n'))
+        .map(|(name, said)| (name.to_owned(), said.lines().collect::<Vec<_>>().join(" ")))
+        .collect();
+    let stats = Stats::default();
+    let real: Vec<&str> = stats.iter().map(|(name, _)| name).collect();
+    assert_eq!(told.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), real);
+    assert_eq!(told, counters(), "the page says of each what its declaration says");
 }
 
 /// What a node casts when it says this.

@@ -18,6 +18,7 @@ impl Plain {
         let senseless = [
             ("--tcp", arguments.tcp > 0),
             ("--peer", !arguments.peer.is_empty()),
+            ("--no-relay", arguments.no_relay > 0),
             ("--history", arguments.history.is_some()),
             ("--state-dir", arguments.state_dir.is_some()),
             ("--key-file", arguments.key_file.is_some()),

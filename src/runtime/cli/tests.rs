@@ -145,7 +145,7 @@ fn the_version_names_the_protocol() {
 
 #[test]
 fn the_help_names_every_option_and_fits_a_terminal() {
-    let text = help();
+    let text = help(None);
     for (short, long) in with_value() {
         assert!(text.contains(&long) && text.contains(&short), "{long}");
     }

@@ -13,7 +13,7 @@ use super::{ITEMS_MAX, Shell, wall};
 use crate::command::{Command, Typed, parse};
 use crate::event::Event;
 use crate::runtime::lines::Piece;
-use crate::runtime::render::{self, Object, View};
+use crate::runtime::render::{self, View};
 use crate::runtime::values::with_numbers;
 use crate::text::LineError;
 
@@ -110,9 +110,7 @@ impl Shell {
 
     /// The last word on a line.
     fn done(&mut self, slot: usize, status: u8, why: Option<&str>) {
-        let object = Object::new("done").number("status", u64::from(status));
-        let object = if let Some(why) = why { object.text("text", why) } else { object };
-        self.control.tell(slot, &object.finish());
+        self.control.tell(slot, &render::json_done(status, why));
     }
 
     /// Tells clients what happened; whether a client is to blame for it.

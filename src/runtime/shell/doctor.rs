@@ -89,7 +89,8 @@ impl Shell {
 
     /// The answer, from what is known now. The next one who asks has the network examined anew.
     pub(super) fn diagnosis(&self, name: Option<&Line>) -> Option<Answer> {
-        Some(report::answer(&self.machine.native()?.diagnosable(), name))
+        let node = self.machine.native()?;
+        Some(report::answer(&node.diagnosable(), &report::Names::of(node), name))
     }
 
     /// The examination was made use of.
