@@ -139,6 +139,14 @@ pub enum Output {
         /// To which address.
         to: SocketAddr,
     },
+    /// Send the bytes in the caller's buffer to one address that is in no network of ours, once: from the segment by
+    /// which the system would, whose address can be answered; from this one if that is none.
+    SendBeyond {
+        /// From which segment, if the system does not know better.
+        segment: SegmentId,
+        /// To which address.
+        to: SocketAddr,
+    },
     /// Do something with a stream; [`StreamAct::Write`] writes the bytes in the caller's buffer.
     Stream {
         /// With which.
@@ -368,7 +376,7 @@ impl Node {
         self.wake
     }
 
-    /// The next thing to do. For a [`Output::Send`], `buf` then holds the bytes.
+    /// The next thing to do. Where something is to be sent, `buf` then holds the bytes.
     pub fn poll_output(&mut self, buf: &mut Vec<u8>) -> Option<Output> {
         loop {
             if let Some(send) = self.outbound.next(buf, &mut self.stats) {

@@ -20,6 +20,8 @@ use crate::wire::{DATAGRAM_DOMAIN, Message, encode};
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     targets: Vec<(SegmentId, Cast, SocketAddr)>,
+    /// It goes to an address in no network of ours, of which nothing is known but that.
+    beyond: bool,
     /// Our signed datagrams so far.
     counter: u64,
 }
@@ -35,11 +37,12 @@ impl Outbound {
     }
 
     /// Text as it is, not in our protocol.
-    pub(super) fn plain(&mut self, segment: SegmentId, to: SocketAddr, text: &str) {
+    pub(super) fn plain(&mut self, segment: &Segment, to: SocketAddr, text: &str) {
         debug_assert!(self.is_empty(), "one datagram at a time");
         self.bytes.clear();
         self.bytes.extend_from_slice(text.as_bytes());
-        self.targets.push((segment, Cast::Unicast, to));
+        self.targets.push((segment.id, Cast::Unicast, to));
+        self.beyond = !segment.contains(to.ip());
     }
 
     /// The next copy to send; its bytes go into `buf`.
@@ -50,6 +53,9 @@ impl Outbound {
         stats.sent += 1;
         stats.sent_bytes += buf.len() as u64;
         stats.casts += u64::from(cast != Cast::Unicast);
+        if self.beyond {
+            return Some(Output::SendBeyond { segment, to });
+        }
         Some(Output::Send { segment, cast, to })
     }
 }
@@ -81,7 +87,7 @@ impl Node {
     /// Signs and encodes a message for these targets.
     pub(super) fn put(&mut self, message: &Message, targets: Vec<(SegmentId, Cast, SocketAddr)>) {
         debug_assert!(self.outbound.is_empty(), "one datagram at a time");
-        self.outbound.targets = targets;
+        (self.outbound.targets, self.outbound.beyond) = (targets, false);
         if !matches!(message, Message::Entries(..)) {
             self.outbound.counter += 1;
         }

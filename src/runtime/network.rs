@@ -6,13 +6,14 @@
 //! interface that was deleted is another when it is there again, even with its old number.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use mio::Registry;
 
 use super::interfaces::{self, Interface, InterfaceError, Place, Wanted};
 use super::sockets::{SocketError, Sockets};
-use crate::address::Segment;
+use crate::address::{Segment, SegmentId};
 use crate::node::SegmentChange;
 
 /// Why there is no network to start with.
@@ -143,6 +144,20 @@ impl Network {
         self.open.iter().map(|(_, segment)| segment)
     }
 
+    /// The segment on the interface by which the system would send to an address now; that with the address it would
+    /// send from, if there is one.
+    pub(crate) fn routed(&self, to: SocketAddr) -> Option<SegmentId> {
+        let from = source_towards(to).ok()?;
+        if let Some(own) = self.segments().find(|segment| segment.address.ip() == from) {
+            return Some(own.id);
+        }
+        let interface =
+            interfaces::list().ok()?.into_iter().find(|there| there.addresses.iter().any(|a| a.ip == from))?;
+        let on_it =
+            self.open.iter().find(|(place, _)| place.index == interface.index && place.ip.is_ipv4() == from.is_ipv4());
+        on_it.map(|(_, segment)| segment.id)
+    }
+
     /// Looks again, and closes and opens what changed. Interfaces with the numbers in `deleted` have
     /// been deleted since the last look, whatever there is now.
     pub(crate) fn follow(&mut self, registry: &Registry, sockets: &mut Sockets, deleted: &[u32]) -> Changes {
@@ -222,5 +237,26 @@ impl Network {
         } else {
             format!("{interface} is gone: chatting over {}", left.join(", "))
         }
+    }
+}
+
+/// The address from which the system would send. To connect a datagram socket sends nothing: the system only looks for a
+/// way, and for the address that belongs to it.
+fn source_towards(to: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_tells_from_where_it_would_send() {
+        let from = |to: &str| source_towards(to.parse().expect("an address")).map(|ip| ip.to_string());
+        assert_eq!(from("127.81.0.3:5003").ok().as_deref(), Some("127.0.0.1"), "the address of loopback");
+        assert!(from("255.255.255.255:5255").is_err(), "nowhere");
     }
 }

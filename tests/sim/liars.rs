@@ -94,7 +94,7 @@ impl Scene {
                 Output::Send { .. } => {
                     self.sent.extend(Datagram::parse(&buf).ok().and_then(|datagram| datagram.message().ok()));
                 }
-                Output::Stream { .. } | Output::Rejoin { .. } => {}
+                Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
             }
         }
     }

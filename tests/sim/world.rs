@@ -335,6 +335,7 @@ impl World {
                 // There is no switch that forgets.
                 Output::Rejoin { .. } => {}
                 Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),
+                Output::SendBeyond { segment, to } => self.send(host, segment, Cast::Unicast, to, &buf),
             }
         }
         self.arm(host);

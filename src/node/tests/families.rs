@@ -56,7 +56,7 @@ fn outputs(host: &mut Host) -> Vec<(SegmentId, Cast, SocketAddr, Vec<u8>)> {
                 out.push((segment, cast, to, buf.clone()));
             }
             Output::Event(event) => host.told.push(event),
-            Output::Stream { .. } | Output::Rejoin { .. } => {}
+            Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
     }
     out
@@ -223,5 +223,29 @@ fn a_listener_that_opens_late_is_told_at_once() {
         ann.handle_timeout(at(now));
         let (sent, _) = drain(&mut ann);
         assert_eq!((!sent.is_empty(), listens(sent)), (now != 1002, told), "{now}");
+    }
+}
+
+#[test]
+fn a_peer_beyond_the_second_interface_was_greeted_from_the_first_alone() {
+    let far: SocketAddr = "10.8.0.9:5009".parse().expect("an address");
+    for remembered in [false, true] {
+        let (addresses, none) = (vec![far], Vec::new());
+        let (static_peers, remembered_peers) = if remembered { (none, addresses) } else { (addresses, none) };
+        let mut host = Host::new(1, &[V4, V6]);
+        host.node = node(1, Config { static_peers, remembered_peers, ..config() });
+        let tunnel =
+            Segment { id: SegmentId(3), prefix_len: 32, address: "10.8.0.2:5002".parse().expect("v4"), ..segment(1) };
+        host.segments.push(tunnel);
+        for segment in host.segments.clone() {
+            host.node.handle_input(at(0), Input::Segment(SegmentChange::Up(segment)));
+        }
+        outputs(&mut host);
+        let mut greeted = Vec::new();
+        for now in (0..2000).map(at) {
+            host.node.handle_timeout(now);
+            greeted.extend(outputs(&mut host).into_iter().filter(|(_, _, to, _)| *to == far).map(|(by, ..)| by.0));
+        }
+        assert!(greeted.len() > 1 && greeted.iter().zip([1, 3].iter().cycle()).all(|(a, b)| a == b), "{greeted:?}");
     }
 }

@@ -257,6 +257,10 @@ impl Town {
                     self.stream(host, stream.0, act, &buf);
                 }
                 Output::Rejoin { .. } => {}
+                Output::SendBeyond { segment, to } => {
+                    sends += 1;
+                    self.send(host, segment.0 as usize, Cast::Unicast, to, &buf);
+                }
                 Output::Send { segment, cast, to } => {
                     sends += 1;
                     self.send(host, segment.0 as usize, cast, to, &buf);
