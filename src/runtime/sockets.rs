@@ -376,20 +376,33 @@ fn unicast(place: &Place, ttl: u8, gate: Option<&Gate>, warnings: &mut Vec<Strin
         _ => SocketError::Refused(place.interface.clone(), address, why),
     };
     let socket = datagram_socket(address, gate).map_err(refused)?;
-    match socket.bind(&address.into()) {
+    match bind(&socket, place, address) {
         Ok(()) => {}
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
             let holder = holder::of(Table::Udp, address);
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }
-            socket.bind(&scoped(place.ip, 0, place.scope()).into()).map_err(refused)?;
+            bind(&socket, place, scoped(place.ip, 0, place.scope())).map_err(refused)?;
             warnings.push(another_port(&socket, address, holder));
         }
         Err(why) => return Err(refused(why)),
     }
     prepare_sending(&socket, place, ttl).map_err(refused)?;
     Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Binds to an own address. One of an interface in a VRF belongs to that alone: who is not bound to the interface has no
+/// such address. (One of IPv6 with a scope is.) For one that is not ready, or gone, that makes no difference.
+fn bind(socket: &Socket, place: &Place, address: SocketAddr) -> io::Result<()> {
+    match socket.bind(&address.into()) {
+        Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv4() => {
+            // Where that is not permitted it stays as it was.
+            socket.bind_device(Some(place.interface.as_bytes())).map_err(|_| why)?;
+            socket.bind(&address.into())
+        }
+        bound => bound,
+    }
 }
 
 fn another_port(socket: &Socket, wanted: SocketAddr, holder: Option<String>) -> String {
