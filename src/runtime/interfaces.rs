@@ -76,6 +76,8 @@ pub(crate) struct Place {
     pub(crate) interface: String,
     pub(crate) index: u32,
     pub(crate) loopback: bool,
+    /// It leads to one other machine: casts are not expected to get through.
+    pub(crate) tunnel: bool,
     pub(crate) ip: IpAddr,
     /// Leading bits of the address that all hosts of the network share.
     pub(crate) prefix_len: u8,
@@ -317,6 +319,7 @@ fn place(interface: &Interface, address: Address, port: Option<u16>) -> Place {
         interface: interface.name.clone(),
         index: interface.index,
         loopback: interface.loopback,
+        tunnel: interface.tunnel,
         ip: address.ip,
         prefix_len: address.prefix_len,
         relays: !interface.tunnel,

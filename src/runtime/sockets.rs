@@ -104,6 +104,8 @@ struct Wires {
     index: u32,
     /// The port was asked for.
     asked: bool,
+    /// Casts are not expected to get through.
+    tunnel: bool,
     /// What was told, and when it happened last.
     troubles: BTreeMap<Option<i32>, Instant>,
 }
@@ -190,8 +192,10 @@ impl Sockets {
             group: group_address.filter(|_| group.is_some()),
         };
         self.remember(id, &name);
-        let (index, asked, troubles) = (place.index, place.port.is_some(), BTreeMap::new());
-        self.open.insert(id, Wires { name, unicast, broadcast, group, group_address, deaf, index, asked, troubles });
+        let (index, asked, tunnel, troubles) = (place.index, place.port.is_some(), place.tunnel, BTreeMap::new());
+        let wires =
+            Wires { name, unicast, broadcast, group, group_address, deaf, index, asked, tunnel, troubles };
+        self.open.insert(id, wires);
         Ok(segment)
     }
 
@@ -285,13 +289,15 @@ impl Sockets {
     }
 
     /// Sends one datagram. Failing is not fatal: it is counted or told, and the protocol repairs.
-    pub(crate) fn send(&mut self, id: SegmentId, to: SocketAddr, bytes: &[u8]) -> bool {
+    pub(crate) fn send(&mut self, id: SegmentId, cast: Cast, to: SocketAddr, bytes: &[u8]) -> bool {
         let Some(wires) = self.open.get_mut(&id) else {
             return false;
         };
         match wires.unicast.send_to(bytes, to) {
             Ok(_) => return true,
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => self.unsent += 1,
+            // Most tunnels know no way for them, and say so each time.
+            Err(_) if wires.tunnel && cast != Cast::Unicast => self.unsent += 1,
             Err(why) => {
                 self.unsent += 1;
                 let now = Instant::now();
@@ -487,6 +493,7 @@ mod tests {
             interface: "lo".into(),
             index: 1,
             loopback: true,
+            tunnel: false,
             ip: ip.parse().expect("an address"),
             prefix_len: 8,
             relays: true,
@@ -524,7 +531,7 @@ mod tests {
         };
         assert_eq!((segment.address.ip(), segment.broadcast), (place.ip, None));
         assert_eq!(segment.group.map(|group| group.to_string()).as_deref(), Some("[ff05::7:7]:5007"));
-        sockets.send(segment.id, segment.address, b"x");
+        sockets.send(segment.id, Cast::Unicast, segment.address, b"x");
         let mut buf = [0; 8];
         let received = Received { len: 1, from: segment.address, ttl: Some(segment.ttls.other) };
         assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut buf), Some(received));
@@ -557,19 +564,32 @@ mod tests {
     }
 
     #[test]
+    fn a_cast_that_a_tunnel_does_not_take_was_told_at_each_start() {
+        let (poll, mut sockets) = sockets();
+        let tunnel = Place { tunnel: true, ..on_loopback("127.81.0.10", None) };
+        let segment = sockets.open(poll.registry(), &tunnel, &mut Vec::new()).expect("free");
+        let nobody = "127.81.0.10:0".parse().expect("an address");
+        for (cast, told) in [(Cast::Multicast, 0), (Cast::Broadcast, 0), (Cast::Unicast, 1)] {
+            assert!(!sockets.send(segment.id, cast, nobody, b"x"));
+            assert_eq!(sockets.take_troubles().len(), told, "{cast}");
+        }
+        assert_eq!(sockets.unsent(), 3);
+    }
+
+    #[test]
     fn trouble_that_comes_and_goes_is_told_once() {
         let (poll, mut sockets) = sockets();
         let segment = sockets.open(poll.registry(), &on_loopback("127.81.0.9", None), &mut Vec::new()).expect("free");
         let (own, nobody) = (segment.address, "127.81.0.9:0".parse().expect("an address"));
         for told in [1, 0] {
-            sockets.send(segment.id, nobody, b"x");
-            sockets.send(segment.id, own, b"");
+            sockets.send(segment.id, Cast::Unicast, nobody, b"x");
+            sockets.send(segment.id, Cast::Unicast, own, b"");
             assert_eq!(sockets.take_troubles().len(), told);
         }
         assert_eq!(sockets.unsent(), 2);
         let wires = sockets.open.get_mut(&segment.id).expect("open");
         wires.troubles.values_mut().for_each(|last| *last = last.checked_sub(TROUBLE_PASSES_AFTER).expect("it is up"));
-        sockets.send(segment.id, nobody, b"x");
+        sockets.send(segment.id, Cast::Unicast, nobody, b"x");
         assert_eq!(sockets.take_troubles().len(), 1, "long after the last it is news");
         assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|received| received.len), Some(0));
         sockets.close(poll.registry(), segment.id);
