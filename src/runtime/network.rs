@@ -86,6 +86,7 @@ impl Network {
         let mut network = Self { wanted, loopback: true, open: Vec::new(), failed: Vec::new(), crowded: false };
         let places = network.choose(&there, &mut changes);
         network.loopback = places.iter().all(|place| place.loopback);
+        let mut refused = Vec::new();
         for place in places {
             match sockets.open(registry, &place, &mut changes.warnings) {
                 Ok(segment) => {
@@ -93,20 +94,30 @@ impl Network {
                     network.open.push((place, segment));
                 }
                 Err(why @ SocketError::Taken(..)) => return Err(NetworkError::Socket(why)),
-                Err(why) => network.fail(place, why, &mut changes)?,
+                Err(why) => refused.push((place, why)),
             }
         }
+        network.fail(refused, &mut changes)?;
         Ok((network, changes))
     }
 
-    /// A place that cannot be opened at the start: fatal if it was asked for, unless it may become
-    /// usable by itself.
-    fn fail(&mut self, place: Place, why: SocketError, changes: &mut Changes) -> Result<(), NetworkError> {
-        let named = self.wanted.interfaces.contains(&place.interface) || self.wanted.address.is_some();
-        if named && !matches!(why, SocketError::NotYet(..)) {
-            return Err(NetworkError::Socket(why));
+    /// Places that cannot be opened at the start: fatal if an address was asked for, or an interface of which nothing can
+    /// be used, unless it may become usable by itself. One family of an interface is enough.
+    fn fail(&mut self, mut refused: Vec<(Place, SocketError)>, changes: &mut Changes) -> Result<(), NetworkError> {
+        let may_come = |why: &SocketError| matches!(why, SocketError::NotYet(..));
+        let is_of_use =
+            |name: &str| self.uses(name) || refused.iter().any(|(place, why)| place.interface == name && may_come(why));
+        let is_fatal = |(place, why): &(Place, SocketError)| {
+            let asked = self.wanted.address.is_some_and(|asked| asked.ip == place.ip);
+            let named = self.wanted.interfaces.contains(&place.interface) && !is_of_use(&place.interface);
+            !may_come(why) && (asked || named)
+        };
+        if let Some(at) = refused.iter().position(is_fatal) {
+            return Err(NetworkError::Socket(refused.swap_remove(at).1));
         }
-        self.failed_again(place, &why, changes);
+        for (place, why) in refused {
+            self.failed_again(place, &why, changes);
+        }
         Ok(())
     }
 
@@ -258,5 +269,38 @@ mod tests {
         let from = |to: &str| source_towards(to.parse().expect("an address")).map(|ip| ip.to_string());
         assert_eq!(from("127.81.0.3:5003").ok().as_deref(), Some("127.0.0.1"), "the address of loopback");
         assert!(from("255.255.255.255:5255").is_err(), "nowhere");
+    }
+
+    #[test]
+    fn one_family_that_was_refused_ended_a_node_that_had_the_other() {
+        let place = |ip: &str| Place {
+            interface: "eth0".into(),
+            index: 2,
+            loopback: false,
+            tunnel: false,
+            ip: ip.parse().expect("an address"),
+            prefix_len: 24,
+            relays: true,
+            broadcast: None,
+            port: None,
+        };
+        let (v4, v6) = (place("10.0.0.3"), place("fe80::3"));
+        let refused = |place: &Place| {
+            let why = io::ErrorKind::Unsupported.into();
+            (place.clone(), SocketError::Refused("eth0".into(), SocketAddr::new(place.ip, 5003), why))
+        };
+        let not_yet =
+            |place: &Place| (place.clone(), SocketError::NotYet("eth0".into(), SocketAddr::new(place.ip, 5003)));
+        let fatal = |open: &[&Place], refused: Vec<_>, address: Option<&str>| {
+            let address = address.map(|address| address.parse().expect("an address"));
+            let wanted = Wanted { interfaces: vec!["eth0".into()], address, ..Wanted::default() };
+            let open = open.iter().map(|&place| (place.clone(), Segment::eth0("10.0.0.3:5003"))).collect();
+            let mut network = Network { wanted, loopback: false, open, failed: Vec::new(), crowded: false };
+            network.fail(refused, &mut Changes::default()).is_err()
+        };
+        assert!(!fatal(&[&v4], vec![refused(&v6)], None), "one is enough");
+        assert!(fatal(&[], vec![refused(&v4), refused(&v6)], None), "none is not");
+        assert!(!fatal(&[], vec![refused(&v4), not_yet(&v6)], None), "it may come");
+        assert!(fatal(&[&v4], vec![refused(&v6)], Some("fe80::3")), "an address was asked for");
     }
 }
