@@ -191,6 +191,7 @@ impl Network {
         for place in appeared {
             self.open(place, &gone, registry, sockets, &mut changes);
         }
+        self.listen_again(registry, sockets, &mut changes);
         let mut left: Vec<&str> = gone.iter().map(|place| place.interface.as_str()).collect();
         left.dedup();
         for name in left.into_iter().filter(|name| !self.uses(name)) {
@@ -237,6 +238,22 @@ impl Network {
                 self.open.push((place, segment));
             }
             Err(why) => self.failed_again(place, &why, changes),
+        }
+    }
+
+    /// Whoever held a port may be gone: what could not be listened for is tried again, at each look. The segment stays the
+    /// same, and is told anew.
+    fn listen_again(&mut self, registry: &Registry, sockets: &mut Sockets, changes: &mut Changes) {
+        for (place, segment) in &mut self.open {
+            let tried = sockets.listen(registry, place, segment);
+            let heard: Vec<_> = tried.into_iter().filter(|(_, heard)| heard.is_ok()).map(|(cast, _)| cast).collect();
+            if heard.is_empty() {
+                continue;
+            }
+            changes.warnings.extend(heard.iter().map(|cast| format!("{cast} on {} is heard now", place.interface)));
+            let is_it = |change: &SegmentChange| matches!(change, SegmentChange::Up(up) if up.id == segment.id);
+            changes.segments.retain(|change| !is_it(change));
+            changes.segments.push(SegmentChange::Up(segment.clone()));
         }
     }
 

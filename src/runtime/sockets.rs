@@ -21,6 +21,7 @@ use super::holder::{self, Table};
 use super::interfaces::Place;
 use super::receive::{self, Margin, Received};
 use crate::address::{Cast, Groups, Segment, SegmentId, Ttls, port_of, scoped};
+use crate::protocol::diagnosis::{Holder, Refusal};
 
 /// Asked for; the system may give less. The default holds one large datagram.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -99,7 +100,7 @@ struct Wires {
     group: Option<UdpSocket>,
     group_address: Option<SocketAddr>,
     /// Why the group is not heard.
-    deaf: Option<String>,
+    deaf: Option<Refusal>,
     /// The number of the interface.
     index: u32,
     /// The port was asked for.
@@ -163,40 +164,68 @@ impl Sockets {
         let token = self.token(id, Cast::Unicast);
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 
-        let mut deaf = None;
-        let mut listen =
-            |cast, to: SocketAddr| match listener(registry, place, to, self.gate.as_ref(), self.token(id, cast)) {
-                Ok(socket) => Some(socket),
-                Err(why) => {
-                    let why = off(place, cast, to, &why);
-                    warnings.push(why.clone());
-                    deaf = Some(why).filter(|_| cast == Cast::Multicast);
-                    None
-                }
-            };
-        let to = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
-        let broadcast = to.and_then(|to| listen(Cast::Broadcast, to));
-        let group_address = self.group.addresses.beside(place.ip);
-        let group = group_address.and_then(|to| listen(Cast::Multicast, to));
-
         self.next += 1;
         let name = place.interface.clone();
-        let segment = Segment {
+        let mut segment = Segment {
             id,
             name: name.clone(),
             address,
             prefix_len: place.prefix_len,
             relays: place.relays,
             ttls,
-            broadcast: to.filter(|_| broadcast.is_some()),
-            group: group_address.filter(|_| group.is_some()),
+            broadcast: None,
+            group: None,
         };
         self.remember(id, &name);
-        let (index, asked, tunnel, troubles) = (place.index, place.port.is_some(), place.tunnel, BTreeMap::new());
-        let wires =
-            Wires { name, unicast, broadcast, group, group_address, deaf, index, asked, tunnel, troubles };
+        let wires = Wires {
+            name,
+            unicast,
+            broadcast: None,
+            group: None,
+            group_address: self.group.addresses.beside(place.ip),
+            deaf: None,
+            index: place.index,
+            asked: place.port.is_some(),
+            tunnel: place.tunnel,
+            troubles: BTreeMap::new(),
+        };
         self.open.insert(id, wires);
+        for (_, why) in self.listen(registry, place, &mut segment) {
+            warnings.extend(why.err());
+        }
         Ok(segment)
+    }
+
+    /// Listens for the casts of a segment that are not listened for yet: again, where it failed before, for whoever held
+    /// the port may be gone. Says what came of each of these, and changes the segment accordingly.
+    pub(crate) fn listen(
+        &mut self,
+        registry: &Registry,
+        place: &Place,
+        segment: &mut Segment,
+    ) -> Vec<(Cast, Result<(), String>)> {
+        let mut tried = Vec::new();
+        let broadcast = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
+        let group = self.group.addresses.beside(place.ip);
+        for (cast, to) in [(Cast::Broadcast, broadcast), (Cast::Multicast, group)] {
+            let token = self.token(segment.id, cast);
+            let (Some(to), Some(wires)) = (to, self.open.get_mut(&segment.id)) else { continue };
+            let (socket, heard_at) = match cast {
+                Cast::Multicast => (&mut wires.group, &mut segment.group),
+                _ => (&mut wires.broadcast, &mut segment.broadcast),
+            };
+            if socket.is_some() {
+                continue;
+            }
+            let opened = listener(registry, place, to, self.gate.as_ref(), token);
+            let refusal = opened.as_ref().err().map(|why| off(place, cast, to, why));
+            (*socket, *heard_at) = opened.map_or((None, None), |opened| (Some(opened), Some(to)));
+            if cast == Cast::Multicast {
+                wires.deaf.clone_from(&refusal);
+            }
+            tried.push((cast, refusal.map_or(Ok(()), |refusal| Err(refusal.why))));
+        }
+        tried
     }
 
     fn remember(&mut self, id: SegmentId, name: &str) {
@@ -317,8 +346,8 @@ impl Sockets {
     }
 
     /// Why the group is not heard on a segment, if it is not.
-    pub(crate) fn deaf(&self, id: SegmentId) -> Option<&str> {
-        self.open.get(&id)?.deaf.as_deref()
+    pub(crate) fn deaf(&self, id: SegmentId) -> Option<&Refusal> {
+        self.open.get(&id)?.deaf.as_ref()
     }
 
     /// Whether the port of a segment was asked for.
@@ -368,10 +397,12 @@ fn own_address(place: &Place) -> SocketAddr {
 }
 
 /// Why a cast is not heard on a segment.
-fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> String {
-    let holder = (why.kind() == io::ErrorKind::AddrInUse).then(|| holder::of(Table::Udp, to)).flatten();
+fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> Refusal {
+    let taken = why.kind() == io::ErrorKind::AddrInUse;
+    let holder = taken.then(|| holder::of(Table::Udp, to)).and_then(Holder::program);
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface)
+    let why = format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface);
+    Refusal { why, taken }
 }
 
 /// The socket that everything is sent from, bound to the own address.
@@ -385,7 +416,7 @@ fn unicast(place: &Place, ttl: u8, gate: Option<&Gate>, warnings: &mut Vec<Strin
     match bind(&socket, place, address) {
         Ok(()) => {}
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
-            let holder = holder::of(Table::Udp, address);
+            let holder = holder::of(Table::Udp, address).program();
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }
@@ -574,6 +605,25 @@ mod tests {
             assert_eq!(sockets.take_troubles().len(), told, "{cast}");
         }
         assert_eq!(sockets.unsent(), 3);
+    }
+
+    #[test]
+    fn what_could_not_be_listened_for_was_never_tried_again() {
+        let addresses = Groups::of("239.192.81.81:5981".parse().expect("a group"));
+        let mut sockets = Sockets::new(Group { addresses, ttl: 2 }, None, 8);
+        let poll = mio::Poll::new().expect("a poll");
+        let holder = std::net::UdpSocket::bind("0.0.0.0:5981").expect("free");
+        let place = on_loopback("127.81.0.12", None);
+        let mut segment = sockets.open(poll.registry(), &place, &mut Vec::new()).expect("free");
+        let refusal = sockets.deaf(segment.id).cloned().expect("taken");
+        assert!(refusal.taken && refusal.why.contains("process") && segment.group.is_none(), "{refusal:?}");
+        assert!(sockets.listen(poll.registry(), &place, &mut segment).iter().all(|(_, heard)| heard.is_err()));
+        drop(holder);
+        assert_eq!(sockets.listen(poll.registry(), &place, &mut segment), [(Cast::Multicast, Ok(()))]);
+        assert_eq!((sockets.deaf(segment.id), segment.group), (None, addresses.beside(place.ip)));
+        assert!(sockets.listen(poll.registry(), &place, &mut segment).is_empty(), "nothing is lacking");
+        sockets.send(segment.id, Cast::Multicast, segment.group.expect("there"), b"x");
+        assert_eq!(sockets.receive(segment.id, Cast::Multicast, &mut [0; 8]).map(|received| received.len), Some(1));
     }
 
     #[test]

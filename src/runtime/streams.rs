@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::holder::{self, Table};
 use crate::address::{Segment, SegmentId, StreamId};
+use crate::protocol::diagnosis::Holder;
 
 /// Segments with a listener at once. Those beyond have none: direct messages go by datagram.
 const LISTENERS_MAX: usize = 64;
@@ -134,7 +135,7 @@ impl Streams {
         let address = segment.address;
         let refused = |why: io::Error| {
             let taken = why.kind() == io::ErrorKind::AddrInUse;
-            let holder = taken.then(|| holder::of(Table::Tcp, address)).flatten();
+            let holder = taken.then(|| holder::of(Table::Tcp, address)).and_then(Holder::program);
             ListenError { address, holder, why }
         };
         let taken = |slot: &usize| self.listeners.values().any(|(used, _)| used == slot);

@@ -14,7 +14,7 @@ use super::interfaces::in_sys;
 use super::shell::wall;
 use super::sockets::Sockets;
 use crate::address::{Segment, port_of};
-use crate::protocol::diagnosis::{Bridge, Facts, Survey};
+use crate::protocol::diagnosis::{Bridge, Facts, Holder, Survey};
 
 /// Bridges looked at. Those beyond are not.
 const BRIDGES_MAX: usize = 64;
@@ -50,7 +50,7 @@ fn facts(segment: &Segment, sockets: &Sockets) -> Facts {
         mtu: in_sys(name, "mtu"),
         reverse_path: segment.address.is_ipv4().then(|| reverse_path(name)).flatten(),
         taken: taken(segment, sockets),
-        deaf: sockets.deaf(segment.id).map(str::to_owned),
+        deaf: sockets.deaf(segment.id).cloned(),
         bridge: bridge(name),
     }
 }
@@ -78,7 +78,7 @@ fn reverse_path_drops(netstat: &str) -> Option<u64> {
 }
 
 /// The port of the rule, if we had to take another, and who holds it now.
-fn taken(segment: &Segment, sockets: &Sockets) -> Option<(u16, Option<String>)> {
+fn taken(segment: &Segment, sockets: &Sockets) -> Option<(u16, Holder)> {
     let ip = segment.address.ip();
     let rule = port_of(ip);
     let moved = segment.address.port() != rule && !sockets.was_asked(segment.id);
