@@ -86,9 +86,8 @@ fn deliver(hosts: &mut [Host], speaker: usize, now: Time, carries: &impl Fn(usiz
         for listener in (0..hosts.len()).filter(|&listener| listener != speaker) {
             let Some(own) = hosts[listener].at(segment).filter(|_| carries(listener, segment)) else { continue };
             if cast != Cast::Unicast || own == to {
-                hosts[listener]
-                    .node
-                    .handle_input(now, Input::Datagram { segment, cast, from, ttl: None, bytes: &bytes });
+                let ttl = Some(crate::address::Ttls::default().of(cast));
+                hosts[listener].node.handle_input(now, Input::Datagram { segment, cast, from, ttl, bytes: &bytes });
                 queue.extend(outputs(&mut hosts[listener]).into_iter().map(|out| (listener, out)));
             }
         }
@@ -115,6 +114,21 @@ fn a_peer_of_both_families_is_one_and_is_told_once() {
     for host in &hosts[1..] {
         assert_eq!(host.told.iter().filter(|event| matches!(event, Event::Message(_))).count(), 1);
     }
+}
+
+#[test]
+fn hosts_with_a_netmask_of_32_bits_said_again_what_each_of_them_said() {
+    let mut hosts = [1, 2, 3].map(|last| Host::new(last, &[V4]));
+    for host in &mut hosts {
+        let segment = Segment { prefix_len: 32, broadcast: None, ..host.segments[0].clone() };
+        host.node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment)));
+        outputs(host);
+    }
+    live(&mut hosts, 0, 5000, everything);
+    hosts.iter_mut().for_each(|host| host.sent.clear());
+    speak(&mut hosts, 0, 5000, "hi", everything);
+    live(&mut hosts, 5000, 7000, everything);
+    assert_eq!(hosts.iter().map(Host::entries).collect::<Vec<_>>(), [1, 0, 0], "one cast, and nothing passed on");
 }
 
 #[test]

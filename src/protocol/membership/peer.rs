@@ -294,6 +294,14 @@ impl Path {
         recent && self.rounds.works(cast, now, every).unwrap_or(true)
     }
 
+    /// Whether a cast came from there with the TTL that it was sent with, as its hellos say: no router lies between,
+    /// whatever the addresses are.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        let casts = [Cast::Broadcast, Cast::Multicast].map(|cast| self.heard(cast));
+        casts.into_iter().any(|heard| heard.left.is_some() && heard.left == heard.sent)
+    }
+
     /// When [`Path::heard_casts`] may say otherwise although nothing comes.
     pub(super) fn look_at(&self, now: Time, every: Duration) -> Option<Time> {
         self.rounds.look_at(now, every)
