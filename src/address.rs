@@ -305,6 +305,8 @@ pub struct Segment {
     pub broadcast: Option<SocketAddr>,
     /// Where multicasts go, if the segment carries them.
     pub group: Option<SocketAddr>,
+    /// Streams are accepted at its address.
+    pub listens: bool,
 }
 
 impl Segment {
@@ -338,6 +340,7 @@ impl Segment {
             ttls: Ttls::default(),
             broadcast: None,
             group: None,
+            listens: true,
         }
     }
 }

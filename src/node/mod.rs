@@ -112,8 +112,6 @@ pub enum Input<'a> {
     Survey(Survey),
     /// This machine slept, or stood still: nothing was heard meanwhile, and that means nothing.
     Resumed,
-    /// Whether streams are accepted, from now on.
-    Listens(bool),
     /// A person asked for something.
     Command(Command),
 }
@@ -121,7 +119,7 @@ pub enum Input<'a> {
 /// A segment came or went.
 #[derive(Clone, Debug)]
 pub enum SegmentChange {
-    /// It is there, with these addresses.
+    /// It is there, with these addresses; or it was, and is something else now.
     Up(Segment),
     /// It is gone.
     Down(SegmentId),
@@ -341,11 +339,6 @@ impl Node {
             }
             Input::Survey(survey) => self.records.on_survey(survey, self.now),
             Input::Resumed => self.membership.on_resumed(&context!(self)),
-            Input::Listens(listens) => {
-                if std::mem::replace(&mut self.config.listens, listens) != listens {
-                    self.membership.tell_anew(self.now);
-                }
-            }
             Input::Command(command) => self.on_command(command),
         }
         self.settle();

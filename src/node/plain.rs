@@ -103,7 +103,7 @@ impl PlainNode {
             Input::Command(Command::Say { lines, .. }) if !self.ending => self.lines.extend(lines),
             Input::Command(Command::EndOfInput | Command::Quit) => self.ending = true,
             Input::Command(_) | Input::Survey(_) | Input::Stream { .. } => {}
-            Input::Reader { .. } | Input::Resumed | Input::Listens(_) => {}
+            Input::Reader { .. } | Input::Resumed => {}
         }
         self.step();
     }

@@ -175,6 +175,7 @@ impl Sockets {
             ttls,
             broadcast: None,
             group: None,
+            listens: false,
         };
         self.remember(id, &name);
         let wires = Wires {

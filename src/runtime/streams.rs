@@ -157,9 +157,9 @@ impl Streams {
         }
     }
 
-    /// Whether anybody can connect.
-    pub(crate) fn listens(&self) -> bool {
-        !self.listeners.is_empty()
+    /// Whether anybody can connect on a segment.
+    pub(crate) fn listens_on(&self, id: SegmentId) -> bool {
+        self.listeners.contains_key(&id)
     }
 
     /// Whether the system once refused to accept: then it is to be tried again now and then.
@@ -368,7 +368,7 @@ mod tests {
         until(|| (streams.step(registry, theirs, &mut buf) == Step::Closed).then_some(()));
         assert_eq!(streams.step(registry, theirs, &mut buf), Step::Nothing);
         streams.unlisten(registry, SegmentId(1));
-        assert!(!streams.listens() && !streams.has_failed());
+        assert!(!streams.listens_on(SegmentId(1)) && !streams.has_failed());
     }
 
     #[test]

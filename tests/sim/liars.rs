@@ -53,6 +53,7 @@ impl Scene {
             ttls: Ttls::default(),
             broadcast: None,
             group: Some(GROUP.parse().expect("an address")),
+            listens: true,
         };
         scene.node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment)));
         scene.drain();

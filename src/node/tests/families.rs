@@ -223,21 +223,36 @@ fn who_stood_still_takes_nobody_for_lost() {
 }
 
 #[test]
-fn a_listener_that_opens_late_is_told_at_once() {
-    let mut ann = node(1, config());
-    up(&mut ann, 1);
-    let listens = |sent: Vec<Vec<u8>>| sent.iter().any(|bytes| dump(bytes).contains(" listens"));
-    for now in [0, 100, 400, 1000].map(at) {
-        ann.handle_timeout(now);
-        assert!(!listens(drain(&mut ann).0));
+fn a_listener_was_said_to_be_on_every_segment_when_it_was_on_one() {
+    let mut hosts = [Host::new(1, &[V4, V6]), Host::new(2, &[V4, V6])];
+    for (host, last) in hosts.iter_mut().zip([1, 2]) {
+        host.node = node(last, Config { listens: true, ..config() });
+        for mut segment in host.segments.clone() {
+            segment.listens = segment.id == V6;
+            host.node.handle_input(at(0), Input::Segment(SegmentChange::Up(segment)));
+        }
+        outputs(host);
     }
-    for (now, listening, told) in [(1001, true, true), (1002, true, false), (1003, false, false)] {
-        ann.handle_input(at(now), Input::Listens(listening));
-        drain(&mut ann);
-        ann.handle_timeout(at(now));
-        let (sent, _) = drain(&mut ann);
-        assert_eq!((!sent.is_empty(), listens(sent)), (now != 1002, told), "{now}");
+    let says = |host: &Host, id| {
+        let hellos =
+            host.sent.iter().map(|(on, _, bytes)| (on, dump(bytes))).filter(|(_, told)| told.contains("hello"));
+        hellos.filter(|(on, _)| **on == id).map(|(_, told)| told.contains(" listens")).collect::<BTreeSet<_>>()
+    };
+    live(&mut hosts, 0, 3000, everything);
+    for host in &hosts {
+        assert_eq!((says(host, V4), says(host, V6)), (BTreeSet::from([false]), BTreeSet::from([true])));
     }
+    let [ann, bob] = hosts.each_ref().map(|host| host.node.identity().id());
+    let listens = |host: &Host, peer, on| {
+        let peer = host.node.membership.peer(peer).expect("met");
+        peer.paths.get(&on).map(|path| path.listens)
+    };
+    assert_eq!((listens(&hosts[0], bob, V4), listens(&hosts[0], bob, V6)), (Some(false), Some(true)));
+    // It opens there as well: that is told at once.
+    let late = Segment { listens: true, ..hosts[0].segments[0].clone() };
+    hosts[0].node.handle_input(at(3000), Input::Segment(SegmentChange::Up(late)));
+    live(&mut hosts, 3000, 3002, everything);
+    assert_eq!(listens(&hosts[1], ann, V4), Some(true));
 }
 
 #[test]

@@ -225,9 +225,9 @@ impl Membership {
         ctx: &Context<'_>,
     ) -> Hello {
         let ephemeral = if ctx.config.ephemeral { FLAG_EPHEMERAL } else { 0 };
-        let listens = if ctx.config.listens { FLAG_LISTENS } else { 0 };
-        let every = self.period(ctx).as_millis();
         let on = self.segments.get(&segment);
+        let listens = if ctx.config.listens && on.is_some_and(|on| on.listens) { FLAG_LISTENS } else { 0 };
+        let every = self.period(ctx).as_millis();
         let mut hello = Hello {
             nick: self.nick.as_str().into(),
             flags: flags | ephemeral | listens,

@@ -42,8 +42,6 @@ pub struct Peer {
     pub boot: u64,
     /// Its key is for this run only.
     pub ephemeral: bool,
-    /// It accepts streams on the port of its unicast socket.
-    pub listens: bool,
     /// Whether it is there.
     pub presence: Presence,
     /// When its first hello of this run came.
@@ -73,6 +71,8 @@ pub struct Path {
     /// changes only when that is proven of another.
     pub address: SocketAddr,
     proven: bool,
+    /// It accepts streams there, as it said last.
+    pub listens: bool,
     /// When it was heard from there last.
     there_at: Time,
     /// When it was first heard there.
@@ -125,7 +125,6 @@ impl Peer {
             away: None,
             boot: origin.boot,
             ephemeral: false,
-            listens: false,
             presence: Presence::Online,
             met_at: now,
             joined_at: now,
@@ -200,14 +199,14 @@ impl Peer {
             ctx.news.push_back(News::Away(origin.id, away));
         }
         self.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
-        self.listens = hello.flags & FLAG_LISTENS != 0;
         self.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
     }
 
-    /// A hello came by a path: which round it is of, and with which TTL it was sent.
+    /// A hello came by a path: which round it is of, with which TTL it was sent, and whether there is a listener.
     pub(super) fn note_round(&mut self, origin: &Origin, hello: &Hello, now: Time) {
         let Some(path) = self.paths.get_mut(&origin.segment) else { return };
         path.casts[slot(origin.cast)].sent = hello.ttl;
+        path.listens = hello.flags & FLAG_LISTENS != 0;
         if let Some(round) = hello.round {
             path.rounds.on_round(origin.cast, round, now);
         }
@@ -266,7 +265,17 @@ impl Peer {
 impl Path {
     fn new(address: SocketAddr, since: Time) -> Self {
         let (casts, rounds) = ([Heard::default(); 3], Rounds::default());
-        Self { address, proven: false, there_at: since, since, casts, rounds, hears_us: None, told: None }
+        Self {
+            address,
+            proven: false,
+            listens: false,
+            there_at: since,
+            since,
+            casts,
+            rounds,
+            hears_us: None,
+            told: None,
+        }
     }
 
     /// Where to send what is for this peer alone; `None` while it is not proven that it is there.
