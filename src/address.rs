@@ -305,6 +305,8 @@ pub struct Segment {
     pub broadcast: Option<SocketAddr>,
     /// Where multicasts go, if the segment carries them.
     pub group: Option<SocketAddr>,
+    /// Streams are accepted at its address.
+    pub listens: bool,
 }
 
 impl Segment {
@@ -338,13 +340,21 @@ impl Segment {
             ttls: Ttls::default(),
             broadcast: None,
             group: None,
+            listens: true,
         }
     }
 }
 
-/// The segment by which to reach an address: the one whose network it is in, else any of its family;
-/// where it has a scope, of that scope.
-pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, to: SocketAddr) -> Option<&'a Segment> {
+/// The segment by which to reach an address: the one whose network it is in, else one of its family; where it has a
+/// scope, of that scope.
+///
+/// What leaves a segment has the address of that segment, whichever way it takes: beyond a router or a tunnel only one
+/// of them may be answered. Which one is not known here, so they take turns; another `turn` is that of another segment.
+pub fn towards<'a>(
+    segments: impl Iterator<Item = &'a Segment> + Clone,
+    to: SocketAddr,
+    turn: u32,
+) -> Option<&'a Segment> {
     let leads = segments.filter(|segment| match (segment.address, to) {
         (SocketAddr::V4(_), SocketAddr::V4(_)) => true,
         (SocketAddr::V6(own), SocketAddr::V6(to)) => {
@@ -353,7 +363,11 @@ pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, to: Sock
         }
         _ => false,
     });
-    leads.clone().find(|segment| segment.contains(to.ip())).or_else(|| leads.clone().next())
+    let taking_turns = || {
+        let count = u32::try_from(leads.clone().count()).unwrap_or(u32::MAX);
+        leads.clone().nth(turn.checked_rem(count)? as usize)
+    };
+    leads.clone().find(|segment| segment.contains(to.ip())).or_else(taking_turns)
 }
 
 #[cfg(test)]
@@ -416,11 +430,26 @@ mod tests {
     fn a_scope_leads_to_its_segment() {
         let segment = |id, address| Segment { id: SegmentId(id), prefix_len: 64, ..Segment::eth0(address) };
         let all = [segment(1, "10.0.0.3:5003"), segment(2, "[fe80::3%2]:5003"), segment(3, "[fe80::3%3]:5003")];
-        let to = |to: &str| towards(all.iter(), to.parse().expect("an address")).map(|segment| segment.id.0);
+        let to = |to: &str| towards(all.iter(), to.parse().expect("an address"), 0).map(|segment| segment.id.0);
         assert_eq!(to("[fe80::9%3]:5009"), Some(3));
         assert_eq!(to("[fe80::9]:5009"), Some(2), "the first that may be meant");
         assert_eq!((to("[2001:db8::9]:5009"), to("192.0.2.9:5009")), (Some(2), Some(1)), "for the kernel to route");
         assert_eq!(to("[fe80::9%4]:5009"), None);
+    }
+
+    #[test]
+    fn what_is_in_no_network_was_sent_by_the_first_segment_for_ever() {
+        let segment = |id, address, prefix_len| Segment { id: SegmentId(id), prefix_len, ..Segment::eth0(address) };
+        let all =
+            [segment(1, "192.168.1.5:5005", 24), segment(2, "[fe80::5%2]:5005", 64), segment(3, "10.8.0.2:5002", 32)];
+        let turns = |to: &str| {
+            let to = to.parse().expect("an address");
+            [0, 1, 2, u32::MAX].map(|turn| towards(all.iter(), to, turn).map(|segment| segment.id.0))
+        };
+        assert_eq!(turns("10.8.0.1:5001"), [Some(1), Some(3), Some(1), Some(3)]);
+        assert_eq!(turns("192.168.1.9:5009"), [Some(1); 4], "of its own network");
+        assert_eq!(turns("[2001:db8::9]:5009"), [Some(2); 4], "the only one of its family");
+        assert_eq!(towards(all[..1].iter(), "[::1]:5001".parse().expect("an address"), 1), None);
     }
 
     #[test]

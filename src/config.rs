@@ -73,7 +73,7 @@ pub struct Config {
     pub remembered_peers: Vec<SocketAddr>,
     /// The key is used for this run only: peers must not remember it.
     pub ephemeral: bool,
-    /// Streams are accepted on the port of each unicast socket.
+    /// Streams are accepted on the port of each unicast socket, where its segment says so.
     pub listens: bool,
     /// Pass entries on between segments.
     pub relay: bool,

@@ -50,8 +50,8 @@ impl Node {
         }
         let membership = &self.membership;
         self.contacts.on_timeout(|id| membership.is_online(id), &mut context!(self));
-        if let Some(address) = self.contacts.greeting_due(&context!(self)) {
-            let len = self.membership.greet_address(address, standing!(self), &mut context!(self));
+        if let Some((address, turn)) = self.contacts.greeting_due(&context!(self)) {
+            let len = self.membership.greet_address((address, turn), standing!(self), &mut context!(self));
             self.contacts.greeted(address, len, &context!(self));
         }
     }

@@ -204,9 +204,7 @@ impl Node {
 
     /// An entry that is news: others may not hear it where they are.
     fn pass_on(&mut self, entry: &Believed, arrival: Arrival) {
-        let mut segments = self.membership.segments();
-        let near = segments.any(|s| s.id == arrival.segment && s.contains(arrival.address.ip()));
-        let heard = near.then_some(arrival.segment);
+        let heard = Some(arrival.segment).filter(|&segment| self.is_near(segment, arrival.address));
         self.relay.on_news(entry.log, entry.seq, Arc::clone(&entry.raw), heard, &mut context!(self));
     }
 

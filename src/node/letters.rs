@@ -32,7 +32,7 @@ impl Node {
         };
         let Some((segment, address)) = place else { return };
         if let Way::Any(number) = *way
-            && peer.listens
+            && peer.paths.get(&segment).is_some_and(|path| path.listens)
             && self.streams.carry(*to, address, number, what, self.now)
         {
             return;

@@ -112,8 +112,6 @@ pub enum Input<'a> {
     Survey(Survey),
     /// This machine slept, or stood still: nothing was heard meanwhile, and that means nothing.
     Resumed,
-    /// Whether streams are accepted, from now on.
-    Listens(bool),
     /// A person asked for something.
     Command(Command),
 }
@@ -121,7 +119,7 @@ pub enum Input<'a> {
 /// A segment came or went.
 #[derive(Clone, Debug)]
 pub enum SegmentChange {
-    /// It is there, with these addresses.
+    /// It is there, with these addresses; or it was, and is something else now.
     Up(Segment),
     /// It is gone.
     Down(SegmentId),
@@ -136,6 +134,14 @@ pub enum Output {
         segment: SegmentId,
         /// By which cast.
         cast: Cast,
+        /// To which address.
+        to: SocketAddr,
+    },
+    /// Send the bytes in the caller's buffer to one address that is in no network of ours, once: from the segment by
+    /// which the system would, whose address can be answered; from this one if that is none.
+    SendBeyond {
+        /// From which segment, if the system does not know better.
+        segment: SegmentId,
         /// To which address.
         to: SocketAddr,
     },
@@ -333,11 +339,6 @@ impl Node {
             }
             Input::Survey(survey) => self.records.on_survey(survey, self.now),
             Input::Resumed => self.membership.on_resumed(&context!(self)),
-            Input::Listens(listens) => {
-                if std::mem::replace(&mut self.config.listens, listens) != listens {
-                    self.membership.tell_anew(self.now);
-                }
-            }
             Input::Command(command) => self.on_command(command),
         }
         self.settle();
@@ -368,7 +369,7 @@ impl Node {
         self.wake
     }
 
-    /// The next thing to do. For a [`Output::Send`], `buf` then holds the bytes.
+    /// The next thing to do. Where something is to be sent, `buf` then holds the bytes.
     pub fn poll_output(&mut self, buf: &mut Vec<u8>) -> Option<Output> {
         loop {
             if let Some(send) = self.outbound.next(buf, &mut self.stats) {

@@ -8,7 +8,7 @@ use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::event::Event;
 use crate::id::PeerId;
-use crate::protocol::membership::Peer;
+use crate::protocol::membership::{Path, Peer};
 use crate::protocol::reach::{Listener, Plan, plan};
 use crate::protocol::{Post, To};
 use crate::stats::Stats;
@@ -20,6 +20,8 @@ use crate::wire::{DATAGRAM_DOMAIN, Message, encode};
 pub(super) struct Outbound {
     bytes: Vec<u8>,
     targets: Vec<(SegmentId, Cast, SocketAddr)>,
+    /// It goes to an address in no network of ours, of which nothing is known but that.
+    beyond: bool,
     /// Our signed datagrams so far.
     counter: u64,
 }
@@ -35,11 +37,12 @@ impl Outbound {
     }
 
     /// Text as it is, not in our protocol.
-    pub(super) fn plain(&mut self, segment: SegmentId, to: SocketAddr, text: &str) {
+    pub(super) fn plain(&mut self, segment: &Segment, to: SocketAddr, text: &str) {
         debug_assert!(self.is_empty(), "one datagram at a time");
         self.bytes.clear();
         self.bytes.extend_from_slice(text.as_bytes());
-        self.targets.push((segment, Cast::Unicast, to));
+        self.targets.push((segment.id, Cast::Unicast, to));
+        self.beyond = !segment.contains(to.ip());
     }
 
     /// The next copy to send; its bytes go into `buf`.
@@ -50,6 +53,9 @@ impl Outbound {
         stats.sent += 1;
         stats.sent_bytes += buf.len() as u64;
         stats.casts += u64::from(cast != Cast::Unicast);
+        if self.beyond {
+            return Some(Output::SendBeyond { segment, to });
+        }
         Some(Output::Send { segment, cast, to })
     }
 }
@@ -81,7 +87,7 @@ impl Node {
     /// Signs and encodes a message for these targets.
     pub(super) fn put(&mut self, message: &Message, targets: Vec<(SegmentId, Cast, SocketAddr)>) {
         debug_assert!(self.outbound.is_empty(), "one datagram at a time");
-        self.outbound.targets = targets;
+        (self.outbound.targets, self.outbound.beyond) = (targets, false);
         if !matches!(message, Message::Entries(..)) {
             self.outbound.counter += 1;
         }
@@ -126,12 +132,19 @@ impl Node {
         }
     }
 
-    /// Whether a peer heard for itself what was cast on these segments: it is in one of their networks.
+    /// Whether a peer heard for itself what was cast on these segments: it is on one of their links.
     /// Those beyond a router did not; who has several paths may have heard it by another than the best.
     fn hears_one_of(&self, peer: &Peer, segments: &BTreeSet<SegmentId>) -> bool {
         let mut heard = self.membership.segments().filter(|segment| segments.contains(&segment.id));
-        heard
-            .any(|segment| peer.fresh_paths().any(|(id, path)| id == segment.id && segment.contains(path.address.ip())))
+        heard.any(|segment| peer.fresh_paths().any(|(id, path)| id == segment.id && is_near(segment, path)))
+    }
+
+    /// Whether no router lies between us and an address on a segment.
+    pub(super) fn is_near(&self, id: SegmentId, address: SocketAddr) -> bool {
+        let Some(segment) = self.membership.segment(id) else { return false };
+        let from_there = |path: &Path| path.address == address && is_near(segment, path);
+        segment.contains(address.ip())
+            || self.membership.online().any(|(_, peer)| peer.paths.get(&id).is_some_and(from_there))
     }
 
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
@@ -178,4 +191,10 @@ impl Node {
         });
         plans.collect()
     }
+}
+
+/// Whether a path has no router: by its address, or because nothing was taken off a TTL. With a netmask of 32
+/// bits nobody is of our network, whoever is on the link.
+fn is_near(segment: &Segment, path: &Path) -> bool {
+    segment.contains(path.address.ip()) || path.is_direct()
 }

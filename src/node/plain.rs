@@ -103,7 +103,7 @@ impl PlainNode {
             Input::Command(Command::Say { lines, .. }) if !self.ending => self.lines.extend(lines),
             Input::Command(Command::EndOfInput | Command::Quit) => self.ending = true,
             Input::Command(_) | Input::Survey(_) | Input::Stream { .. } => {}
-            Input::Reader { .. } | Input::Resumed | Input::Listens(_) => {}
+            Input::Reader { .. } | Input::Resumed => {}
         }
         self.step();
     }
@@ -127,7 +127,7 @@ impl PlainNode {
         }
     }
 
-    /// The next thing to do. For a [`Output::Send`], `buf` then holds the bytes.
+    /// The next thing to do. Where something is to be sent, `buf` then holds the bytes.
     pub fn poll_output(&mut self, buf: &mut Vec<u8>) -> Option<Output> {
         while let Some(send) = self.sends.front_mut() {
             if let Some((segment, cast, to)) = send.targets.pop() {
@@ -136,7 +136,11 @@ impl PlainNode {
                 self.stats.sent += 1;
                 self.stats.sent_bytes += buf.len() as u64;
                 self.stats.casts += u64::from(cast != Cast::Unicast);
-                return Some(Output::Send { segment, cast, to });
+                let near = self.segments.get(&segment).is_none_or(|on| on.contains(to.ip()));
+                return Some(match cast {
+                    Cast::Unicast if !near => Output::SendBeyond { segment, to },
+                    _ => Output::Send { segment, cast, to },
+                });
             }
             if let Some(event) = self.sends.pop_front().and_then(|send| send.then) {
                 return Some(Output::Event(event));
@@ -270,7 +274,7 @@ impl PlainNode {
         match self.config.cast {
             CastChoice::Unicast => {
                 let to = self.config.dest;
-                let segment = to.and_then(|to| towards(segments, to));
+                let segment = to.and_then(|to| towards(segments, to, 0));
                 segment.zip(to).map(|(segment, to)| (segment.id, Cast::Unicast, to)).into_iter().collect()
             }
             CastChoice::Broadcast => self.casts(Cast::Broadcast, |segment| segment.broadcast),
@@ -489,6 +493,16 @@ mod tests {
         say(&mut node, at(100), &[&format!("{text}x"), "next"]);
         let told = drain(&mut node);
         assert!(told[0].ends_with("ann: next") && told[1] == "sent next" && told[2].starts_with("refused not sent"));
+    }
+
+    #[test]
+    fn what_goes_beyond_every_network_was_sent_by_the_first_segment_whatever_the_system_knew() {
+        for (dest, beyond) in [("10.0.1.9:5009", false), ("10.9.0.9:5009", true)] {
+            let dest = dest.parse().ok();
+            let mut node = joined(PlainConfig { dest, ..config("ann", CastChoice::Unicast) });
+            let sent = drain(&mut node).concat();
+            assert_eq!(sent.starts_with("SendBeyond"), beyond, "{sent}");
+        }
     }
 
     #[test]

@@ -25,7 +25,8 @@ const ACCEPTED_MAX: usize = 64;
 const UNPROVEN_MAX: usize = 8;
 /// A stream is closed that after this has said nothing of ours, or is not connected.
 const OPENING_MAX: Duration = Duration::from_secs(3);
-/// A stream that has not answered for this is not trusted: the other side may never have accepted it.
+/// A stream that has not answered for this is not trusted: the other side may never have accepted it, or never
+/// have been asked, where a firewall drops the question.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 /// A stream is closed that was silent for this.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -84,7 +85,7 @@ pub(super) struct Link {
     opened_at: Time,
     /// When something authentic came last.
     heard_at: Option<Time>,
-    /// Since when something was written and nothing authentic came.
+    /// Since when it was asked for, or something was written, and nothing authentic came.
     unanswered_since: Option<Time>,
     used_at: Time,
     pending: BTreeMap<u64, Secret>,
@@ -188,7 +189,9 @@ impl Streams {
         let stream = StreamId(self.opened * 2 + 1);
         self.opened += 1;
         let (peer, stage) = (Some((peer, 0)), Stage::Connecting);
-        let link = Link { peer, opened_by_us: true, stage, ..Link::new(address, now) };
+        // From now on it is waited for: who drops what we ask for says nothing at all.
+        let unanswered_since = Some(now);
+        let link = Link { peer, opened_by_us: true, stage, unanswered_since, ..Link::new(address, now) };
         self.wake = earlier(self.wake, Some(link.deadline()));
         self.links.insert(stream, link);
         self.acts.push_back((stream, StreamAct::Connect(address), Vec::new()));
@@ -352,12 +355,19 @@ mod tests {
         let (mut streams, mut stats) = (Streams::default(), Stats::default());
         assert!(carry(&mut streams, 1, at(0)), "by a stream that is to be opened");
         streams.put(StreamId(1), b"our handshake", at(1));
-        assert!(carry(&mut streams, 1, at(500)), "there may still be an answer");
-        assert!(!carry(&mut streams, 1, at(501)), "by datagram from now on");
+        assert!(carry(&mut streams, 1, at(499)), "there may still be an answer");
+        assert!(!carry(&mut streams, 1, at(500)), "by datagram from now on");
         streams.on_timeout(at(3000), &mut stats);
         assert!(streams.links.is_empty(), "closed");
         assert!(!carry(&mut streams, 2, at(12_999)), "and not tried again for a while");
         assert!(carry(&mut streams, 2, at(13_000)));
+    }
+
+    #[test]
+    fn a_stream_that_cannot_even_be_opened_held_messages_up_for_three_seconds() {
+        let mut streams = Streams::default();
+        assert!(carry(&mut streams, 1, at(0)) && carry(&mut streams, 1, at(499)), "there may still be an answer");
+        assert!(!carry(&mut streams, 1, at(500)), "by datagram from now on");
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn drain_casts(node: &mut Node) -> (Vec<(Cast, Vec<u8>)>, Vec<Event>) {
         match output {
             Output::Send { cast, .. } => sent.push((cast, buf.clone())),
             Output::Event(event) => told.push(event),
-            Output::Stream { .. } | Output::Rejoin { .. } => {}
+            Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
     }
     (sent, told)

@@ -262,8 +262,9 @@ impl Contacts {
         self.seek_from = now + SEEK_EVERY;
     }
 
-    /// An address to be greeted now. Whoever greets it says with [`Contacts::greeted`] what that cost.
-    pub fn greeting_due(&mut self, ctx: &Context<'_>) -> Option<SocketAddr> {
+    /// An address to be greeted now, and whose turn it is among the segments that may lead there: another one's at each
+    /// try. Whoever greets it says with [`Contacts::greeted`] what that cost.
+    pub fn greeting_due(&mut self, ctx: &Context<'_>) -> Option<(SocketAddr, u32)> {
         let now = ctx.now;
         if now < self.greet_from {
             return None;
@@ -278,7 +279,9 @@ impl Contacts {
         };
         for (&address, candidate) in self.candidates.iter_mut().filter(|(_, candidate)| candidate.greet_at <= now) {
             if affords(candidate.source) {
-                return Some(address);
+                // An address that is told again is tried from the beginning: not by the same few segments for ever.
+                let spells = now.since(Time::ZERO).as_secs() / TRY_AGAIN_AFTER.as_secs();
+                return Some((address, candidate.tries.wrapping_add(u32::try_from(spells).unwrap_or(0))));
             }
             // Its teller has to say something first.
             candidate.greet_at = now + SEEK_AFTER;

@@ -34,7 +34,7 @@ pub use hearing::Hearing;
 pub use records::{Came, Due, Records, Told, group_of};
 pub use snoop::Snoop;
 pub use strays::{Double, Foreign, Heard, Strays};
-pub use survey::{Bridge, Facts, Survey};
+pub use survey::{Bridge, Facts, Holder, Refusal, Survey};
 pub use view::{Cell, Deaf, Flaw, Member, Padded, SegmentView, Unheard, View};
 
 /// What is wrong, by a name that stays.

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
 
+use crate::protocol::diagnosis::Holder;
 use crate::text::Line;
 
 /// Sockets whose holders are remembered.
@@ -13,7 +14,7 @@ const FOUND_MAX: usize = 64;
 
 /// Who has a socket open, by its inode, which is never another's while it is open: to find out every process is looked
 /// at, which takes long where there are many.
-static FOUND: Mutex<BTreeMap<String, Option<String>>> = Mutex::new(BTreeMap::new());
+static FOUND: Mutex<BTreeMap<String, Holder>> = Mutex::new(BTreeMap::new());
 
 /// Whose ports.
 #[derive(Clone, Copy, Debug)]
@@ -22,23 +23,26 @@ pub(crate) enum Table {
     Tcp,
 }
 
-/// The program that holds `addr`, and its process number.
-pub(crate) fn of(table: Table, addr: SocketAddr) -> Option<String> {
+/// Who holds `addr`.
+pub(crate) fn of(table: Table, addr: SocketAddr) -> Holder {
     let files = match table {
         Table::Udp => ["/proc/net/udp", "/proc/net/udp6"],
         Table::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
     };
     let read =
         |file| fs::read_to_string(file).ok().map(|text| if let Table::Tcp = table { listeners(text) } else { text });
-    let inode = files.into_iter().filter_map(read).find_map(|table| inode_of(&table, addr).map(str::to_owned))?;
-    let known = FOUND.lock().ok().and_then(|found| found.get(&inode).cloned());
+    let tables: Vec<String> = files.into_iter().filter_map(read).collect();
+    let Some(inode) = tables.iter().find_map(|table| inode_of(table, addr)) else {
+        return if tables.is_empty() { Holder::Unknown } else { Holder::Nobody };
+    };
+    let known = FOUND.lock().ok().and_then(|found| found.get(inode).cloned());
     known.unwrap_or_else(|| {
-        let holder = look_for(&inode);
+        let holder = look_for(inode).map_or(Holder::Unknown, Holder::Program);
         if let Ok(mut found) = FOUND.lock() {
             if found.len() >= FOUND_MAX {
                 found.clear();
             }
-            found.insert(inode, holder.clone());
+            found.insert(inode.to_owned(), holder.clone());
         }
         holder
     })
@@ -91,6 +95,16 @@ fn inode_of(table: &str, addr: SocketAddr) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_nobody_holds_was_said_to_be_held() {
+        let socket = std::net::UdpSocket::bind("127.81.0.11:0").expect("loopback");
+        let at = socket.local_addr().expect("bound");
+        let own = |holder| matches!(holder, Holder::Program(name) if name.contains(&std::process::id().to_string()));
+        assert!(own(of(Table::Udp, at)));
+        drop(socket);
+        assert_eq!(of(Table::Udp, at), Holder::Nobody);
+    }
 
     #[test]
     #[cfg(target_endian = "little")]

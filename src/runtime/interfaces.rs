@@ -6,14 +6,17 @@
 //! often wrong.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::socket::SockaddrStorage;
 
+use super::netlink::{self, Labelled};
 use crate::address::{Endpoint, broadcast_of, is_link_local};
 
 /// An interface, usable or not.
@@ -73,6 +76,8 @@ pub(crate) struct Place {
     pub(crate) interface: String,
     pub(crate) index: u32,
     pub(crate) loopback: bool,
+    /// It leads to one other machine: casts are not expected to get through.
+    pub(crate) tunnel: bool,
     pub(crate) ip: IpAddr,
     /// Leading bits of the address that all hosts of the network share.
     pub(crate) prefix_len: u8,
@@ -136,25 +141,54 @@ impl fmt::Display for InterfaceError {
 /// # Errors
 /// When the system does not tell.
 pub(crate) fn list() -> io::Result<Vec<Interface>> {
-    let mut interfaces: Vec<Interface> = Vec::new();
+    let (mut interfaces, mut labels): (Vec<Interface>, _) = (Vec::new(), None);
     for entry in getifaddrs()? {
-        // An address may carry a label, "eth0:1": that is eth0.
-        let name = entry.interface_name.split(':').next().unwrap_or_default().to_owned();
-        let at = interfaces.iter().position(|known| known.name == name).unwrap_or_else(|| {
-            interfaces.push(interface(name, entry.flags));
-            interfaces.len() - 1
-        });
+        let known = interfaces.iter().position(|known| known.name == entry.interface_name);
+        // One that is just going away has no number, and is none.
+        let Some(at) = known.or_else(|| at_home(&mut interfaces, &entry, &mut labels)) else { continue };
         interfaces[at].addresses.extend(address(&entry));
     }
     Ok(interfaces)
 }
 
-fn interface(name: String, flags: InterfaceFlags) -> Interface {
+/// Which interface an entry belongs to that was not there yet, or bears another name: an address may carry a label
+/// instead, "eth0:1" or any word. `labels` is asked of the system once.
+fn at_home(
+    interfaces: &mut Vec<Interface>,
+    entry: &InterfaceAddress,
+    labels: &mut Option<Vec<Labelled>>,
+) -> Option<usize> {
+    let label = entry.interface_name.as_str();
+    let by_name = |name: &str| if_nametoindex(name).ok().map(|index| (name.to_owned(), index));
+    let by_label = || {
+        let is_it = |known: &&Labelled| known.label == label && Some(known.ip.into()) == ip_of(entry.address.as_ref());
+        let labels = labels.get_or_insert_with(|| netlink::addresses().unwrap_or_default());
+        let index = labels.iter().find(is_it)?.index;
+        Some((if_indextoname(index).ok()?.into_string().ok()?, index))
+    };
+    let by_part = || by_name(label.split_once(':')?.0);
+    let (name, index) = by_name(label).or_else(by_label).or_else(by_part)?;
+    let at = interfaces.iter().position(|known| known.index == index);
+    Some(at.unwrap_or_else(|| {
+        interfaces.push(interface(name, index, entry.flags));
+        interfaces.len() - 1
+    }))
+}
+
+/// A value that `/sys` has for an interface. It may show the interfaces of another network namespace, those of the host to
+/// a container: nothing in it is believed of an interface whose number there is another one.
+pub(crate) fn in_sys<T: FromStr>(name: &str, value: &str) -> Option<T> {
+    let dir = PathBuf::from("/sys/class/net").join(name);
+    let read = |value: &str| fs::read_to_string(dir.join(value)).ok().map(|text| text.trim().to_owned());
+    let index: u32 = read("ifindex")?.parse().ok()?;
+    (if_nametoindex(name) == Ok(index)).then(|| read(value)).flatten()?.parse().ok()
+}
+
+fn interface(name: String, index: u32, flags: InterfaceFlags) -> Interface {
     // A bond marks its members; a bridge does not, but tells where sysfs is there.
-    let port =
-        flags.contains(InterfaceFlags::IFF_SLAVE) || Path::new(&format!("/sys/class/net/{name}/brport")).exists();
+    let port = flags.contains(InterfaceFlags::IFF_SLAVE) || in_sys::<String>(&name, "brport/port_no").is_some();
     Interface {
-        index: if_nametoindex(name.as_str()).unwrap_or(0),
+        index,
         name,
         up: flags.contains(InterfaceFlags::IFF_UP),
         loopback: flags.contains(InterfaceFlags::IFF_LOOPBACK),
@@ -285,6 +319,7 @@ fn place(interface: &Interface, address: Address, port: Option<u16>) -> Place {
         interface: interface.name.clone(),
         index: interface.index,
         loopback: interface.loopback,
+        tunnel: interface.tunnel,
         ip: address.ip,
         prefix_len: address.prefix_len,
         relays: !interface.tunnel,
@@ -420,6 +455,6 @@ mod tests {
 
     #[test]
     fn the_system_tells() {
-        assert!(list().is_ok_and(|all| all.iter().all(|i| !i.name.is_empty())));
+        assert!(list().is_ok_and(|all| all.iter().all(|i| !i.name.is_empty() && i.index != 0)));
     }
 }

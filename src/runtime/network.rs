@@ -6,13 +6,14 @@
 //! interface that was deleted is another when it is there again, even with its old number.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use mio::Registry;
 
 use super::interfaces::{self, Interface, InterfaceError, Place, Wanted};
 use super::sockets::{SocketError, Sockets};
-use crate::address::Segment;
+use crate::address::{Segment, SegmentId};
 use crate::node::SegmentChange;
 
 /// Why there is no network to start with.
@@ -85,6 +86,7 @@ impl Network {
         let mut network = Self { wanted, loopback: true, open: Vec::new(), failed: Vec::new(), crowded: false };
         let places = network.choose(&there, &mut changes);
         network.loopback = places.iter().all(|place| place.loopback);
+        let mut refused = Vec::new();
         for place in places {
             match sockets.open(registry, &place, &mut changes.warnings) {
                 Ok(segment) => {
@@ -92,20 +94,30 @@ impl Network {
                     network.open.push((place, segment));
                 }
                 Err(why @ SocketError::Taken(..)) => return Err(NetworkError::Socket(why)),
-                Err(why) => network.fail(place, why, &mut changes)?,
+                Err(why) => refused.push((place, why)),
             }
         }
+        network.fail(refused, &mut changes)?;
         Ok((network, changes))
     }
 
-    /// A place that cannot be opened at the start: fatal if it was asked for, unless it may become
-    /// usable by itself.
-    fn fail(&mut self, place: Place, why: SocketError, changes: &mut Changes) -> Result<(), NetworkError> {
-        let named = self.wanted.interfaces.contains(&place.interface) || self.wanted.address.is_some();
-        if named && !matches!(why, SocketError::NotYet(..)) {
-            return Err(NetworkError::Socket(why));
+    /// Places that cannot be opened at the start: fatal if an address was asked for, or an interface of which nothing can
+    /// be used, unless it may become usable by itself. One family of an interface is enough.
+    fn fail(&mut self, mut refused: Vec<(Place, SocketError)>, changes: &mut Changes) -> Result<(), NetworkError> {
+        let may_come = |why: &SocketError| matches!(why, SocketError::NotYet(..));
+        let is_of_use =
+            |name: &str| self.uses(name) || refused.iter().any(|(place, why)| place.interface == name && may_come(why));
+        let is_fatal = |(place, why): &(Place, SocketError)| {
+            let asked = self.wanted.address.is_some_and(|asked| asked.ip == place.ip);
+            let named = self.wanted.interfaces.contains(&place.interface) && !is_of_use(&place.interface);
+            !may_come(why) && (asked || named)
+        };
+        if let Some(at) = refused.iter().position(is_fatal) {
+            return Err(NetworkError::Socket(refused.swap_remove(at).1));
         }
-        self.failed_again(place, &why, changes);
+        for (place, why) in refused {
+            self.failed_again(place, &why, changes);
+        }
         Ok(())
     }
 
@@ -143,6 +155,20 @@ impl Network {
         self.open.iter().map(|(_, segment)| segment)
     }
 
+    /// The segment on the interface by which the system would send to an address now; that with the address it would
+    /// send from, if there is one.
+    pub(crate) fn routed(&self, to: SocketAddr) -> Option<SegmentId> {
+        let from = source_towards(to).ok()?;
+        if let Some(own) = self.segments().find(|segment| segment.address.ip() == from) {
+            return Some(own.id);
+        }
+        let interface =
+            interfaces::list().ok()?.into_iter().find(|there| there.addresses.iter().any(|a| a.ip == from))?;
+        let on_it =
+            self.open.iter().find(|(place, _)| place.index == interface.index && place.ip.is_ipv4() == from.is_ipv4());
+        on_it.map(|(_, segment)| segment.id)
+    }
+
     /// Looks again, and closes and opens what changed. Interfaces with the numbers in `deleted` have
     /// been deleted since the last look, whatever there is now.
     pub(crate) fn follow(&mut self, registry: &Registry, sockets: &mut Sockets, deleted: &[u32]) -> Changes {
@@ -165,6 +191,7 @@ impl Network {
         for place in appeared {
             self.open(place, &gone, registry, sockets, &mut changes);
         }
+        self.listen_again(registry, sockets, &mut changes);
         let mut left: Vec<&str> = gone.iter().map(|place| place.interface.as_str()).collect();
         left.dedup();
         for name in left.into_iter().filter(|name| !self.uses(name)) {
@@ -214,6 +241,22 @@ impl Network {
         }
     }
 
+    /// Whoever held a port may be gone: what could not be listened for is tried again, at each look. The segment stays the
+    /// same, and is told anew.
+    fn listen_again(&mut self, registry: &Registry, sockets: &mut Sockets, changes: &mut Changes) {
+        for (place, segment) in &mut self.open {
+            let tried = sockets.listen(registry, place, segment);
+            let heard: Vec<_> = tried.into_iter().filter(|(_, heard)| heard.is_ok()).map(|(cast, _)| cast).collect();
+            if heard.is_empty() {
+                continue;
+            }
+            changes.warnings.extend(heard.iter().map(|cast| format!("{cast} on {} is heard now", place.interface)));
+            let is_it = |change: &SegmentChange| matches!(change, SegmentChange::Up(up) if up.id == segment.id);
+            changes.segments.retain(|change| !is_it(change));
+            changes.segments.push(SegmentChange::Up(segment.clone()));
+        }
+    }
+
     fn farewell(&self, interface: &str) -> String {
         let mut left: Vec<&str> = self.open.iter().map(|(place, _)| place.interface.as_str()).collect();
         left.dedup();
@@ -222,5 +265,59 @@ impl Network {
         } else {
             format!("{interface} is gone: chatting over {}", left.join(", "))
         }
+    }
+}
+
+/// The address from which the system would send. To connect a datagram socket sends nothing: the system only looks for a
+/// way, and for the address that belongs to it.
+fn source_towards(to: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_tells_from_where_it_would_send() {
+        let from = |to: &str| source_towards(to.parse().expect("an address")).map(|ip| ip.to_string());
+        assert_eq!(from("127.81.0.3:5003").ok().as_deref(), Some("127.0.0.1"), "the address of loopback");
+        assert!(from("255.255.255.255:5255").is_err(), "nowhere");
+    }
+
+    #[test]
+    fn one_family_that_was_refused_ended_a_node_that_had_the_other() {
+        let place = |ip: &str| Place {
+            interface: "eth0".into(),
+            index: 2,
+            loopback: false,
+            tunnel: false,
+            ip: ip.parse().expect("an address"),
+            prefix_len: 24,
+            relays: true,
+            broadcast: None,
+            port: None,
+        };
+        let (v4, v6) = (place("10.0.0.3"), place("fe80::3"));
+        let refused = |place: &Place| {
+            let why = io::ErrorKind::Unsupported.into();
+            (place.clone(), SocketError::Refused("eth0".into(), SocketAddr::new(place.ip, 5003), why))
+        };
+        let not_yet =
+            |place: &Place| (place.clone(), SocketError::NotYet("eth0".into(), SocketAddr::new(place.ip, 5003)));
+        let fatal = |open: &[&Place], refused: Vec<_>, address: Option<&str>| {
+            let address = address.map(|address| address.parse().expect("an address"));
+            let wanted = Wanted { interfaces: vec!["eth0".into()], address, ..Wanted::default() };
+            let open = open.iter().map(|&place| (place.clone(), Segment::eth0("10.0.0.3:5003"))).collect();
+            let mut network = Network { wanted, loopback: false, open, failed: Vec::new(), crowded: false };
+            network.fail(refused, &mut Changes::default()).is_err()
+        };
+        assert!(!fatal(&[&v4], vec![refused(&v6)], None), "one is enough");
+        assert!(fatal(&[], vec![refused(&v4), refused(&v6)], None), "none is not");
+        assert!(!fatal(&[], vec![refused(&v4), not_yet(&v6)], None), "it may come");
+        assert!(fatal(&[&v4], vec![refused(&v6)], Some("fe80::3")), "an address was asked for");
     }
 }

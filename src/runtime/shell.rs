@@ -44,6 +44,7 @@ use super::streams::{self, Streams};
 use super::survey::Surveyor;
 use super::teller::Teller;
 use super::terminal;
+use crate::address::{Cast, SegmentId};
 use crate::command::Command;
 use crate::event::Event;
 use crate::node::{Input, Machine, Output, Route};
@@ -319,12 +320,12 @@ impl Shell {
         let mut taken = None;
         while let Some(output) = self.machine.poll_output(&mut self.outgoing) {
             match output {
-                Output::Send { segment, to, .. } => {
-                    let took = self.sockets.send(segment, to, &self.outgoing);
-                    if !took {
-                        self.failed_to = Some(to);
-                    }
-                    taken = Some(took || taken == Some(true));
+                Output::Send { segment, cast, to } => {
+                    taken = Some(self.send(segment, cast, to) || taken == Some(true));
+                }
+                Output::SendBeyond { segment, to } => {
+                    let segment = self.network.routed(to).unwrap_or(segment);
+                    taken = Some(self.send(segment, Cast::Unicast, to) || taken == Some(true));
                 }
                 Output::Rejoin { segment } => self.sockets.rejoin(segment),
                 Output::Stream { stream, act } => self.carry_out(stream, act),
@@ -334,6 +335,15 @@ impl Shell {
                 Output::Event(event) => self.on_told(&event),
             }
         }
+    }
+
+    /// Sends what the node wants sent. Whether the network took it.
+    fn send(&mut self, segment: SegmentId, cast: Cast, to: SocketAddr) -> bool {
+        let took = self.sockets.send(segment, cast, to, &self.outgoing);
+        if !took {
+            self.failed_to = Some(to);
+        }
+        took
     }
 
     fn on_told(&mut self, event: &Event) {

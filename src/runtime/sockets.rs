@@ -21,6 +21,7 @@ use super::holder::{self, Table};
 use super::interfaces::Place;
 use super::receive::{self, Margin, Received};
 use crate::address::{Cast, Groups, Segment, SegmentId, Ttls, port_of, scoped};
+use crate::protocol::diagnosis::{Holder, Refusal};
 
 /// Asked for; the system may give less. The default holds one large datagram.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -99,11 +100,13 @@ struct Wires {
     group: Option<UdpSocket>,
     group_address: Option<SocketAddr>,
     /// Why the group is not heard.
-    deaf: Option<String>,
+    deaf: Option<Refusal>,
     /// The number of the interface.
     index: u32,
     /// The port was asked for.
     asked: bool,
+    /// Casts are not expected to get through.
+    tunnel: bool,
     /// What was told, and when it happened last.
     troubles: BTreeMap<Option<i32>, Instant>,
 }
@@ -161,38 +164,69 @@ impl Sockets {
         let token = self.token(id, Cast::Unicast);
         registry.register(&mut unicast, token, Interest::READABLE).map_err(refused)?;
 
-        let mut deaf = None;
-        let mut listen =
-            |cast, to: SocketAddr| match listener(registry, place, to, self.gate.as_ref(), self.token(id, cast)) {
-                Ok(socket) => Some(socket),
-                Err(why) => {
-                    let why = off(place, cast, to, &why);
-                    warnings.push(why.clone());
-                    deaf = Some(why).filter(|_| cast == Cast::Multicast);
-                    None
-                }
-            };
-        let to = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
-        let broadcast = to.and_then(|to| listen(Cast::Broadcast, to));
-        let group_address = self.group.addresses.beside(place.ip);
-        let group = group_address.and_then(|to| listen(Cast::Multicast, to));
-
         self.next += 1;
         let name = place.interface.clone();
-        let segment = Segment {
+        let mut segment = Segment {
             id,
             name: name.clone(),
             address,
             prefix_len: place.prefix_len,
             relays: place.relays,
             ttls,
-            broadcast: to.filter(|_| broadcast.is_some()),
-            group: group_address.filter(|_| group.is_some()),
+            broadcast: None,
+            group: None,
+            listens: false,
         };
         self.remember(id, &name);
-        let (index, asked, troubles) = (place.index, place.port.is_some(), BTreeMap::new());
-        self.open.insert(id, Wires { name, unicast, broadcast, group, group_address, deaf, index, asked, troubles });
+        let wires = Wires {
+            name,
+            unicast,
+            broadcast: None,
+            group: None,
+            group_address: self.group.addresses.beside(place.ip),
+            deaf: None,
+            index: place.index,
+            asked: place.port.is_some(),
+            tunnel: place.tunnel,
+            troubles: BTreeMap::new(),
+        };
+        self.open.insert(id, wires);
+        for (_, why) in self.listen(registry, place, &mut segment) {
+            warnings.extend(why.err());
+        }
         Ok(segment)
+    }
+
+    /// Listens for the casts of a segment that are not listened for yet: again, where it failed before, for whoever held
+    /// the port may be gone. Says what came of each of these, and changes the segment accordingly.
+    pub(crate) fn listen(
+        &mut self,
+        registry: &Registry,
+        place: &Place,
+        segment: &mut Segment,
+    ) -> Vec<(Cast, Result<(), String>)> {
+        let mut tried = Vec::new();
+        let broadcast = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
+        let group = self.group.addresses.beside(place.ip);
+        for (cast, to) in [(Cast::Broadcast, broadcast), (Cast::Multicast, group)] {
+            let token = self.token(segment.id, cast);
+            let (Some(to), Some(wires)) = (to, self.open.get_mut(&segment.id)) else { continue };
+            let (socket, heard_at) = match cast {
+                Cast::Multicast => (&mut wires.group, &mut segment.group),
+                _ => (&mut wires.broadcast, &mut segment.broadcast),
+            };
+            if socket.is_some() {
+                continue;
+            }
+            let opened = listener(registry, place, to, self.gate.as_ref(), token);
+            let refusal = opened.as_ref().err().map(|why| off(place, cast, to, why));
+            (*socket, *heard_at) = opened.map_or((None, None), |opened| (Some(opened), Some(to)));
+            if cast == Cast::Multicast {
+                wires.deaf.clone_from(&refusal);
+            }
+            tried.push((cast, refusal.map_or(Ok(()), |refusal| Err(refusal.why))));
+        }
+        tried
     }
 
     fn remember(&mut self, id: SegmentId, name: &str) {
@@ -285,13 +319,15 @@ impl Sockets {
     }
 
     /// Sends one datagram. Failing is not fatal: it is counted or told, and the protocol repairs.
-    pub(crate) fn send(&mut self, id: SegmentId, to: SocketAddr, bytes: &[u8]) -> bool {
+    pub(crate) fn send(&mut self, id: SegmentId, cast: Cast, to: SocketAddr, bytes: &[u8]) -> bool {
         let Some(wires) = self.open.get_mut(&id) else {
             return false;
         };
         match wires.unicast.send_to(bytes, to) {
             Ok(_) => return true,
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => self.unsent += 1,
+            // Most tunnels know no way for them, and say so each time.
+            Err(_) if wires.tunnel && cast != Cast::Unicast => self.unsent += 1,
             Err(why) => {
                 self.unsent += 1;
                 let now = Instant::now();
@@ -311,8 +347,8 @@ impl Sockets {
     }
 
     /// Why the group is not heard on a segment, if it is not.
-    pub(crate) fn deaf(&self, id: SegmentId) -> Option<&str> {
-        self.open.get(&id)?.deaf.as_deref()
+    pub(crate) fn deaf(&self, id: SegmentId) -> Option<&Refusal> {
+        self.open.get(&id)?.deaf.as_ref()
     }
 
     /// Whether the port of a segment was asked for.
@@ -362,10 +398,12 @@ fn own_address(place: &Place) -> SocketAddr {
 }
 
 /// Why a cast is not heard on a segment.
-fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> String {
-    let holder = (why.kind() == io::ErrorKind::AddrInUse).then(|| holder::of(Table::Udp, to)).flatten();
+fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> Refusal {
+    let taken = why.kind() == io::ErrorKind::AddrInUse;
+    let holder = taken.then(|| holder::of(Table::Udp, to)).and_then(Holder::program);
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface)
+    let why = format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface);
+    Refusal { why, taken }
 }
 
 /// The socket that everything is sent from, bound to the own address.
@@ -376,20 +414,33 @@ fn unicast(place: &Place, ttl: u8, gate: Option<&Gate>, warnings: &mut Vec<Strin
         _ => SocketError::Refused(place.interface.clone(), address, why),
     };
     let socket = datagram_socket(address, gate).map_err(refused)?;
-    match socket.bind(&address.into()) {
+    match bind(&socket, place, address) {
         Ok(()) => {}
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
-            let holder = holder::of(Table::Udp, address);
+            let holder = holder::of(Table::Udp, address).program();
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }
-            socket.bind(&scoped(place.ip, 0, place.scope()).into()).map_err(refused)?;
+            bind(&socket, place, scoped(place.ip, 0, place.scope())).map_err(refused)?;
             warnings.push(another_port(&socket, address, holder));
         }
         Err(why) => return Err(refused(why)),
     }
     prepare_sending(&socket, place, ttl).map_err(refused)?;
     Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Binds to an own address. One of an interface in a VRF belongs to that alone: who is not bound to the interface has no
+/// such address. (One of IPv6 with a scope is.) For one that is not ready, or gone, that makes no difference.
+fn bind(socket: &Socket, place: &Place, address: SocketAddr) -> io::Result<()> {
+    match socket.bind(&address.into()) {
+        Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv4() => {
+            // Where that is not permitted it stays as it was.
+            socket.bind_device(Some(place.interface.as_bytes())).map_err(|_| why)?;
+            socket.bind(&address.into())
+        }
+        bound => bound,
+    }
 }
 
 fn another_port(socket: &Socket, wanted: SocketAddr, holder: Option<String>) -> String {
@@ -474,6 +525,7 @@ mod tests {
             interface: "lo".into(),
             index: 1,
             loopback: true,
+            tunnel: false,
             ip: ip.parse().expect("an address"),
             prefix_len: 8,
             relays: true,
@@ -511,7 +563,7 @@ mod tests {
         };
         assert_eq!((segment.address.ip(), segment.broadcast), (place.ip, None));
         assert_eq!(segment.group.map(|group| group.to_string()).as_deref(), Some("[ff05::7:7]:5007"));
-        sockets.send(segment.id, segment.address, b"x");
+        sockets.send(segment.id, Cast::Unicast, segment.address, b"x");
         let mut buf = [0; 8];
         let received = Received { len: 1, from: segment.address, ttl: Some(segment.ttls.other) };
         assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut buf), Some(received));
@@ -544,19 +596,51 @@ mod tests {
     }
 
     #[test]
+    fn a_cast_that_a_tunnel_does_not_take_was_told_at_each_start() {
+        let (poll, mut sockets) = sockets();
+        let tunnel = Place { tunnel: true, ..on_loopback("127.81.0.10", None) };
+        let segment = sockets.open(poll.registry(), &tunnel, &mut Vec::new()).expect("free");
+        let nobody = "127.81.0.10:0".parse().expect("an address");
+        for (cast, told) in [(Cast::Multicast, 0), (Cast::Broadcast, 0), (Cast::Unicast, 1)] {
+            assert!(!sockets.send(segment.id, cast, nobody, b"x"));
+            assert_eq!(sockets.take_troubles().len(), told, "{cast}");
+        }
+        assert_eq!(sockets.unsent(), 3);
+    }
+
+    #[test]
+    fn what_could_not_be_listened_for_was_never_tried_again() {
+        let addresses = Groups::of("239.192.81.81:5981".parse().expect("a group"));
+        let mut sockets = Sockets::new(Group { addresses, ttl: 2 }, None, 8);
+        let poll = mio::Poll::new().expect("a poll");
+        let holder = std::net::UdpSocket::bind("0.0.0.0:5981").expect("free");
+        let place = on_loopback("127.81.0.12", None);
+        let mut segment = sockets.open(poll.registry(), &place, &mut Vec::new()).expect("free");
+        let refusal = sockets.deaf(segment.id).cloned().expect("taken");
+        assert!(refusal.taken && refusal.why.contains("process") && segment.group.is_none(), "{refusal:?}");
+        assert!(sockets.listen(poll.registry(), &place, &mut segment).iter().all(|(_, heard)| heard.is_err()));
+        drop(holder);
+        assert_eq!(sockets.listen(poll.registry(), &place, &mut segment), [(Cast::Multicast, Ok(()))]);
+        assert_eq!((sockets.deaf(segment.id), segment.group), (None, addresses.beside(place.ip)));
+        assert!(sockets.listen(poll.registry(), &place, &mut segment).is_empty(), "nothing is lacking");
+        sockets.send(segment.id, Cast::Multicast, segment.group.expect("there"), b"x");
+        assert_eq!(sockets.receive(segment.id, Cast::Multicast, &mut [0; 8]).map(|received| received.len), Some(1));
+    }
+
+    #[test]
     fn trouble_that_comes_and_goes_is_told_once() {
         let (poll, mut sockets) = sockets();
         let segment = sockets.open(poll.registry(), &on_loopback("127.81.0.9", None), &mut Vec::new()).expect("free");
         let (own, nobody) = (segment.address, "127.81.0.9:0".parse().expect("an address"));
         for told in [1, 0] {
-            sockets.send(segment.id, nobody, b"x");
-            sockets.send(segment.id, own, b"");
+            sockets.send(segment.id, Cast::Unicast, nobody, b"x");
+            sockets.send(segment.id, Cast::Unicast, own, b"");
             assert_eq!(sockets.take_troubles().len(), told);
         }
         assert_eq!(sockets.unsent(), 2);
         let wires = sockets.open.get_mut(&segment.id).expect("open");
         wires.troubles.values_mut().for_each(|last| *last = last.checked_sub(TROUBLE_PASSES_AFTER).expect("it is up"));
-        sockets.send(segment.id, nobody, b"x");
+        sockets.send(segment.id, Cast::Unicast, nobody, b"x");
         assert_eq!(sockets.take_troubles().len(), 1, "long after the last it is news");
         assert_eq!(sockets.receive(segment.id, Cast::Unicast, &mut [0; 8]).map(|received| received.len), Some(0));
         sockets.close(poll.registry(), segment.id);

@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::holder::{self, Table};
 use crate::address::{Segment, SegmentId, StreamId};
+use crate::protocol::diagnosis::Holder;
 
 /// Segments with a listener at once. Those beyond have none: direct messages go by datagram.
 const LISTENERS_MAX: usize = 64;
@@ -134,7 +135,7 @@ impl Streams {
         let address = segment.address;
         let refused = |why: io::Error| {
             let taken = why.kind() == io::ErrorKind::AddrInUse;
-            let holder = taken.then(|| holder::of(Table::Tcp, address)).flatten();
+            let holder = taken.then(|| holder::of(Table::Tcp, address)).and_then(Holder::program);
             ListenError { address, holder, why }
         };
         let taken = |slot: &usize| self.listeners.values().any(|(used, _)| used == slot);
@@ -156,9 +157,9 @@ impl Streams {
         }
     }
 
-    /// Whether anybody can connect.
-    pub(crate) fn listens(&self) -> bool {
-        !self.listeners.is_empty()
+    /// Whether anybody can connect on a segment.
+    pub(crate) fn listens_on(&self, id: SegmentId) -> bool {
+        self.listeners.contains_key(&id)
     }
 
     /// Whether the system once refused to accept: then it is to be tried again now and then.
@@ -367,7 +368,7 @@ mod tests {
         until(|| (streams.step(registry, theirs, &mut buf) == Step::Closed).then_some(()));
         assert_eq!(streams.step(registry, theirs, &mut buf), Step::Nothing);
         streams.unlisten(registry, SegmentId(1));
-        assert!(!streams.listens() && !streams.has_failed());
+        assert!(!streams.listens_on(SegmentId(1)) && !streams.has_failed());
     }
 
     #[test]

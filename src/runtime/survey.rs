@@ -1,23 +1,20 @@
 //! Looks at this machine for the diagnosis: flags and MTUs of interfaces, filters of the kernel, bridges,
 //! who holds a port.
 //!
-//! Read from `/proc` and `/sys`, as far as they can be read; what cannot is not known. `/sys` may show
-//! the interfaces of another network namespace: nothing in it is believed of an interface whose number
-//! there is another one.
+//! Read from `/proc` and `/sys`, as far as they can be read; what cannot is not known.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-use std::str::FromStr;
 
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::net::if_::InterfaceFlags;
 
 use super::holder::{self, Table};
+use super::interfaces::in_sys;
 use super::shell::wall;
 use super::sockets::Sockets;
 use crate::address::{Segment, port_of};
-use crate::protocol::diagnosis::{Bridge, Facts, Survey};
+use crate::protocol::diagnosis::{Bridge, Facts, Holder, Survey};
 
 /// Bridges looked at. Those beyond are not.
 const BRIDGES_MAX: usize = 64;
@@ -53,7 +50,7 @@ fn facts(segment: &Segment, sockets: &Sockets) -> Facts {
         mtu: in_sys(name, "mtu"),
         reverse_path: segment.address.is_ipv4().then(|| reverse_path(name)).flatten(),
         taken: taken(segment, sockets),
-        deaf: sockets.deaf(segment.id).map(str::to_owned),
+        deaf: sockets.deaf(segment.id).cloned(),
         bridge: bridge(name),
     }
 }
@@ -62,14 +59,6 @@ fn facts(segment: &Segment, sockets: &Sockets) -> Facts {
 fn flags(name: &str) -> Option<InterfaceFlags> {
     let mut all = getifaddrs().ok()?;
     all.find(|entry| entry.interface_name == name).map(|entry| entry.flags)
-}
-
-/// A value that `/sys` has for an interface.
-fn in_sys<T: FromStr>(name: &str, value: &str) -> Option<T> {
-    let dir = PathBuf::from("/sys/class/net").join(name);
-    let read = |value: &str| fs::read_to_string(dir.join(value)).ok().map(|text| text.trim().to_owned());
-    let index: u32 = read("ifindex")?.parse().ok()?;
-    (if_nametoindex(name) == Ok(index)).then(|| read(value)).flatten()?.parse().ok()
 }
 
 /// The stricter of what holds for all interfaces and for this one.
@@ -89,7 +78,7 @@ fn reverse_path_drops(netstat: &str) -> Option<u64> {
 }
 
 /// The port of the rule, if we had to take another, and who holds it now.
-fn taken(segment: &Segment, sockets: &Sockets) -> Option<(u16, Option<String>)> {
+fn taken(segment: &Segment, sockets: &Sockets) -> Option<(u16, Holder)> {
     let ip = segment.address.ip();
     let rule = port_of(ip);
     let moved = segment.address.port() != rule && !sockets.was_asked(segment.id);

@@ -69,7 +69,8 @@ mod tests {
     #[test]
     fn marks_tones_flags_and_what_is_joined_stay_together() {
         let joined = ["👩🏽\u{200D}🚀", "👨\u{200D}👩\u{200D}👧"];
-        for whole in ["e\u{301}", "👍🏽", "🇩🇪", "❤\u{FE0F}", "1\u{FE0F}\u{20E3}", "x"].into_iter().chain(joined) {
+        for whole in ["e\u{301}", "👍🏽", "🇩🇪", "❤\u{FE0F}", "1\u{FE0F}\u{20E3}", "x"].into_iter().chain(joined)
+        {
             let text = format!("a{whole}{whole}");
             assert_eq!(clusters(&text).collect::<Vec<_>>(), ["a", whole, whole], "{}", whole.escape_unicode());
             assert_eq!(last(&text), whole);

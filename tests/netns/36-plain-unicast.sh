@@ -1,6 +1,6 @@
 #!/bin/bash
 # Proves: plain mode talks with nc as server and as client, and with a script that knows sendto and
-# recvfrom, by unicast and by broadcast, on a LAN and within 127.0.0.0/8; the largest datagram
+# recvfrom, by unicast and by broadcast, on a LAN, beyond a second interface and within 127.0.0.0/8; the largest datagram
 # arrives whole at plain and native nodes, and a longer line is refused.
 . "$(dirname "$0")/lib.sh"
 not_keyed "it is about plain text, which a keyed group neither shows nor sends"
@@ -70,6 +70,29 @@ check "the script hears dan" hears caster '^dan: to all$'
 is "dan does not hear himself" "$(times dan message "text=dan: to all")" 0
 stop dan; stop eve
 kill "${PID[caster]}"; reap caster
+
+# --- beyond the second interface, which the other side knows alone: as a tunnel beside a LAN is ----
+bridge br2
+space far
+plug far eth0 br2 10.88.0.1/24
+plug a eth1 br2 10.88.0.2/24
+ip -n "$P-far" addr add 10.99.0.9/32 dev lo
+ip -n "$P-a" route add 10.99.0.9 via 10.88.0.1
+other tunnel far python3 "$HERE/peer.py" 10.99.0.9:5009
+hears tunnel listening
+start ida a --plain --cast unicast --dest 10.99.0.9
+check "beyond the second interface a script hears it" hears tunnel '^ida: Entering user$'
+say tunnel "user9: back"
+check "and can answer" tells ida message "text=user9: back" from=10.99.0.9:5009
+stop ida
+start joe a --commands
+tells joe ready
+say joe "/plain 10.99.0.9 from afar"
+check "and /plain" hears tunnel '^from afar$'
+say tunnel "and back"
+check "is answered there" tells joe message "text=and back" from=10.99.0.9:5009
+stop joe
+ip -n "$P-a" link del eth1
 
 # --- within 127.0.0.0/8, on a machine with nothing but lo --------------------------------------
 space solo

@@ -2,7 +2,7 @@
 # Proves: two subnets behind a router that routes no multicast are one room when one node names one
 # peer of the other side, by name: all see all, and what each says is heard by all. Who knows the
 # other side by itself stays there when the one that named it is gone, finds it again after the router was
-# away, and after a restart without naming anybody, from what it remembers.
+# away, and after a restart without naming anybody, from what it remembers. A peer beyond the second interface is met.
 # Mostly waits.
 # With keys as well.
 . "$(dirname "$0")/lib.sh"
@@ -80,6 +80,21 @@ NAME=l3 KEEP=$(state l3) start again l3
 for n in r1 r2 r3; do WITHIN=20 check "after a restart it finds $n" tells again joined "peer=$n"; done
 say again "back home"
 for n in r1 r2 r3; do check "$n hears it" tells "$n" message from=l3 "text=back home"; done
+
+# Beyond its second interface, which the other side knows alone, as a tunnel beside a LAN is.
+bridge br3
+space two
+space beyond
+plug two eth0 br1 10.77.1.9/24
+plug two eth1 br3 10.88.0.2/24
+plug beyond eth0 br3 10.88.0.1/24
+ip -n "$P-beyond" addr add 10.99.0.9/32 dev lo
+ip -n "$P-two" route add 10.99.0.9 via 10.88.0.1
+start bea beyond --address 10.99.0.9
+start tom two --interface eth0 --interface eth1 --peer 10.99.0.9
+check "a peer beyond the second interface is met" eval 'tells tom joined peer=bea && tells bea joined peer=tom'
+stop tom
+stop bea
 
 # Who keeps nothing remembers nothing.
 is "no other file is kept" "$(ls "$T/state/l3" | tr '\n' ' ')" "boot key lock machine peers pins "

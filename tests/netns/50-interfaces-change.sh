@@ -9,7 +9,9 @@ plug left eth0 br1 10.77.1.1/24
 plug mid eth0 br1 10.77.1.9/24
 plug mid eth1 br2 10.77.2.9/24
 plug right eth0 br2 10.77.2.1/24
-plug far eth0 br3 10.77.3.1/24
+plug far eth0 br3
+# An address may have a label that is no interface's name.
+ip -n "$P-far" addr add 10.77.3.1/24 dev eth0 label eth0vip
 start lea left
 start mia mid
 start rob right

@@ -45,9 +45,23 @@ meet ann bob cleo
 finds "a port is taken" c "port-taken [this machine, eth0]"
 check "by whom" grep -qE 'port 5003 on eth0 is held by python3[^ ]* \(process [0-9]+\)' "$T/doctor"
 healthy "which is nobody else's trouble" a
-stop cleo
 say holder enough
 reap holder
+finds "it is free again" c "port-taken [this machine, eth0]"
+check "and not held by anybody" grep -q 'port 5003 on eth0 was held when we came and is free now' "$T/doctor"
+stop cleo
+
+other holder2 c python3 -c 'import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 5007)); print("held", flush=True); input()'
+hears holder2 held
+start coco c
+meet ann bob coco
+finds "the port of the group is taken" c "port-taken [this machine, eth0]"
+say holder2 enough
+reap holder2
+check "it is heard when it is free again" tells coco warning "text=multicast on eth0 is heard now"
+WITHIN=15 eventually healthy "and nothing is wrong any more" c
+stop coco
 
 cat >"$T/clock.c" <<'C'
 #define _GNU_SOURCE

@@ -65,6 +65,7 @@ impl Scene {
             ttls: Ttls::default(),
             broadcast: None,
             group: Some(GROUP.parse().expect("an address")),
+            listens: true,
         };
         scene.node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment)));
         scene.drain();
@@ -106,7 +107,7 @@ impl Scene {
                 Output::Send { .. } => {
                     self.sent.extend(Datagram::parse(&buf).ok().and_then(|datagram| datagram.message().ok()));
                 }
-                Output::Stream { .. } | Output::Rejoin { .. } => {}
+                Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
             }
         }
     }

@@ -277,6 +277,7 @@ impl World {
             ttls: Ttls::default(),
             broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),
             group: Some("239.192.7.7:5007".parse().expect("an address")),
+            listens: true,
         };
         self.input(host, Input::Segment(SegmentChange::Up(segment)));
     }
@@ -335,6 +336,7 @@ impl World {
                 // There is no switch that forgets.
                 Output::Rejoin { .. } => {}
                 Output::Send { segment, cast, to } => self.send(host, segment, cast, to, &buf),
+                Output::SendBeyond { segment, to } => self.send(host, segment, Cast::Unicast, to, &buf),
             }
         }
         self.arm(host);

@@ -56,7 +56,7 @@ fn outputs(host: &mut Host) -> Vec<(SegmentId, Cast, SocketAddr, Vec<u8>)> {
                 out.push((segment, cast, to, buf.clone()));
             }
             Output::Event(event) => host.told.push(event),
-            Output::Stream { .. } | Output::Rejoin { .. } => {}
+            Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
     }
     out
@@ -86,9 +86,8 @@ fn deliver(hosts: &mut [Host], speaker: usize, now: Time, carries: &impl Fn(usiz
         for listener in (0..hosts.len()).filter(|&listener| listener != speaker) {
             let Some(own) = hosts[listener].at(segment).filter(|_| carries(listener, segment)) else { continue };
             if cast != Cast::Unicast || own == to {
-                hosts[listener]
-                    .node
-                    .handle_input(now, Input::Datagram { segment, cast, from, ttl: None, bytes: &bytes });
+                let ttl = Some(crate::address::Ttls::default().of(cast));
+                hosts[listener].node.handle_input(now, Input::Datagram { segment, cast, from, ttl, bytes: &bytes });
                 queue.extend(outputs(&mut hosts[listener]).into_iter().map(|out| (listener, out)));
             }
         }
@@ -115,6 +114,21 @@ fn a_peer_of_both_families_is_one_and_is_told_once() {
     for host in &hosts[1..] {
         assert_eq!(host.told.iter().filter(|event| matches!(event, Event::Message(_))).count(), 1);
     }
+}
+
+#[test]
+fn hosts_with_a_netmask_of_32_bits_said_again_what_each_of_them_said() {
+    let mut hosts = [1, 2, 3].map(|last| Host::new(last, &[V4]));
+    for host in &mut hosts {
+        let segment = Segment { prefix_len: 32, broadcast: None, ..host.segments[0].clone() };
+        host.node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment)));
+        outputs(host);
+    }
+    live(&mut hosts, 0, 5000, everything);
+    hosts.iter_mut().for_each(|host| host.sent.clear());
+    speak(&mut hosts, 0, 5000, "hi", everything);
+    live(&mut hosts, 5000, 7000, everything);
+    assert_eq!(hosts.iter().map(Host::entries).collect::<Vec<_>>(), [1, 0, 0], "one cast, and nothing passed on");
 }
 
 #[test]
@@ -209,19 +223,58 @@ fn who_stood_still_takes_nobody_for_lost() {
 }
 
 #[test]
-fn a_listener_that_opens_late_is_told_at_once() {
-    let mut ann = node(1, config());
-    up(&mut ann, 1);
-    let listens = |sent: Vec<Vec<u8>>| sent.iter().any(|bytes| dump(bytes).contains(" listens"));
-    for now in [0, 100, 400, 1000].map(at) {
-        ann.handle_timeout(now);
-        assert!(!listens(drain(&mut ann).0));
+fn a_listener_was_said_to_be_on_every_segment_when_it_was_on_one() {
+    let mut hosts = [Host::new(1, &[V4, V6]), Host::new(2, &[V4, V6])];
+    for (host, last) in hosts.iter_mut().zip([1, 2]) {
+        host.node = node(last, Config { listens: true, ..config() });
+        for mut segment in host.segments.clone() {
+            segment.listens = segment.id == V6;
+            host.node.handle_input(at(0), Input::Segment(SegmentChange::Up(segment)));
+        }
+        outputs(host);
     }
-    for (now, listening, told) in [(1001, true, true), (1002, true, false), (1003, false, false)] {
-        ann.handle_input(at(now), Input::Listens(listening));
-        drain(&mut ann);
-        ann.handle_timeout(at(now));
-        let (sent, _) = drain(&mut ann);
-        assert_eq!((!sent.is_empty(), listens(sent)), (now != 1002, told), "{now}");
+    let says = |host: &Host, id| {
+        let hellos =
+            host.sent.iter().map(|(on, _, bytes)| (on, dump(bytes))).filter(|(_, told)| told.contains("hello"));
+        hellos.filter(|(on, _)| **on == id).map(|(_, told)| told.contains(" listens")).collect::<BTreeSet<_>>()
+    };
+    live(&mut hosts, 0, 3000, everything);
+    for host in &hosts {
+        assert_eq!((says(host, V4), says(host, V6)), (BTreeSet::from([false]), BTreeSet::from([true])));
+    }
+    let [ann, bob] = hosts.each_ref().map(|host| host.node.identity().id());
+    let listens = |host: &Host, peer, on| {
+        let peer = host.node.membership.peer(peer).expect("met");
+        peer.paths.get(&on).map(|path| path.listens)
+    };
+    assert_eq!((listens(&hosts[0], bob, V4), listens(&hosts[0], bob, V6)), (Some(false), Some(true)));
+    // It opens there as well: that is told at once.
+    let late = Segment { listens: true, ..hosts[0].segments[0].clone() };
+    hosts[0].node.handle_input(at(3000), Input::Segment(SegmentChange::Up(late)));
+    live(&mut hosts, 3000, 3002, everything);
+    assert_eq!(listens(&hosts[1], ann, V4), Some(true));
+}
+
+#[test]
+fn a_peer_beyond_the_second_interface_was_greeted_from_the_first_alone() {
+    let far: SocketAddr = "10.8.0.9:5009".parse().expect("an address");
+    for remembered in [false, true] {
+        let (addresses, none) = (vec![far], Vec::new());
+        let (static_peers, remembered_peers) = if remembered { (none, addresses) } else { (addresses, none) };
+        let mut host = Host::new(1, &[V4, V6]);
+        host.node = node(1, Config { static_peers, remembered_peers, ..config() });
+        let tunnel =
+            Segment { id: SegmentId(3), prefix_len: 32, address: "10.8.0.2:5002".parse().expect("v4"), ..segment(1) };
+        host.segments.push(tunnel);
+        for segment in host.segments.clone() {
+            host.node.handle_input(at(0), Input::Segment(SegmentChange::Up(segment)));
+        }
+        outputs(&mut host);
+        let mut greeted = Vec::new();
+        for now in (0..2000).map(at) {
+            host.node.handle_timeout(now);
+            greeted.extend(outputs(&mut host).into_iter().filter(|(_, _, to, _)| *to == far).map(|(by, ..)| by.0));
+        }
+        assert!(greeted.len() > 1 && greeted.iter().zip([1, 3].iter().cycle()).all(|(a, b)| a == b), "{greeted:?}");
     }
 }

@@ -79,7 +79,7 @@ impl Bench {
         while let Some(at) = self.contacts.wake_at().filter(|&at| at <= end) {
             self.now = at.max(self.now);
             self.contacts.on_timeout(|id| id == BOB, &mut ctx!(self));
-            if let Some(address) = self.contacts.greeting_due(&ctx!(self)) {
+            if let Some((address, _)) = self.contacts.greeting_due(&ctx!(self)) {
                 self.greeted.push((self.now, address));
                 self.contacts.greeted(address, 300, &ctx!(self));
             }

@@ -1,7 +1,7 @@
 //! What is wrong on this machine, as the system tells.
 
 use super::survey::mtu_needed;
-use super::{Code, Facts, Finding, Flaw, SegmentView, Side, View};
+use super::{Code, Facts, Finding, Flaw, Holder, Refusal, SegmentView, Side, View};
 use crate::address::Cast;
 
 /// What the interfaces of this machine say.
@@ -38,31 +38,60 @@ fn of_segment(view: &View, segment: &SegmentView) -> Vec<Finding> {
         };
         found(Code::NoBroadcastAddress, Some(Cast::Broadcast), cause, remedy);
     }
-    if let Some((port, holder)) = taken(segment) {
-        let by = holder.as_deref().unwrap_or("a program of another user");
-        let cause = format!(
-            "port {port} on {on} is held by {by}: we have port {} instead, and --peer does not find us by the rule",
-            segment.address.port()
-        );
-        let remedy =
-            format!("end that program, or take a port that all know: udpnode --address {}:PORT", segment.address.ip());
-        found(Code::PortTaken, Some(Cast::Unicast), cause, remedy);
-    }
-    if let Some(why) = &facts.deaf {
-        let group = view.group;
-        let remedy = format!("end that program, or choose another port for all: udpnode --group {}:PORT", group.ip());
-        found(Code::PortTaken, Some(Cast::Multicast), format!("the group {group} is not heard on {on}: {why}"), remedy);
-    }
+    findings.extend(port_taken(segment));
+    findings.extend(group_refused(view, segment));
     findings
 }
 
+/// The port of the rule, that we do not have.
+fn port_taken(segment: &SegmentView) -> Option<Finding> {
+    let ((port, holder), on) = (taken(segment)?, &segment.name);
+    let (ip, instead) = (segment.address.ip(), segment.address.port());
+    let (is_held, remedy) = match holder {
+        Holder::Nobody => ("was held when we came and is free now".into(), "start udpnode again".into()),
+        Holder::Program(_) | Holder::Unknown => {
+            let by = if let Holder::Program(name) = holder { name } else { "a program of another user" };
+            let remedy = format!("end that program, or take a port that all know: udpnode --address {ip}:PORT");
+            (format!("is held by {by}"), remedy)
+        }
+    };
+    let cause = format!(
+        "port {port} on {on} {is_held}: we have port {instead} instead, and --peer does not find us by the rule"
+    );
+    Some(Finding {
+        code: Code::PortTaken,
+        segment: Some(on.clone()),
+        cast: Some(Cast::Unicast),
+        side: Side::Us,
+        cause,
+        remedy,
+    })
+}
+
+/// The group, that the system does not let us hear.
+fn group_refused(view: &View, segment: &SegmentView) -> Option<Finding> {
+    let (Refusal { why, taken }, group, on) = (segment.facts.deaf.as_ref()?, view.group, &segment.name);
+    let (code, remedy) = if *taken {
+        let remedy = format!(
+            "end that program (the group is heard within 10 s then), or choose another port for all: \
+             udpnode --group {}:PORT",
+            group.ip()
+        );
+        (Code::PortTaken, remedy)
+    } else {
+        (Code::MulticastDropped, "see what the system answers; until then --cast broadcast".into())
+    };
+    let cause = format!("the group {group} is not heard on {on}: {why}");
+    Some(Finding { code, segment: Some(on.clone()), cast: Some(Cast::Multicast), side: Side::Us, cause, remedy })
+}
+
 /// The port that another program holds; another node beside us is no trouble.
-fn taken(segment: &SegmentView) -> Option<(u16, &Option<String>)> {
+fn taken(segment: &SegmentView) -> Option<(u16, &Holder)> {
     let (port, holder) = segment.facts.taken.as_ref()?;
-    let is_node = |name: &String| name.starts_with("udpnode ");
+    let is_node = matches!(holder, Holder::Program(name) if name.starts_with("udpnode "));
     let ip = segment.address.ip();
     let is_peer = segment.members.iter().skip(1).any(|m| m.address.ip() == ip && m.address.port() == *port);
-    (!is_peer && !holder.as_ref().is_some_and(is_node)).then_some((*port, holder))
+    (!is_peer && !is_node).then_some((*port, holder))
 }
 
 /// What we are to say of our own side: others diagnose as well.

@@ -39,11 +39,39 @@ pub struct Facts {
     /// 2 what it would not answer at all.
     pub reverse_path: Option<u8>,
     /// The port that the rule gives, if another one had to be taken, and who holds it.
-    pub taken: Option<(u16, Option<String>)>,
-    /// Why the group is not heard, and who is to blame if that is known.
-    pub deaf: Option<String>,
+    pub taken: Option<(u16, Holder)>,
+    /// Why the group is not heard.
+    pub deaf: Option<Refusal>,
     /// It is a bridge.
     pub bridge: Option<Bridge>,
+}
+
+/// Who holds a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody.
+    Nobody,
+    /// This program, with its process number.
+    Program(String),
+    /// Somebody whom we may not see, a program of another user, or nothing that can be known.
+    Unknown,
+}
+
+impl Holder {
+    /// The program, if it is known.
+    #[must_use]
+    pub fn program(self) -> Option<String> {
+        if let Self::Program(name) = self { Some(name) } else { None }
+    }
+}
+
+/// Why the system does not let us listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// For a person, with who is to blame if that is known.
+    pub why: String,
+    /// Another program holds the port.
+    pub taken: bool,
 }
 
 /// A bridge of this machine.

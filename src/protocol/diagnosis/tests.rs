@@ -303,18 +303,23 @@ fn what_the_system_tells_of_this_machine() {
     assert_eq!(facts(|s| s.broadcast = None), ["no-broadcast-address: this machine"]);
     assert!(facts(|s| (s.broadcast, s.facts.tunnel) = (None, true)).is_empty());
     assert!(facts(|s| (s.facts.multicast, s.facts.loopback) = (Some(false), true)).is_empty());
-    assert_eq!(facts(|s| s.facts.taken = Some((5001, Some("nc (process 7)".into())))), ["port-taken: this machine"]);
-    assert_eq!(facts(|s| s.facts.taken = Some((5001, None))), ["port-taken: this machine"]);
-    assert!(facts(|s| s.facts.taken = Some((5001, Some("udpnode (process 7)".into())))).is_empty());
+    assert_eq!(
+        facts(|s| s.facts.taken = Some((5001, Holder::Program("nc (process 7)".into())))),
+        ["port-taken: this machine"]
+    );
+    assert_eq!(facts(|s| s.facts.taken = Some((5001, Holder::Unknown))), ["port-taken: this machine"]);
+    assert!(facts(|s| s.facts.taken = Some((5001, Holder::Program("udpnode (process 7)".into())))).is_empty());
     assert!(
         facts(|s| {
-            s.facts.taken = Some((5001, None));
+            s.facts.taken = Some((5001, Holder::Unknown));
             s.members[1].address = "10.0.0.1:5001".parse().expect("an address");
         })
         .is_empty(),
         "a node of another user"
     );
-    assert_eq!(facts(|s| s.facts.deaf = Some("taken by nc".into())), ["port-taken: this machine"]);
+    let refused = |taken| move |s: &mut SegmentView| s.facts.deaf = Some(Refusal { why: "why".into(), taken });
+    assert_eq!(found(2, |view, _| refused(true)(here(view))), ["port-taken: this machine"]);
+    assert_eq!(found(2, |view, _| refused(false)(here(view))), ["multicast-dropped: this machine"], "no port");
     assert!(facts(|s| s.facts = Facts::default()).is_empty(), "what is not known is not named");
 }
 
@@ -442,4 +447,16 @@ fn strangers_are_bounded_and_forgotten() {
 fn cells_of_a_map_that_is_empty_are_unknown() {
     let segment = SegmentView { cells: BTreeMap::new(), ..healthy(1).segments.remove(0) };
     assert_eq!(segment.hears(0, 1, Cast::Multicast), None);
+}
+
+#[test]
+fn a_port_that_is_free_again_was_said_to_be_held_by_another_user() {
+    let cause = |holder: Holder| {
+        let mut view = healthy(2);
+        here(&mut view).facts.taken = Some((5001, holder));
+        let found = local::findings(&view);
+        format!("{}: {}", found[0].cause, found[0].remedy)
+    };
+    assert!(cause(Holder::Nobody).contains("is free now") && cause(Holder::Nobody).contains("start udpnode again"));
+    assert!(cause(Holder::Unknown).contains("is held by a program of another user"));
 }

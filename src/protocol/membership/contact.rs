@@ -18,10 +18,12 @@ impl Peer {
 }
 
 impl Membership {
-    /// Says hello to an address where somebody may be, in few bytes: it tells nothing of others.
+    /// Says hello to an address where somebody may be, in few bytes: it tells nothing of others. By
+    /// which segment is a matter of the turn, if none is in its network.
     /// Returns the length of the datagram, or 0 if no segment leads there.
-    pub fn greet_address(&self, address: SocketAddr, standing: Standing<'_>, ctx: &mut Context<'_>) -> usize {
-        let Some(segment) = self.segment_towards(address) else { return 0 };
+    pub fn greet_address(&self, to: (SocketAddr, u32), standing: Standing<'_>, ctx: &mut Context<'_>) -> usize {
+        let (address, turn) = to;
+        let Some(segment) = self.segment_towards(address, turn) else { return 0 };
         let hello = self.hello(segment, Telling::Nobody, FLAG_ASKS, standing, ctx);
         let len = SIGNED_OVERHEAD + encoded_len(&hello);
         ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });

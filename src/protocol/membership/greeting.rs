@@ -111,11 +111,12 @@ impl Membership {
         self.hello_at = Some(next.max(ctx.now + Duration::from_millis(1)));
     }
 
-    /// Hellos by unicast: to static peers that are silent, and to those whom no cast reaches.
+    /// Hellos by unicast: to static peers that are silent, from round to round by another segment where none is in
+    /// their network, and to those whom no cast reaches.
     fn greet_afar(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for &address in &ctx.config.static_peers {
             let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
-            if let Some(segment) = self.segment_towards(address).filter(|_| !known) {
+            if let Some(segment) = self.segment_towards(address, self.round - 1).filter(|_| !known) {
                 self.post_hello(segment, address, Telling::All, FLAG_ASKS, standing, ctx);
             }
         }
@@ -224,9 +225,9 @@ impl Membership {
         ctx: &Context<'_>,
     ) -> Hello {
         let ephemeral = if ctx.config.ephemeral { FLAG_EPHEMERAL } else { 0 };
-        let listens = if ctx.config.listens { FLAG_LISTENS } else { 0 };
-        let every = self.period(ctx).as_millis();
         let on = self.segments.get(&segment);
+        let listens = if ctx.config.listens && on.is_some_and(|on| on.listens) { FLAG_LISTENS } else { 0 };
+        let every = self.period(ctx).as_millis();
         let mut hello = Hello {
             nick: self.nick.as_str().into(),
             flags: flags | ephemeral | listens,

@@ -42,8 +42,6 @@ pub struct Peer {
     pub boot: u64,
     /// Its key is for this run only.
     pub ephemeral: bool,
-    /// It accepts streams on the port of its unicast socket.
-    pub listens: bool,
     /// Whether it is there.
     pub presence: Presence,
     /// When its first hello of this run came.
@@ -77,6 +75,8 @@ pub struct Path {
     /// changes only when that is proven of another.
     pub address: SocketAddr,
     proven: bool,
+    /// It accepts streams there, as it said last.
+    pub listens: bool,
     /// When it was heard from there last.
     there_at: Time,
     /// When it was first heard there.
@@ -135,7 +135,6 @@ impl Peer {
             away: None,
             boot: origin.boot,
             ephemeral: false,
-            listens: false,
             presence: Presence::Online,
             met_at: now,
             joined_at: now,
@@ -204,7 +203,6 @@ impl Peer {
         self.told = origin.counter;
         self.note_words(origin.id, hello, ctx);
         self.ephemeral = hello.flags & FLAG_EPHEMERAL != 0;
-        self.listens = hello.flags & FLAG_LISTENS != 0;
         self.every = Duration::from_millis(u64::from(hello.every_ms)).clamp(ctx.config.hello_every / 4, SILENCE_MAX);
     }
 
@@ -226,10 +224,11 @@ impl Peer {
         }
     }
 
-    /// A hello came by a path: which round it is of, and with which TTL it was sent.
+    /// A hello came by a path: which round it is of, with which TTL it was sent, and whether there is a listener.
     pub(super) fn note_round(&mut self, origin: &Origin, hello: &Hello, now: Time) {
         let Some(path) = self.paths.get_mut(&origin.segment) else { return };
         path.casts[slot(origin.cast)].sent = hello.ttl;
+        path.listens = hello.flags & FLAG_LISTENS != 0;
         if let Some(round) = hello.round {
             path.rounds.on_round(origin.cast, round, now);
         }
@@ -288,7 +287,17 @@ impl Peer {
 impl Path {
     fn new(address: SocketAddr, since: Time) -> Self {
         let (casts, rounds) = ([Heard::default(); 3], Rounds::default());
-        Self { address, proven: false, there_at: since, since, casts, rounds, hears_us: None, told: None }
+        Self {
+            address,
+            proven: false,
+            listens: false,
+            there_at: since,
+            since,
+            casts,
+            rounds,
+            hears_us: None,
+            told: None,
+        }
     }
 
     /// Where to send what is for this peer alone; `None` while it is not proven that it is there.
@@ -314,6 +323,14 @@ impl Path {
     fn hears(&self, cast: Cast, now: Time, every: Duration) -> bool {
         let recent = self.heard(cast).span.is_some_and(|(_, last)| now.since(last) <= every * FRESH_PERIODS);
         recent && self.rounds.works(cast, now, every).unwrap_or(true)
+    }
+
+    /// Whether a cast came from there with the TTL that it was sent with, as its hellos say: no router lies between,
+    /// whatever the addresses are.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        let casts = [Cast::Broadcast, Cast::Multicast].map(|cast| self.heard(cast));
+        casts.into_iter().any(|heard| heard.left.is_some() && heard.left == heard.sent)
     }
 
     /// When [`Path::heard_casts`] may say otherwise although nothing comes.

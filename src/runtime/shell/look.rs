@@ -35,6 +35,7 @@ impl Shell {
         let deleted = std::mem::take(&mut self.deleted);
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &deleted);
         self.change(changes);
+        self.listen_late();
         let alert = self.watch.is_none() || self.network.is_waiting() || self.streams.is_refusing();
         (self.looked_at, self.look_at) = (now, now + if alert { LOOK_EVERY } else { LOOK_SELDOM });
         // Trouble with a segment that is gone is no news any more.
@@ -47,15 +48,12 @@ impl Shell {
     pub(super) fn change(&mut self, changes: Changes) {
         changes.warnings.iter().for_each(|text| self.teller.warning(text));
         let news = !changes.segments.is_empty();
-        for change in changes.segments {
-            self.listen(&change);
+        for mut change in changes.segments {
+            self.listen(&mut change);
             self.handle(Input::Segment(change));
         }
         if news {
             self.survey();
-        }
-        if self.listens {
-            self.handle(Input::Listens(self.streams.listens()));
         }
     }
 }

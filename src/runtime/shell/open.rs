@@ -78,7 +78,7 @@ impl Shell {
         }
         let is_plain = matches!(who, Who::Plain(_));
         let peers = Peers::open(&settings.peers, registry, BELL).map_err(Failure::Names)?;
-        let Born { machine, warnings, dir, memory, pins, lock, stay, wait, plain_name } = who.wake(streams.listens());
+        let Born { machine, warnings, dir, memory, pins, lock, stay, wait, plain_name } = who.wake(settings.tcp);
         let name = control::Name::new(geteuid().as_raw(), std::process::id(), dir.as_deref(), "");
         let mut shell = Self {
             console: Console::open(kind, settings.commands, is_plain, registry, STDIN),

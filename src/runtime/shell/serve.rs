@@ -7,6 +7,7 @@ use super::Shell;
 use crate::address::{SegmentId, StreamId};
 use crate::node::{Input, SegmentChange, StreamAct, StreamInput};
 use crate::runtime::control;
+use crate::runtime::network::Changes;
 use crate::runtime::receive::Received;
 use crate::runtime::state;
 use crate::runtime::streams::{Accepted, Ready, Step};
@@ -105,16 +106,33 @@ impl Shell {
         }
     }
 
-    /// Lets the listeners follow the segments.
-    pub(super) fn listen(&mut self, change: &SegmentChange) {
+    /// Lets the listeners follow the segments, which say then whether there is one.
+    pub(super) fn listen(&mut self, change: &mut SegmentChange) {
         match change {
             SegmentChange::Up(segment) if self.listens => {
-                if let Err(why) = self.streams.listen(self.poll.registry(), segment) {
+                let listens = self.streams.listen(self.poll.registry(), segment);
+                segment.listens = listens.is_ok();
+                if let Err(why) = listens {
                     self.teller.warning(&format!("{why}: direct messages come by datagram"));
                 }
             }
             SegmentChange::Up(_) => {}
             SegmentChange::Down(id) => self.streams.unlisten(self.poll.registry(), *id),
+        }
+    }
+
+    /// Whoever held a port may be gone: listens where that failed before, and tells those segments anew.
+    pub(super) fn listen_late(&mut self) {
+        if !self.listens {
+            return;
+        }
+        let registry = self.poll.registry();
+        let lacking = self.network.segments().filter(|segment| !self.streams.listens_on(segment.id)).cloned();
+        let lacking: Vec<_> = lacking.collect();
+        let late = lacking.into_iter().filter(|segment| self.streams.listen(registry, segment).is_ok());
+        let segments: Vec<_> = late.map(SegmentChange::Up).collect();
+        if !segments.is_empty() {
+            self.change(Changes { segments, ..Changes::default() });
         }
     }
 }

@@ -91,8 +91,7 @@ impl Play<'_> {
                 self.town.input(host, Input::Reader { ready });
             }
             28 => {
-                let listens = self.choices.flip();
-                self.town.input(host, if self.choices.flip() { Input::Resumed } else { Input::Listens(listens) });
+                self.town.input(host, Input::Resumed);
             }
             29 => {
                 let (net, cast, from) = self.place();

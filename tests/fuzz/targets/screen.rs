@@ -119,7 +119,7 @@ fn challenges(node: &mut Node, events: &mut Vec<Event>) -> Vec<u64> {
                     asked.extend(probe.challenge);
                 }
             }
-            Output::Stream { .. } | Output::Rejoin { .. } => {}
+            Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
         }
     }
     asked

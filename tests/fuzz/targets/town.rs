@@ -104,6 +104,7 @@ pub(crate) fn segment(net: usize, host: usize) -> Segment {
         ttls: Ttls::default(),
         broadcast: Some(SocketAddr::from(([10, 0, net as u8, 255], 5255))),
         group: Some(group()),
+        listens: true,
     }
 }
 
@@ -257,6 +258,10 @@ impl Town {
                     self.stream(host, stream.0, act, &buf);
                 }
                 Output::Rejoin { .. } => {}
+                Output::SendBeyond { segment, to } => {
+                    sends += 1;
+                    self.send(host, segment.0 as usize, Cast::Unicast, to, &buf);
+                }
                 Output::Send { segment, cast, to } => {
                     sends += 1;
                     self.send(host, segment.0 as usize, cast, to, &buf);
