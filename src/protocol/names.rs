@@ -32,7 +32,8 @@ const PINS_PER_KEY_MAX: usize = 8;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A name of an earlier run that was not seen for so long is kept from nobody, ...
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// ... and after this one that was never seen over more than a day: whoever makes up names fills the table for no longer.
+/// ... and after this one that was never seen over more than a day: whoever makes up names fills the table for
+/// no longer.
 const PASSERS_FORGOTTEN_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Names that anybody claimed in this run. When full, of those that nobody online claims alone the half claimed
 /// longest ago make room.

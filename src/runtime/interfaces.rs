@@ -175,8 +175,8 @@ fn at_home(
     }))
 }
 
-/// A value that `/sys` has for an interface. It may show the interfaces of another network namespace, those of the host to
-/// a container: nothing in it is believed of an interface whose number there is another one.
+/// A value that `/sys` has for an interface. It may show the interfaces of another network namespace, those of the
+/// host to a container: nothing in it is believed of an interface whose number there is another one.
 pub(crate) fn in_sys<T: FromStr>(name: &str, value: &str) -> Option<T> {
     let dir = PathBuf::from("/sys/class/net").join(name);
     let read = |value: &str| fs::read_to_string(dir.join(value)).ok().map(|text| text.trim().to_owned());

@@ -180,8 +180,8 @@ pub(super) fn deleted(packet: &[u8]) -> Vec<u32> {
     gone.filter_map(index).collect()
 }
 
-/// The messages of a packet, kind and body (nlmsghdr: length (4), type (2), flags (2), seq (4), port (4), all in the order
-/// of this machine). The last may be cut off.
+/// The messages of a packet, kind and body (nlmsghdr: length (4), type (2), flags (2), seq (4), port (4), all in the
+/// order of this machine). The last may be cut off.
 fn messages(mut packet: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let (&[a, b, c, d, kind_a, kind_b, ..], rest) = packet.split_first_chunk::<16>()?;

@@ -101,8 +101,8 @@ impl Network {
         Ok((network, changes))
     }
 
-    /// Places that cannot be opened at the start: fatal if an address was asked for, or an interface of which nothing can
-    /// be used, unless it may become usable by itself. One family of an interface is enough.
+    /// Places that cannot be opened at the start: fatal if an address was asked for, or an interface of which nothing
+    /// can be used, unless it may become usable by itself. One family of an interface is enough.
     fn fail(&mut self, mut refused: Vec<(Place, SocketError)>, changes: &mut Changes) -> Result<(), NetworkError> {
         let may_come = |why: &SocketError| matches!(why, SocketError::NotYet(..));
         let is_of_use =
@@ -241,8 +241,8 @@ impl Network {
         }
     }
 
-    /// Whoever held a port may be gone: what could not be listened for is tried again, at each look. The segment stays the
-    /// same, and is told anew.
+    /// Whoever held a port may be gone: what could not be listened for is tried again, at each look. The segment stays
+    /// the same, and is told anew.
     fn listen_again(&mut self, registry: &Registry, sockets: &mut Sockets, changes: &mut Changes) {
         for (place, segment) in &mut self.open {
             let tried = sockets.listen(registry, place, segment);
@@ -268,8 +268,8 @@ impl Network {
     }
 }
 
-/// The address from which the system would send. To connect a datagram socket sends nothing: the system only looks for a
-/// way, and for the address that belongs to it.
+/// The address from which the system would send. To connect a datagram socket sends nothing: the system only looks
+/// for a way, and for the address that belongs to it.
 fn source_towards(to: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;

@@ -6,6 +6,8 @@
 //! reuse flags: with them the last to bind would silently steal every unicast of the others.
 //! IPv6 is the same without broadcast, with the interface's number wherever there is room for it.
 
+mod opening;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -14,20 +16,14 @@ use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
+use socket2::{InterfaceIndexOrAddress, SockRef};
 
+use self::opening::{listener, off, own_address, unicast};
 use super::gate::Gate;
-use super::holder::{self, Table};
 use super::interfaces::Place;
 use super::receive::{self, Margin, Received};
 use crate::address::{Cast, Groups, Segment, SegmentId, Ttls, port_of, scoped};
-use crate::protocol::diagnosis::{Holder, Refusal};
-
-/// Asked for; the system may give less. The default holds one large datagram.
-const RECEIVE_BUFFER: usize = 4 << 20;
-
-/// Asked for; the system may give less.
-const SEND_BUFFER: usize = 1 << 20;
+use crate::protocol::diagnosis::Refusal;
 
 /// Trouble of a kind that did not occur on a segment for this long is news again.
 const TROUBLE_PASSES_AFTER: Duration = Duration::from_secs(60);
@@ -197,8 +193,8 @@ impl Sockets {
         Ok(segment)
     }
 
-    /// Listens for the casts of a segment that are not listened for yet: again, where it failed before, for whoever held
-    /// the port may be gone. Says what came of each of these, and changes the segment accordingly.
+    /// Listens for the casts of a segment that are not listened for yet: again, where it failed before, for whoever
+    /// held the port may be gone. Says what came of each of these, and changes the segment accordingly.
     pub(crate) fn listen(
         &mut self,
         registry: &Registry,
@@ -390,130 +386,6 @@ const fn cast_index(cast: Cast) -> usize {
         Cast::Broadcast => 1,
         Cast::Unicast => 2,
     }
-}
-
-/// The address of a node at this place: the port as asked, else by the rule.
-fn own_address(place: &Place) -> SocketAddr {
-    scoped(place.ip, place.port.unwrap_or_else(|| port_of(place.ip)), place.scope())
-}
-
-/// Why a cast is not heard on a segment.
-fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> Refusal {
-    let taken = why.kind() == io::ErrorKind::AddrInUse;
-    let holder = taken.then(|| holder::of(Table::Udp, to)).and_then(Holder::program);
-    let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    let why = format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface);
-    Refusal { why, taken }
-}
-
-/// The socket that everything is sent from, bound to the own address.
-fn unicast(place: &Place, ttl: u8, gate: Option<&Gate>, warnings: &mut Vec<String>) -> Result<UdpSocket, SocketError> {
-    let address = own_address(place);
-    let refused = |why: io::Error| match why.kind() {
-        io::ErrorKind::AddrNotAvailable => SocketError::NotYet(place.interface.clone(), address),
-        _ => SocketError::Refused(place.interface.clone(), address, why),
-    };
-    let socket = datagram_socket(address, gate).map_err(refused)?;
-    match bind(&socket, place, address) {
-        Ok(()) => {}
-        Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
-            let holder = holder::of(Table::Udp, address).program();
-            if place.port.is_some() {
-                return Err(SocketError::Taken(address, holder));
-            }
-            bind(&socket, place, scoped(place.ip, 0, place.scope())).map_err(refused)?;
-            warnings.push(another_port(&socket, address, holder));
-        }
-        Err(why) => return Err(refused(why)),
-    }
-    prepare_sending(&socket, place, ttl).map_err(refused)?;
-    Ok(UdpSocket::from_std(socket.into()))
-}
-
-/// Binds to an own address. One of an interface in a VRF belongs to that alone: who is not bound to the interface has no
-/// such address. (One of IPv6 with a scope is.) For one that is not ready, or gone, that makes no difference.
-fn bind(socket: &Socket, place: &Place, address: SocketAddr) -> io::Result<()> {
-    match socket.bind(&address.into()) {
-        Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv4() => {
-            // Where that is not permitted it stays as it was.
-            socket.bind_device(Some(place.interface.as_bytes())).map_err(|_| why)?;
-            socket.bind(&address.into())
-        }
-        bound => bound,
-    }
-}
-
-fn another_port(socket: &Socket, wanted: SocketAddr, holder: Option<String>) -> String {
-    let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    let port = socket.local_addr().ok().and_then(|addr| addr.as_socket()).map_or(0, |addr| addr.port());
-    format!("{wanted} is taken{by}: using port {port} instead")
-}
-
-fn prepare_sending(socket: &Socket, place: &Place, ttl: u8) -> io::Result<()> {
-    // Other nodes on this machine are peers like any other: what goes to all loops back.
-    match place.ip {
-        IpAddr::V4(ip) => {
-            socket.set_broadcast(true)?;
-            socket.set_multicast_ttl_v4(ttl.into())?;
-            socket.set_multicast_if_v4(&ip)?;
-            socket.set_multicast_loop_v4(true)
-        }
-        IpAddr::V6(_) => {
-            socket.set_multicast_hops_v6(ttl.into())?;
-            socket.set_multicast_if_v6(place.index)?;
-            socket.set_multicast_loop_v6(true)
-        }
-    }
-}
-
-/// A socket that hears what is sent to `to`, a broadcast address or a group, on one interface.
-fn listener(
-    registry: &Registry,
-    place: &Place,
-    to: SocketAddr,
-    gate: Option<&Gate>,
-    token: Token,
-) -> io::Result<UdpSocket> {
-    let socket = datagram_socket(to, gate)?;
-    // Every node on this machine listens here.
-    socket.set_reuse_address(true)?;
-    // Two interfaces may have one broadcast address: this keeps their segments apart. Where it is
-    // not permitted, a datagram is heard once per segment, and known the second time.
-    let _ = socket.bind_device(Some(place.interface.as_bytes()));
-    let index = if to.is_ipv6() { place.index } else { 0 };
-    socket.bind(&scoped(to.ip(), to.port(), index).into())?;
-    // A group socket that hears all hears what any socket of this machine has joined, on any interface. Kernels before
-    // 4.20 have no such switch for IPv6; bound to its device it hears that of others no more than otherwise.
-    match to.ip() {
-        IpAddr::V4(group) if group.is_multicast() => {
-            socket.set_multicast_all_v4(false)?;
-            socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(place.index))?;
-        }
-        IpAddr::V6(group) => {
-            let _ = socket.set_multicast_all_v6(false);
-            socket.join_multicast_v6(&group, place.index)?;
-        }
-        IpAddr::V4(_) => {}
-    }
-    let mut socket = UdpSocket::from_std(socket.into());
-    registry.register(&mut socket, token, Interest::READABLE)?;
-    Ok(socket)
-}
-
-fn datagram_socket(address: SocketAddr, gate: Option<&Gate>) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // Wishes: with less, more is lost in bursts and repaired.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    let _ = socket.set_send_buffer_size(SEND_BUFFER);
-    receive::tell_ttl(&socket, address.is_ipv4());
-    if let Some(gate) = gate {
-        // Before it is bound, so that nothing slips in.
-        let _ = gate.guard(SockRef::from(&socket));
-    }
-    Ok(socket)
 }
 
 #[cfg(test)]
