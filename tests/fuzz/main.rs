@@ -9,6 +9,7 @@ mod corpus;
 mod mutate;
 mod targets;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use udpnode::rng::Rng;
@@ -81,6 +82,24 @@ targets! {
     any_file_can_stand_in_the_state_directory "files"
     no_text_of_a_peer_does_more_to_a_terminal_than_stand_there "screen"
     any_bytes_can_come_by_a_stream "streams"
+}
+
+/// The corpora are worth something: those who keep to no rules are met, believed and found out.
+#[test]
+fn hostile_members_get_into_the_groups() {
+    for (name, keyed) in [("group", false), ("keyed", true)] {
+        let came: BTreeSet<_> = corpus::read(name).iter().flat_map(|input| targets::played(input, keyed).1).collect();
+        let all = BTreeSet::from(["met", "heard", "whispered", "found out"]);
+        assert_eq!(came, all, "what comes of the corpus of {name}");
+    }
+}
+
+#[test]
+fn bodies_of_targets_are_those_that_nodes_read() {
+    for kind in targets::KINDS {
+        let told = targets::right_body(kind);
+        assert!(told.is_some(), "kind {kind} is not read: see what has been added to its body");
+    }
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! Target `group` and `keyed`: typed messages, right and wrong, validly signed by a member and by copies of members,
 //! into a live group, with time, loss, partitions, crashes and commands drawn from the input.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use minicbor::Encoder;
 use udpnode::address::{Cast, StreamId};
 use udpnode::command::{CastChoice, Command};
-use udpnode::crypto::peer_id;
-use udpnode::id::PublicKey;
 use udpnode::node::{Input, SegmentChange, StreamInput};
 use udpnode::text::{Line, Nick};
 use udpnode::time::WallTime;
@@ -18,7 +17,8 @@ use udpnode::wire::{DATAGRAM_DOMAIN, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, kind};
 
 use super::choices::Choices;
 use super::shapes::Writer;
-use super::town::{HOSTS, Town, address, key, segment, sign};
+use super::speakers::{self, Speakers};
+use super::town::{HOSTS, Town, address, segment, sign};
 
 /// Things that one input may do, and the time that it may take in all.
 const ACTS_MAX: u64 = 160;
@@ -33,10 +33,7 @@ const BODY_MAX: usize = 1158 - 128;
 struct Play<'a> {
     town: Town,
     choices: Choices<'a>,
-    /// Keys that speak: the members', and two more that keep to no rules.
-    speakers: Vec<PublicKey>,
-    ids: Vec<[u8; 16]>,
-    counters: Vec<u64>,
+    speakers: Speakers,
     keyed: bool,
     span: Duration,
 }
@@ -53,20 +50,32 @@ pub(crate) fn keyed(input: &[u8]) -> u64 {
 
 /// Plays one input. Returns how many acts it had.
 fn play(input: &[u8], keyed: bool) -> u64 {
+    played(input, keyed).0
+}
+
+/// Plays one input. Returns how many acts it had, and what came of those who keep to no rules.
+pub(crate) fn played(input: &[u8], keyed: bool) -> (u64, BTreeSet<&'static str>) {
     let mut choices = Choices::new(input);
     let head = choices.byte();
     let town = Town::new(keyed, head & 1 == 1, head);
-    let speakers: Vec<_> = (0..HOSTS + 2).map(key).collect();
-    let ids = speakers.iter().map(|speaker| peer_id(speaker).0).collect();
-    let counters = vec![1 << 40; HOSTS + 2];
-    let mut play = Play { town, choices, speakers, ids, counters, keyed, span: Duration::ZERO };
+    let mut play = Play { town, choices, speakers: Speakers::new(), keyed, span: Duration::ZERO };
+    let answers = head & 2 == 0;
+    if head & 4 == 0 {
+        play.join();
+    }
     let mut acts = 0;
     while acts < ACTS_MAX && !play.choices.is_over() && play.span <= SPAN_MAX {
         play.act();
         acts += 1;
+        if answers {
+            play.answer();
+        }
     }
     play.town.run_for(Duration::from_millis(400));
-    acts
+    if (0..HOSTS).any(|host| play.town.node(host).is_some_and(|node| node.stats().forks > 0)) {
+        play.town.came.insert("found out");
+    }
+    (acts, play.town.came)
 }
 
 impl Play<'_> {
@@ -211,9 +220,9 @@ impl Play<'_> {
     /// The signature of a speaker; of a forger that of another key, or over other bytes.
     fn sign(&mut self, speaker: usize, forges: bool, domain: &[u8], bytes: &[u8]) -> [u8; 64] {
         match (forges, self.keyed) {
-            (false, _) => sign(&self.speakers[speaker], domain, bytes),
-            (true, false) => sign(&self.speakers[HOSTS], domain, bytes),
-            (true, true) => sign(&self.speakers[speaker], domain, &bytes[..bytes.len() - 1]),
+            (false, _) => sign(&self.speakers.keys[speaker], domain, bytes),
+            (true, false) => sign(&self.speakers.keys[HOSTS], domain, bytes),
+            (true, true) => sign(&self.speakers.keys[speaker], domain, &bytes[..bytes.len() - 1]),
         }
     }
 
@@ -230,13 +239,15 @@ impl Play<'_> {
         let (speaker, forges) = self.speaker();
         let boot = self.boot(speaker);
         let kind = self.choices.byte() & 15;
-        let mut bytes = Vec::new();
-        Header { kind, errand: 0, group_tag: self.town.keyring.tag() }.write(&mut bytes);
-        self.counters[speaker] += 1;
-        let counter = if self.choices.rarely() { self.choices.number() } else { self.counters[speaker] };
-        Sender { key: self.speakers[speaker], boot, counter }.write(&mut bytes);
-        let body = Writer { choices: &mut self.choices, ids: &self.ids }.body(kind);
-        bytes.extend_from_slice(&body[..body.len().min(BODY_MAX)]);
+        self.speakers.counters[speaker] += 1;
+        let counter = if self.choices.rarely() { self.choices.number() } else { self.speakers.counters[speaker] };
+        let sender = Sender { key: self.speakers.keys[speaker], boot, counter };
+        let body = speakers::body(&mut self.speakers, &mut self.choices, &self.town, (speaker, boot), kind);
+        let body = &body[..body.len().min(BODY_MAX)];
+        let mut bytes = speakers::datagram(self.town.keyring.tag(), kind, &sender, body);
+        if !forges {
+            self.speakers.spoke(from, speaker, boot);
+        }
         let signature = self.sign(speaker, forges, DATAGRAM_DOMAIN, &bytes);
         bytes.extend_from_slice(&signature);
         self.deliver(host, net, cast, from, bytes);
@@ -264,19 +275,26 @@ impl Play<'_> {
         let (speaker, forges) = self.speaker();
         let (boot, seq, first) = (self.boot(speaker), self.choices.ordinal(), self.choices.ordinal());
         let count = self.choices.below(6);
-        let content = Writer { choices: &mut self.choices, ids: &self.ids }.content(count);
+        let content = Writer { choices: &mut self.choices, ids: &self.speakers.ids, digests: &[] }.content(count);
+        let mut prev = self.speakers.before(speaker, boot, seq, &self.town);
+        if self.choices.rarely() {
+            prev = [self.choices.byte(); 16];
+        }
         let (mut said, mut entry) = (Vec::new(), Vec::new());
-        let public = self.speakers[speaker];
+        let public = self.speakers.keys[speaker];
         let written = (|| {
             let cbor = &mut Encoder::new(&mut said);
-            cbor.map(9)?.u8(0)?.bytes(&public)?.u8(1)?.u64(boot)?.u8(2)?.u64(seq)?;
+            cbor.map(10)?.u8(0)?.bytes(&public)?.u8(1)?.u64(boot)?.u8(2)?.u64(seq)?;
             cbor.u8(3)?.u64(self.choices.number())?.u8(4)?.str(&self.choices.text())?.u8(5)?.u64(first)?;
             let count = if self.choices.rarely() { self.choices.number() as u32 } else { count as u32 };
             let kind = if self.choices.rarely() { self.choices.byte() } else { 1 };
-            cbor.u8(6)?.u32(count)?.u8(7)?.u8(kind)?.u8(8)?.bytes(&content)?;
+            cbor.u8(6)?.u32(count)?.u8(7)?.u8(kind)?.u8(8)?.bytes(&content)?.u8(9)?.bytes(&prev)?;
             Ok::<_, minicbor::encode::Error<std::convert::Infallible>>(())
         })();
         written.expect("memory takes everything");
+        if !forges {
+            self.speakers.said(speaker, boot, seq, &said);
+        }
         let domain = if self.keyed { KEYED_ENTRY_DOMAIN } else { ENTRY_DOMAIN };
         let signature = self.sign(speaker, forges, domain, &said);
         let cbor = &mut Encoder::new(&mut entry);
@@ -290,11 +308,30 @@ impl Play<'_> {
 
     /// Seals it where the group has a key, and hands it to one or to all.
     fn deliver(&mut self, host: usize, net: usize, cast: Cast, from: SocketAddr, mut bytes: Vec<u8>) {
-        self.town.keyring.seal(&mut bytes, &[1, 2, self.counters[HOSTS]]);
+        self.town.keyring.seal(&mut bytes, &[1, 2, self.speakers.counters[HOSTS]]);
         if self.choices.flip() {
             (0..HOSTS).for_each(|host| self.town.arrive(host, net, cast, from, &bytes));
         } else {
             self.town.arrive(host, net, cast, from, &bytes);
+        }
+    }
+
+    /// One of those who keep to no rules joins as anybody does.
+    fn join(&mut self) {
+        let from = address(0, HOSTS);
+        let hello = self.speakers.hello(&self.town.keyring, from);
+        (0..HOSTS).for_each(|host| self.town.arrive(host, 0, Cast::Multicast, from, &hello));
+        self.answer();
+        self.town.run_for(Duration::from_millis(50));
+        self.answer();
+    }
+
+    /// Whoever is asked whether it lives says so, if it spoke from where it is asked.
+    fn answer(&mut self) {
+        for stray in std::mem::take(&mut self.town.strays) {
+            if let Some(bytes) = self.speakers.answer(&self.town.keyring, stray.to, &stray.bytes) {
+                self.town.arrive(stray.host, stray.net, Cast::Unicast, stray.to, &bytes);
+            }
         }
     }
 

@@ -9,9 +9,15 @@ mod files;
 mod group;
 mod screen;
 mod shapes;
+mod speakers;
 mod streams;
 mod town;
 mod typed;
+
+#[cfg(test)]
+pub(crate) use group::played;
+#[cfg(test)]
+pub(crate) use speakers::{KINDS, right_body};
 
 /// One target.
 pub(crate) struct Target {

@@ -13,6 +13,7 @@ use udpnode::node::{Input, Node, Output, SegmentChange};
 use udpnode::runtime::foreign::{Told, answered, client_is_told, reply, shown};
 use udpnode::text::Line;
 use udpnode::time::Time;
+use udpnode::wire::body::NO_DIGEST;
 use udpnode::wire::header::{Header, Sender};
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, kind};
 
@@ -181,8 +182,9 @@ fn entries(choices: &mut Choices<'_>) -> Vec<u8> {
     let (nick, line) = (text(choices), text(choices));
     let body = written(|cbor| cbor.map(1)?.u8(0)?.array(1)?.str(&line).map(drop));
     let entry = written(|cbor| {
-        cbor.map(9)?.u8(0)?.bytes(&eve)?.u8(1)?.u64(1)?.u8(2)?.u64(1)?.u8(3)?.u64(1_800_000_000_000)?;
+        cbor.map(10)?.u8(0)?.bytes(&eve)?.u8(1)?.u64(1)?.u8(2)?.u64(1)?.u8(3)?.u64(1_800_000_000_000)?;
         cbor.u8(4)?.str(&nick)?.u8(5)?.u64(1)?.u8(6)?.u32(1)?.u8(7)?.u8(1)?.u8(8)?.bytes(&body)?;
+        cbor.u8(9)?.bytes(&NO_DIGEST)?;
         Ok(())
     });
     let signature = sign(&eve, ENTRY_DOMAIN, &entry);

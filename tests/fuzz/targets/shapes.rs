@@ -11,19 +11,25 @@ use super::choices::Choices;
 #[derive(Clone, Copy)]
 enum Field {
     Number,
+    /// A number of an entry, a run or a message: one of the first, most often.
+    Ordinal,
     /// A number of 8, 16 or 32 bits.
     Small,
     Text,
     Bytes,
     /// 16 bytes: who.
     Id,
+    /// 16 bytes: what an entry is.
+    Digest,
+    /// 8 bytes.
+    Eight,
     Flag,
     Many(&'static [Self]),
     Record(&'static [(u8, Self)]),
     Ids,
 }
 
-use Field::{Bytes, Flag, Id, Ids, Many, Number, Record, Small, Text};
+use Field::{Bytes, Digest, Eight, Flag, Id, Ids, Many, Number, Ordinal, Record, Small, Text};
 
 const CONDITION: &[(u8, Field)] =
     &[(0, Number), (1, Small), (2, Small), (3, Small), (4, Bytes), (5, Small), (6, Bytes)];
@@ -32,9 +38,9 @@ const HELLO: &[(u8, Field)] = &[
     (0, Text),
     (1, Small),
     (2, Small),
-    (3, Number),
+    (3, Ordinal),
     (4, Number),
-    (5, Many(&[Id, Small, Number, Small, Small, Small])),
+    (5, Many(&[Id, Small, Ordinal, Small, Small, Small])),
     (6, Text),
     (7, Small),
     (8, Small),
@@ -42,23 +48,33 @@ const HELLO: &[(u8, Field)] = &[
     (10, Small),
     (11, Record(CONDITION)),
     (12, Text),
+    (13, Number),
+    (14, Many(&[Id, Number])),
+    (15, Bytes),
 ];
 
 /// The fields of a body, by kind. Of kinds not named here nothing is known.
 fn shape(kind: u8) -> &'static [(u8, Field)] {
     match kind {
         1 => HELLO,
-        2 => &[(0, Number)],
-        4 => &[(0, Number), (1, Many(&[Id, Number, Number, Number])), (2, Flag)],
-        5 => &[(0, Id), (1, Small), (2, Many(&[Id, Number, Number, Number]))],
-        6 => &[(0, Id), (1, Number), (2, Number), (3, Number), (4, Number), (5, Text), (6, Small), (7, Small)],
-        7 => &[(0, Id), (1, Number), (2, Number), (3, Number)],
-        8 => &[(0, Small), (1, Small)],
-        9 => &[(0, Small)],
-        10 => &[(0, Many(&[Id, Number, Small]))],
+        2 => &[(0, Ordinal)],
+        4 => &[(0, Number), (1, Many(&[Id, Ordinal, Ordinal, Ordinal, Digest])), (2, Flag)],
+        5 => &[(0, Id), (1, Small), (2, Many(&[Id, Ordinal, Ordinal, Ordinal]))],
+        6 | 7 => &[(0, Id), (1, Bytes)],
+        8 => &[(0, Small), (1, Small), (2, Number), (3, Eight)],
+        9 => &[(0, Small), (1, Number), (2, Number)],
+        10 => &[(0, Many(&[Id, Ordinal, Small]))],
         12 => &[(0, Ids), (1, Bytes)],
         13 => &[(0, Many(&[Id, Bytes, Small]))],
         _ => &[],
+    }
+}
+
+/// What stands in a letter, by kind: a direct message or a receipt.
+fn secret_shape(kind: u8) -> &'static [(u8, Field)] {
+    match kind {
+        6 => &[(1, Ordinal), (2, Ordinal), (3, Ordinal), (4, Number), (5, Text), (6, Small), (7, Small)],
+        _ => &[(1, Ordinal), (2, Ordinal), (3, Number)],
     }
 }
 
@@ -72,12 +88,19 @@ pub(crate) struct Writer<'a, 'b> {
     pub(crate) choices: &'a mut Choices<'b>,
     /// Whom ids may name.
     pub(crate) ids: &'a [[u8; 16]],
+    /// What entries may be said to be.
+    pub(crate) digests: &'a [[u8; 16]],
 }
 
 impl Writer<'_, '_> {
     /// A body of this kind.
     pub(crate) fn body(&mut self, kind: u8) -> Vec<u8> {
         self.map(shape(kind))
+    }
+
+    /// What stands in a letter of this kind.
+    pub(crate) fn secret(&mut self, kind: u8) -> Vec<u8> {
+        self.map(secret_shape(kind))
     }
 
     /// The content of an entry of `lines` lines, or of a part.
@@ -129,12 +152,15 @@ impl Writer<'_, '_> {
     fn field(&mut self, cbor: &mut Encoder<&mut Vec<u8>>, field: Field) -> Written {
         let field = if self.choices.rarely() { [Number, Text, Bytes, Flag][self.choices.below(4)] } else { field };
         match field {
+            Ordinal => drop(cbor.u64(self.choices.ordinal())?),
             Number => drop(cbor.u64(self.choices.number())?),
             Small => drop(cbor.u8(self.choices.byte())?),
             Text => drop(cbor.str(&self.choices.text())?),
             Bytes => drop(cbor.bytes(self.choices.bytes())?),
             Flag => drop(cbor.bool(self.choices.flip())?),
             Id => drop(cbor.bytes(&self.id())?),
+            Digest => drop(cbor.bytes(&self.digest())?),
+            Eight => drop(cbor.bytes(&[self.choices.byte(); 8])?),
             Record(fields) => self.record(cbor, fields)?,
             Ids => {
                 let count = self.count();
@@ -159,6 +185,17 @@ impl Writer<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// What an entry is, or no entry.
+    fn digest(&mut self) -> [u8; 16] {
+        let choice = self.choices.below(self.digests.len() + 2);
+        let unknown = |choices: &mut Choices<'_>| [choices.byte(); 16];
+        if choice == 0 {
+            [0; 16]
+        } else {
+            self.digests.get(choice - 1).copied().unwrap_or_else(|| unknown(self.choices))
+        }
     }
 
     fn count(&mut self) -> u64 {

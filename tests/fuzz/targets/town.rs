@@ -4,7 +4,7 @@
 //! was truly said, and complains when a screen shows anything else, twice, or out of order.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -33,6 +33,9 @@ const FLIGHTS_MAX: usize = 4096;
 
 /// Times that a node may be woken in one millisecond in which nothing is handed to it.
 const WAKES_MAX: u32 = 3;
+
+/// What was sent to others and can be answered.
+const STRAYS_MAX: usize = 16;
 
 /// What was sent last and can be said again.
 const OVERHEARD_MAX: usize = 32;
@@ -74,7 +77,8 @@ pub(crate) fn config(nick: &str, keyed: bool) -> Config {
     config
 }
 
-fn identity(n: usize, boot: u64) -> Identity {
+/// A member in one of its runs, or somebody who speaks like one.
+pub(crate) fn identity(n: usize, boot: u64) -> Identity {
     Identity::new(&[n as u8 + 1; 32], boot).with_signer(sign)
 }
 
@@ -118,6 +122,14 @@ pub(crate) enum Cargo {
     Closed(u64),
 }
 
+/// A datagram to an address where no member is.
+pub(crate) struct Stray {
+    pub(crate) host: usize,
+    pub(crate) net: usize,
+    pub(crate) to: SocketAddr,
+    pub(crate) bytes: Vec<u8>,
+}
+
 struct Host {
     node: Option<Node>,
     boot: u64,
@@ -148,9 +160,13 @@ pub(crate) struct Town {
     pub(crate) blocked: u8,
     streams: BTreeMap<(usize, u64), (usize, u64)>,
     pub(crate) overheard: Vec<Vec<u8>>,
+    /// What members sent to addresses where no member is.
+    pub(crate) strays: Vec<Stray>,
     said: BTreeMap<(PeerId, u64, u64), String>,
     shown: BTreeMap<(usize, u64, PeerId, u64), u64>,
     ids: Vec<PeerId>,
+    /// What came of those who keep to no rules: whether inputs get anywhere.
+    pub(crate) came: BTreeSet<&'static str>,
     buf: Vec<u8>,
 }
 
@@ -172,9 +188,11 @@ impl Town {
             blocked: 0,
             streams: BTreeMap::new(),
             overheard: Vec::new(),
+            strays: Vec::new(),
             said: BTreeMap::new(),
             shown: BTreeMap::new(),
             ids: Vec::new(),
+            came: BTreeSet::new(),
             buf: Vec::new(),
         };
         for host in 0..HOSTS {
@@ -282,7 +300,10 @@ impl Town {
             }
             Event::Message(message) => {
                 let from = message.from.id;
-                let Some(author) = self.ids.iter().position(|&id| id == from) else { return };
+                let Some(author) = self.ids.iter().position(|&id| id == from) else {
+                    self.came.insert("heard");
+                    return;
+                };
                 if self.hosts[author].copied {
                     return;
                 }
@@ -292,6 +313,8 @@ impl Town {
                 assert!(message.seq > *last, "message {} of {:?} after {last}", message.seq, message.from);
                 *last = message.seq;
             }
+            Event::Joined(who, _) if !self.ids.contains(&who.id) => drop(self.came.insert("met")),
+            Event::Whisper(whisper) if !self.ids.contains(&whisper.from.id) => drop(self.came.insert("whispered")),
             _ => {}
         }
     }
@@ -308,6 +331,10 @@ impl Town {
         }
         self.overheard.push(bytes.to_vec());
         let from = address(net, host);
+        let of_nobody = (0..HOSTS).all(|other| to != address(net, other));
+        if cast == Cast::Unicast && of_nobody && self.strays.len() < STRAYS_MAX {
+            self.strays.push(Stray { host, net, to, bytes: bytes.to_vec() });
+        }
         for other in 0..HOSTS {
             if other == host || !self.hosts[other].nets[net] {
                 continue;
