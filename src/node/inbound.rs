@@ -132,12 +132,15 @@ impl Node {
             self.settle();
             self.on_hello(&origin, &hello);
             self.take_claimed();
-            self.sources.on_member(origin.address, &sender.key, self.now);
+            if self.membership.is_there(&origin) {
+                self.sources.on_member(origin.address, &sender.key, self.now);
+            }
         }
         self.settle();
         if known == Admission::Fresh {
-            // Whoever is online may write any address on what it sends: it has a budget of its own where it is heard.
-            if self.membership.is_heard_at(&origin) {
+            // Whoever is online may write any address on what it sends: it has a budget of its own where it is proven
+            // to be.
+            if self.membership.is_there(&origin) {
                 self.sources.on_member(arrival.address, &sender.key, self.now);
             }
             self.contacts.on_heard(origin.id, len, &context!(self));

@@ -30,6 +30,10 @@ impl Node {
                 self.miss(id);
                 self.peer_event(id, Event::Lost)
             }
+            News::GivenUp { id, nick, address } => {
+                self.take_offline(id);
+                Some(Event::Lost(self.name_of(id, &nick), address))
+            }
             News::Renamed(id, was) => {
                 self.meet_name(id);
                 Some(Event::Renamed(self.name_of_peer(id), self.name_of(id, &was)))
@@ -121,7 +125,6 @@ impl Node {
 
     fn peer_event(&self, id: PeerId, event: impl FnOnce(PeerName, SocketAddr) -> Event) -> Option<Event> {
         let peer = self.membership.peer(id)?;
-        let address = peer.best_place().map_or_else(|| peer.last_address(), |(_, address)| address);
-        Some(event(self.name_of(id, &peer.nick), address))
+        Some(event(self.name_of(id, &peer.nick), peer.address()))
     }
 }

@@ -136,15 +136,23 @@ impl Node {
     /// Those beyond a router did not; who has several paths may have heard it by another than the best.
     fn hears_one_of(&self, peer: &Peer, segments: &BTreeSet<SegmentId>) -> bool {
         let mut heard = self.membership.segments().filter(|segment| segments.contains(&segment.id));
-        heard.any(|segment| peer.fresh_paths().any(|(id, path)| id == segment.id && is_near(segment, path)))
+        heard.any(|segment| {
+            peer.fresh_paths().any(|(id, path)| id == segment.id && self.is_near_on(segment, path, peer))
+        })
     }
 
     /// Whether no router lies between us and an address on a segment.
     pub(super) fn is_near(&self, id: SegmentId, address: SocketAddr) -> bool {
         let Some(segment) = self.membership.segment(id) else { return false };
-        let from_there = |path: &Path| path.address == address && is_near(segment, path);
+        let from_there = |path: &Path, peer: &Peer| path.address == address && self.is_near_on(segment, path, peer);
         segment.contains(address.ip())
-            || self.membership.online().any(|(_, peer)| peer.paths.get(&id).is_some_and(from_there))
+            || self.membership.online().any(|(_, peer)| peer.paths.get(&id).is_some_and(|path| from_there(path, peer)))
+    }
+
+    /// Whether a path has no router: by its address, or because nothing is taken off a TTL now. With a netmask of 32
+    /// bits nobody is of our network, whoever is on the link.
+    fn is_near_on(&self, segment: &Segment, path: &Path, peer: &Peer) -> bool {
+        segment.contains(path.address.ip()) || path.is_direct(self.now, peer.every)
     }
 
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
@@ -191,10 +199,4 @@ impl Node {
         });
         plans.collect()
     }
-}
-
-/// Whether a path has no router: by its address, or because nothing was taken off a TTL. With a netmask of 32
-/// bits nobody is of our network, whoever is on the link.
-fn is_near(segment: &Segment, path: &Path) -> bool {
-    segment.contains(path.address.ip()) || path.is_direct()
 }

@@ -340,15 +340,16 @@ impl Membership {
     }
 
     /// A peer that is met, or in a new run: by this hello, at this host if that is proven. False if there is no room
-    /// for it.
+    /// for it, or it runs anew too often.
     fn take_in(&mut self, origin: &Origin, hello: &Hello, host: Option<IpAddr>, ctx: &mut Context<'_>) -> bool {
         let nick = Nick::from_any(&hello.nick);
         let before = self.peers.get(&origin.id).map(|peer| peer.presence);
+        if self.peers.get_mut(&origin.id).is_some_and(|peer| !peer.may_run(ctx.now)) {
+            return false;
+        }
         if before.is_none() && self.peers.len() >= ctx.config.peers_max && !self.make_room(host, ctx) {
             ctx.stats.peers_refused += 1;
-            if !std::mem::replace(&mut self.full_told, true) {
-                ctx.news.push_back(News::Full(Full::Peers));
-            }
+            self.tell_full(ctx);
             return false;
         }
         let mut peer = Peer::new(nick, origin, ctx.now, ctx.config.hello_every);
@@ -359,12 +360,7 @@ impl Membership {
         if let Some(old) = self.peers.insert(origin.id, peer)
             && let Some(peer) = self.peers.get_mut(&origin.id)
         {
-            peer.away = old.away;
-            let nick = std::mem::replace(&mut peer.nick, old.nick);
-            if peer.nick != nick {
-                let was = std::mem::replace(&mut peer.nick, nick);
-                ctx.news.push_back(News::Renamed(origin.id, was));
-            }
+            peer.go_on(origin.id, old, ctx);
         }
         self.last_joined = Some(ctx.now);
         self.recount();
@@ -375,6 +371,13 @@ impl Membership {
         self.vigil.forget(origin.id);
         self.on_life(origin, ctx);
         true
+    }
+
+    /// There is no room for everybody; told once.
+    fn tell_full(&mut self, ctx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.full_told, true) {
+            ctx.news.push_back(News::Full(Full::Peers));
+        }
     }
 
     /// A bye of a peer that is known.

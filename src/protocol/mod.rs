@@ -96,6 +96,15 @@ pub enum News {
     Left(PeerId),
     /// A peer fell silent.
     Lost(PeerId),
+    /// A peer that is there made room for others: it is not known any more.
+    GivenUp {
+        /// Who.
+        id: PeerId,
+        /// What it called itself.
+        nick: Nick,
+        /// Where it was heard.
+        address: SocketAddr,
+    },
     /// A peer is heard again, or runs anew.
     Back(PeerId),
     /// A peer calls itself something else; holds its old nick.

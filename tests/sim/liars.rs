@@ -1,6 +1,7 @@
 //! A member that lies about logs: it wastes a bounded number of datagrams, and nothing else.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,6 +167,19 @@ impl Scene {
     fn claim(&mut self, log: LogId, next: u64, floor: u64) {
         let logs = vec![Progress::new(log, next, floor, NO_DIGEST)];
         self.say(Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+    }
+
+    /// Somebody comes, and lives.
+    fn arrive(&mut self, n: u8, boot: u64, host: u8) {
+        let who = Identity::new(&[n; 32], boot);
+        self.hear_of(host, &who, &hello(&format!("n{n}"), 1), true);
+        self.alive.push((who, host));
+        self.run_for(1000);
+    }
+
+    /// Whether one of this name is online.
+    fn is_there(&self, nick: &str) -> bool {
+        self.node.peers().any(|peer| peer.online && peer.name.nick.as_str() == nick)
     }
 
     fn nacks(&self) -> usize {
@@ -526,23 +540,87 @@ fn listeners_who_are_nobody_do_not_hold_up_the_talk() {
 #[test]
 fn one_host_does_not_keep_the_others_out() {
     let mut scene = Scene::new(|config| config.peers_max = 8);
-    let arrive = |scene: &mut Scene, n: u8, host: u8| {
-        let who = Identity::new(&[n; 32], 1);
-        scene.hear_of(host, &who, &hello(&format!("n{n}"), 1), true);
-        scene.alive.push((who, host));
-        scene.run_for(1000);
-    };
-    let is_there =
-        |scene: &Scene, nick: &str| scene.node.peers().any(|peer| peer.online && peer.name.nick.as_str() == nick);
-    (100..120).for_each(|n| arrive(&mut scene, n, 77));
-    assert!(is_there(&scene, "eve") && scene.node.peers().count() == 8);
+    (100..120).for_each(|n| scene.arrive(n, 1, 77));
+    assert!(scene.is_there("eve") && scene.node.peers().count() == 8);
     for n in 120..123 {
-        arrive(&mut scene, n, n);
-        assert!(is_there(&scene, &format!("n{n}")), "it has a host of its own");
+        scene.arrive(n, 1, n);
+        assert!(scene.is_there(&format!("n{n}")), "it has a host of its own");
     }
-    assert!(is_there(&scene, "eve"), "and so has she");
-    (130..140).for_each(|n| arrive(&mut scene, n, 77));
-    assert!((120..123).all(|n| is_there(&scene, &format!("n{n}"))), "who has most of it gets no more");
+    assert!(scene.is_there("eve"), "and so has she");
+    (130..140).for_each(|n| scene.arrive(n, 1, 77));
+    assert!((120..123).all(|n| scene.is_there(&format!("n{n}"))), "who has most of it gets no more");
+    let mut told = BTreeSet::from(["eve".to_owned()]);
+    for event in &scene.told {
+        match event {
+            Event::Joined(who, _) => assert!(told.insert(who.nick.as_str().to_owned()), "{who:?} joined already"),
+            Event::Lost(who, _) => assert!(told.remove(who.nick.as_str()), "{who:?} was not there"),
+            _ => {}
+        }
+    }
+    let there: BTreeSet<_> = scene.node.peers().map(|peer| peer.name.nick.as_str().to_owned()).collect();
+    assert_eq!(told, there, "who made room is told to be gone");
+}
+
+/// Nor with those that fell silent, who are waited for.
+#[test]
+fn one_host_does_not_keep_the_others_out_by_whom_it_left_behind() {
+    let mut scene = Scene::new(|config| config.peers_max = 8);
+    (100..107).for_each(|n| scene.arrive(n, 1, 77));
+    scene.run_for(15_000);
+    scene.alive.retain(|&(_, host)| host != 77);
+    scene.run_for(10_000);
+    let lost = |scene: &Scene| scene.node.peers().filter(|peer| !peer.online).count();
+    assert!(scene.is_there("eve") && lost(&scene) == 7, "{} are lost", lost(&scene));
+    for n in 120..126 {
+        scene.arrive(n, 1, n);
+        assert!((120..=n).all(|n| scene.is_there(&format!("n{n}"))), "{n}");
+    }
+    assert!(scene.is_there("eve"));
+    // One at a time, each silent when the next comes.
+    for n in 130..140 {
+        scene.arrive(n, 1, 77);
+        scene.run_for(15_000);
+        scene.alive.retain(|&(_, host)| host != 77);
+        scene.run_for(10_000);
+    }
+    assert!(scene.is_there("eve") && (120..126).all(|n| scene.is_there(&format!("n{n}"))), "nobody is pushed out");
+}
+
+/// Of those at one host the regulars stay, in whichever run they are.
+#[test]
+fn who_restarts_beside_many_made_up_ones_is_not_the_first_to_go() {
+    let mut scene = Scene::new(|config| config.peers_max = 8);
+    (100..107).for_each(|n| scene.arrive(n, 1, 77));
+    scene.alive.remove(1);
+    scene.arrive(100, 2, 77);
+    scene.arrive(120, 1, 120);
+    assert!(scene.is_there("n120") && scene.is_there("n100"));
+}
+
+/// A new run costs its author nothing: it renews nothing of what the key may make others do.
+#[test]
+fn a_key_that_runs_anew_over_and_over_is_followed_now_and_then() {
+    let mut scene = Scene::new(|_| {});
+    let mut boot = 1;
+    while boot < 401 {
+        boot += 1;
+        let who = Identity::new(&[66; 32], boot);
+        scene.hear_of(66, &who, &hello(&format!("eve{boot}"), 1), true);
+        scene.alive = vec![(who, 66)];
+        scene.run_for(50);
+    }
+    let count = |scene: &Scene, is_one: fn(&Event) -> bool| scene.told.iter().filter(|&event| is_one(event)).count();
+    let back = count(&scene, |event| matches!(event, Event::Back(..)));
+    let renamed = count(&scene, |event| matches!(event, Event::Renamed(..)));
+    assert!((20..=64 + 20 * 4 + 8).contains(&back), "{back} runs in 20 s");
+    assert!((2..=10).contains(&renamed), "{renamed} names in 20 s");
+    scene.run_for(6000);
+    let who = Identity::new(&[66; 32], boot);
+    for _ in 0..2 {
+        scene.hear_of(66, &who, &hello("eve-at-last", 1), true);
+        scene.run_for(1000);
+    }
+    assert!(scene.is_there("eve-at-last"), "the last one counts");
 }
 
 /// Who asks each 100 ms for a proof gets one, and not a hello of everybody to all each time.

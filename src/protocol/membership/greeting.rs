@@ -136,7 +136,7 @@ impl Membership {
             let Some(peer) = self.peers.get(&id) else { continue };
             let best = peer.best_path().map(|(segment, address)| Way { id, segment, address });
             // Where it asked for a proof, as long as it is there.
-            let asked = peer.greetings.asked.map(|(way, _)| way).filter(|way| self.is_there(way, None));
+            let asked = peer.greetings.asked.map(|(way, _)| way).filter(|way| self.is_on(way, None));
             let Some(way) = asked.or(best) else { continue };
             self.greet_at(way, standing, ctx);
         }

@@ -347,7 +347,7 @@ impl Membership {
         }
         if proven == Proven::Place {
             peer.prove(origin.segment, origin.address, ctx.now);
-        } else if !self.is_there(&origin.way(), None) {
+        } else if !self.is_on(&origin.way(), None) {
             // Its next hello may be long in coming: it is asked now where it is.
             self.notice(origin, None, ctx);
         }
@@ -367,7 +367,7 @@ impl Membership {
                 ctx.posts.push_back(Post { to, message: Message::Answer(answer) });
             }
             Message::Answer(Answer { challenge: Some(challenge), .. })
-                if self.is_there(&origin.way(), Some(origin.boot)) =>
+                if self.is_on(&origin.way(), Some(origin.boot)) =>
             {
                 self.owe_alone(origin, *challenge, ctx);
             }
@@ -375,7 +375,7 @@ impl Membership {
                 // Whom it says it hears it does not ask.
                 let known = hello.heard_of(ctx.me).is_some();
                 let Some(challenge) = hello.challenge.filter(|_| !known) else { return };
-                if self.is_there(&origin.way(), Some(origin.boot)) {
+                if self.is_on(&origin.way(), Some(origin.boot)) {
                     self.owe_alone(origin, challenge, ctx);
                 }
                 // By cast as well: what we send it alone may not get there either.
@@ -386,7 +386,7 @@ impl Membership {
                 // A stranger can wait for the next hello, and so can who may mean many others: there may be many.
                 let few = hello.of.is_none_or(|of| usize::from(of) <= 2 * hello.heard.len());
                 let online = self.peers.get_mut(&origin.id).filter(|peer| peer.presence == Presence::Online);
-                if few && online.is_some_and(|peer| peer.hurries.take(1, HURRIES, ctx.now)) {
+                if few && online.is_some_and(|peer| peer.claims.hurries.take(1, HURRIES, ctx.now)) {
                     self.hurry(ctx);
                 }
             }

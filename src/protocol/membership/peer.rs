@@ -46,6 +46,8 @@ pub struct Peer {
     pub presence: Presence,
     /// When its first hello of this run came.
     pub met_at: Time,
+    /// When it was met in the first of the runs that it was met in since.
+    pub(super) known_since: Time,
     /// When it joined or came back.
     pub joined_at: Time,
     /// When it was heard last.
@@ -54,11 +56,7 @@ pub struct Peer {
     pub every: Duration,
     /// What probes tell of the way to it and back.
     pub quality: Quality,
-    pub(super) accusations: Bucket,
-    /// How often our next hello is hurried for it.
-    pub(super) hurries: Bucket,
-    /// How often it may call itself something else.
-    words: Bucket,
+    pub(super) claims: Claims,
     /// Where it is heard, by segment.
     pub paths: BTreeMap<SegmentId, Path>,
     pub(super) greetings: Greetings,
@@ -66,6 +64,19 @@ pub struct Peer {
     /// The counter of the newest hello that was taken.
     told: u64,
     last_address: SocketAddr,
+}
+
+/// How often one key makes us do something. It has as much in all its runs together: a new one costs nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Claims {
+    /// It says that somebody is gone.
+    pub(super) accusations: Bucket,
+    /// Our next hello is hurried for it.
+    pub(super) hurries: Bucket,
+    /// It calls itself something else, or says something else about being away.
+    words: Bucket,
+    /// It runs anew.
+    runs: Bucket,
 }
 
 /// How a peer is heard on one segment.
@@ -124,6 +135,10 @@ const WORDS_EVERY: Duration = Duration::from_secs(5);
 const WORDS_BURST: u32 = 4;
 const WORDS: Rate = Rate::one_every(WORDS_EVERY, WORDS_BURST);
 
+/// A key that runs anew more often than this is as it was until its next hello: each run makes everybody greet it, and
+/// has a log of its own. One that says a line in each of its runs, from a script, has no more than a few in a second.
+const RUNS: Rate = Rate::per_second(4, 64);
+
 /// Casts whose hearing decides what is sent: all but unicast.
 pub(super) const WIDE: u8 = Cast::Broadcast.bit() | Cast::Multicast.bit();
 
@@ -137,18 +152,41 @@ impl Peer {
             ephemeral: false,
             presence: Presence::Online,
             met_at: now,
+            known_since: now,
             joined_at: now,
             heard_at: now,
             every,
             quality: Quality::default(),
-            accusations: Bucket::default(),
-            hurries: Bucket::default(),
-            words: Bucket::default(),
+            claims: Claims::default(),
             paths: BTreeMap::new(),
             greetings: Greetings::default(),
             window: Window::default(),
             told: 0,
             last_address: origin.address,
+        }
+    }
+
+    /// Where it is, as far as that is known, or was.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.best_place().map_or(self.last_address, |(_, address)| address)
+    }
+
+    /// Whether it may run anew now.
+    pub(super) fn may_run(&mut self, now: Time) -> bool {
+        self.claims.runs.take(1, RUNS, now)
+    }
+
+    /// It runs anew: what was known of the key before, and of what it may make us do.
+    pub(super) fn go_on(&mut self, id: PeerId, old: Self, ctx: &mut Context<'_>) {
+        (self.away, self.claims, self.known_since) = (old.away, old.claims, old.known_since);
+        if self.nick == old.nick {
+            return;
+        }
+        if self.claims.words.take(1, WORDS, ctx.now) {
+            ctx.news.push_back(News::Renamed(id, old.nick));
+        } else {
+            self.nick = old.nick;
         }
     }
 
@@ -211,7 +249,7 @@ impl Peer {
         let nick = Nick::from_any(&hello.nick);
         let away = hello.away.as_ref().map(|text| clipped(&Line::from_peer(text), AWAY_MAX));
         let renamed = self.nick != nick;
-        if !renamed && self.away == away || !self.words.take(1, WORDS, ctx.now) {
+        if !renamed && self.away == away || !self.claims.words.take(1, WORDS, ctx.now) {
             return;
         }
         if renamed {
@@ -325,12 +363,12 @@ impl Path {
         recent && self.rounds.works(cast, now, every).unwrap_or(true)
     }
 
-    /// Whether a cast came from there with the TTL that it was sent with, as its hellos say: no router lies between,
+    /// Whether a cast comes from there with the TTL that it was sent with, as its hellos say: no router lies between,
     /// whatever the addresses are.
     #[must_use]
-    pub fn is_direct(&self) -> bool {
-        let casts = [Cast::Broadcast, Cast::Multicast].map(|cast| self.heard(cast));
-        casts.into_iter().any(|heard| heard.left.is_some() && heard.left == heard.sent)
+    pub fn is_direct(&self, now: Time, every: Duration) -> bool {
+        let casts = [Cast::Broadcast, Cast::Multicast].into_iter().filter(|&cast| self.hears(cast, now, every));
+        casts.map(|cast| self.heard(cast)).any(|heard| heard.left.is_some() && heard.left == heard.sent)
     }
 
     /// When [`Path::heard_casts`] may say otherwise although nothing comes.

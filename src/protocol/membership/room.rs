@@ -1,7 +1,7 @@
 //! Who makes room when the table of peers is full.
 //!
 //! Identities cost nothing, and one host may make up as many as the table holds. So hosts share it: where all are
-//! online, a host that has more of it than another would have gives one up.
+//! online, or lost and called for, a host that has more of it than another would have gives one up.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,17 +15,21 @@ impl Membership {
     /// longest, those first who were hardly known; else one of a host that has many. False if nobody is to go.
     pub(super) fn make_room(&mut self, host: Option<IpAddr>, ctx: &mut Context<'_>) -> bool {
         let gone = self.gone(ctx).or_else(|| {
-            let id = self.crowding(host)?;
-            self.forget(id);
-            ctx.news.push_back(News::Lost(id));
-            Some(id)
+            self.tell_full(ctx);
+            self.crowding(host)
         });
-        gone.is_some_and(|id| self.peers.remove(&id).is_some())
+        let Some((id, peer)) = gone.and_then(|id| self.peers.remove_entry(&id)) else { return false };
+        if peer.presence == Presence::Online {
+            self.forget(id);
+            self.recount();
+            ctx.news.push_back(News::GivenUp { id, address: peer.address(), nick: peer.nick });
+        }
+        true
     }
 
     /// Who is not here any more, and not called for.
     fn gone(&self, ctx: &Context<'_>) -> Option<PeerId> {
-        let known = |peer: &Peer| peer.heard_at.since(peer.met_at) >= KNOWN_AFTER;
+        let known = |peer: &Peer| peer.heard_at.since(peer.known_since) >= KNOWN_AFTER;
         let missed = |peer: &Peer| {
             peer.presence == Presence::Lost && known(peer) && ctx.now.since(peer.heard_at) < ctx.config.call_for
         };
@@ -33,18 +37,19 @@ impl Membership {
         gone.min_by_key(|(_, peer)| (known(peer), peer.heard_at)).map(|(&id, _)| id)
     }
 
-    /// The one met last of those at the host that has most, if that are more than this one has with one more. Those
-    /// of whom no address is proven may all be one.
+    /// Of those at the host that has most one that is lost, or the one met last, if that are more than this one has
+    /// with one more. Those of whom no address is proven may all be one.
     fn crowding(&self, host: Option<IpAddr>) -> Option<PeerId> {
         let host_of = |peer: &Peer| peer.best_path().map(|(_, address)| address.ip());
         let mut hosts: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
-        for (_, peer) in self.online() {
+        let here = || self.peers().filter(|(_, peer)| peer.presence != Presence::Left);
+        for (_, peer) in here() {
             *hosts.entry(host_of(peer)).or_default() += 1;
         }
         let own = hosts.get(&host).copied().unwrap_or(0);
         let (&most, _) = hosts.iter().filter(|&(_, &peers)| peers > own + 1).max_by_key(|&(_, &peers)| peers)?;
-        let there = self.online().filter(|(_, peer)| host_of(peer) == most);
-        there.max_by_key(|(_, peer)| peer.met_at).map(|(id, _)| id)
+        let there = here().filter(|(_, peer)| host_of(peer) == most);
+        there.max_by_key(|(_, peer)| (peer.presence != Presence::Online, peer.known_since)).map(|(id, _)| id)
     }
 
     /// Nothing more is sent to a peer that is not here any more, nor awaited of it.

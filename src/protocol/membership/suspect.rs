@@ -110,7 +110,7 @@ impl Membership {
 
     fn may_accuse(&mut self, accuser: PeerId, ctx: &mut Context<'_>) -> bool {
         let peer = self.peers.get_mut(&accuser);
-        let may = peer.is_some_and(|peer| peer.accusations.take(1, accusations(ctx.config), ctx.now));
+        let may = peer.is_some_and(|peer| peer.claims.accusations.take(1, accusations(ctx.config), ctx.now));
         ctx.stats.accusations_ignored += u64::from(!may);
         may
     }

@@ -27,8 +27,14 @@ impl Membership {
         self.peers.get(&origin.id).is_some_and(|peer| peer.is_heard_at(origin))
     }
 
+    /// Whether this came from where a peer that is online is proven to be.
+    #[must_use]
+    pub fn is_there(&self, origin: &Origin) -> bool {
+        self.is_on(&origin.way(), None)
+    }
+
     /// Whether a peer that is online is proven to be where it seems to be.
-    pub(super) fn is_there(&self, way: &Way, boot: Option<u64>) -> bool {
+    pub(super) fn is_on(&self, way: &Way, boot: Option<u64>) -> bool {
         let peer = self.peers.get(&way.id).filter(|peer| peer.presence == Presence::Online);
         let peer = peer.filter(|peer| boot.is_none_or(|boot| boot == peer.boot));
         peer.and_then(|peer| peer.paths.get(&way.segment)).and_then(Path::proven_address) == Some(way.address)
