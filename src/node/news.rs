@@ -7,6 +7,7 @@ use crate::event::{Event, Message, PeerName, Whisper};
 use crate::id::PeerId;
 use crate::protocol::names::PINS_MAX;
 use crate::protocol::{Full, News};
+use crate::text::Nick;
 
 impl Node {
     /// News for the person, and for the parts that must know as well.
@@ -59,13 +60,7 @@ impl Node {
                 Some(Event::Whisper(Whisper { from: self.name_of_peer(from), boot, mid, text, wall, arrival }))
             }
             News::Gap { log, nick, count } => {
-                let from = match nick {
-                    Some(nick) => {
-                        self.hear_name(log.author, &nick);
-                        self.name_of(log.author, &nick)
-                    }
-                    None => self.name_of_peer(log.author),
-                };
+                let from = self.name_of_author(log.author, nick.as_ref());
                 Some(Event::Gap { from, count })
             }
             News::Said(said) => {
@@ -82,6 +77,13 @@ impl Node {
             }
         };
         self.events.extend(event);
+    }
+
+    /// Whoever said something, as it called itself then.
+    fn name_of_author(&mut self, author: PeerId, nick: Option<&Nick>) -> PeerName {
+        let Some(nick) = nick else { return self.name_of_peer(author) };
+        self.hear_name(author, nick);
+        self.name_of(author, nick)
     }
 
     fn told_full(&self, of: Full) -> String {
