@@ -135,6 +135,9 @@ const fn fate(c: char) -> Fate {
         | '\u{00AD}'
         | '\u{034F}'
         | '\u{17B4}'..='\u{17B5}'
+        // Fillers of Hangul: nothing is seen of them, in one column, or two, or none.
+        | '\u{3164}'
+        | '\u{FFA0}'
         | '\u{FFF0}'..='\u{FFFB}'
         | '\u{1BCA0}'..='\u{1BCA3}'
         | '\u{1D173}'..='\u{1D17A}'
@@ -245,7 +248,7 @@ impl fmt::Display for NickError {
 /// Whether a nick may hold `c`: it must be visible, and `~`, `:` and `/` have a meaning.
 fn fits_nick(c: char) -> bool {
     let visible = matches!(fate(c), Fate::Keep) && !c.is_whitespace() && !c.is_control();
-    let filler = matches!(c, '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}');
+    let filler = matches!(c, '\u{115F}' | '\u{1160}' | '\u{2800}');
     let joiner = matches!(c, '\u{200C}' | '\u{200D}');
     visible && !filler && !joiner && !matches!(c, '~' | ':' | '/' | '\\')
 }
@@ -332,6 +335,7 @@ mod tests {
     #[test]
     fn text_is_neither_reordered_nor_hidden() {
         assert_eq!(line("abc\u{202E}def\u{2066}x\u{200B}y"), "abcdefxy");
+        assert_eq!(line("x\u{3164}\u{3164}\u{FFA0}y"), "xy", "columns of nothing on some terminals");
         assert_eq!(line(&format!("z{}", "\u{301}".repeat(50))), format!("z{}", "\u{301}".repeat(4)));
     }
 

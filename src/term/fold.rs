@@ -66,6 +66,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::term::cluster::tests::wcwidth;
 
     fn rows(line: &str, width: usize) -> Vec<String> {
         fold(line, width, "\n").split('\n').map(str::to_owned).collect()
@@ -77,6 +78,9 @@ mod tests {
         let shown = rows(&said, 80);
         assert_eq!(shown.len(), 2);
         assert_eq!(shown[1], "         12:04:06 alice: the key is 7");
+        let beside = "x\u{302E}\u{302F}\u{9BE}".repeat(11);
+        let shown = rows(&format!("12:04:05 bob: {beside}12:04:06 alice: the key is 7"), 80);
+        assert!(shown.len() == 2 && shown[1].starts_with("         "), "{shown:?}");
         let family = "👩\u{200D}👩\u{200D}👧".repeat(11);
         let shown = rows(&format!("12:04:05 bob: {family}* cat left"), 80);
         assert_eq!(shown.len(), 2, "as wide as where no families are known");
@@ -117,6 +121,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_row_is_too_wide_for_the_c_library(
+            text in "\\PC*|[a \t你\u{301}\u{9BE}\u{302E}\u{3248}\u{3164}\u{FFA0}\u{1D165}❤\u{FE0F}\u{200D}]{0,80}",
+            width in 4usize..90,
+        ) {
+            let text = crate::text::Line::from_peer(&text).as_str().replace('\t', " ");
+            for row in rows(&text, width) {
+                prop_assert!(wcwidth(&row) <= width, "{row:?}");
+            }
+        }
+
         #[test]
         fn no_row_is_too_wide_and_nothing_is_lost(line in "[a 你\u{301}👩\u{200D}🏽🇩]{0,60}", width in 4usize..50) {
             let shown = rows(&line, width);

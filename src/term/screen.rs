@@ -131,6 +131,7 @@ fn expand_tabs(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::term::cluster::tests::wcwidth;
 
     #[test]
     fn a_line_goes_above_the_prompt_and_what_was_typed() {
@@ -177,6 +178,16 @@ mod tests {
         // On a terminal that knows this emoji the cursor is nearer to the prompt than on one that does not.
         let pair = "👩\u{200D}🚀";
         assert_eq!(screen.prompt(&format!("{pair}xy"), pair.len()), format!("\r> {pair}xy\x1b[K\r> {pair}"));
+    }
+
+    #[test]
+    fn vowels_beside_their_consonant_do_not_reach_the_edge() {
+        let text = "\u{995}\u{9BE}".repeat(20);
+        for cursor in [0, text.len() / 2, text.len()] {
+            let painted = Screen::new(Some(20)).prompt(&text, cursor);
+            let row = painted.split('\x1b').next().expect("a prompt").trim_start();
+            assert!(wcwidth(row) == 18 && row.starts_with(PROMPT), "{row:?}");
+        }
     }
 
     #[test]

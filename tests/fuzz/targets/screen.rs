@@ -309,7 +309,7 @@ pub(crate) fn safe(text: &str) -> bool {
                 '\u{2060}'..='\u{206F}' | '\u{200B}' | '\u{FEFF}' | '\u{AD}' | '\u{34F}' | '\u{FFF0}'..='\u{FFFB}' => {
                     true
                 }
-                '\u{E0000}'..='\u{E0FFF}' => true,
+                '\u{E0000}'..='\u{E0FFF}' | '\u{3164}' | '\u{FFA0}' => true,
                 // Noncharacters.
                 c => c as u32 & 0xFFFE == 0xFFFE || ('\u{FDD0}'..='\u{FDEF}').contains(&c),
             };
