@@ -1,18 +1,25 @@
 //! Breaks a line into rows of a terminal, so that the terminal breaks none.
 //!
 //! What a peer says could else be made to go on in the next row with what looks like a line of somebody
-//! else. Every row but the first is indented, and no line of ours begins as far to the right.
+//! else. Every row but the first is indented, and no line of ours begins as far to the right but the numbers above a
+//! grid - unless the window is so narrow that there is no room for such an indent.
 
 use super::cluster::{columns, first};
 
 /// Columns of the indent: as many as the time of day takes before whoever speaks.
 const INDENT: usize = 9;
 
-/// The same where there is little room.
-const INDENT_NARROW: usize = 2;
+/// The same where there is less room: one more than the farthest that a line of ours is indented.
+const INDENT_NARROW: usize = 5;
+
+/// The same where there is hardly any, and no more can be done.
+const INDENT_LEAST: usize = 2;
 
 /// Columns from which on there is room for the whole indent.
 const WIDE: usize = 40;
+
+/// Columns from which on there is room for the narrow one.
+const NARROW: usize = 12;
 
 /// Columns below which nothing is broken: there is no room for an indent and a character of two columns.
 const COLUMNS_MIN: usize = 4;
@@ -23,7 +30,11 @@ pub(super) fn fold(line: &str, width: usize, end: &str) -> String {
     if width < COLUMNS_MIN || line.is_ascii() && line.len() <= width {
         return line.to_owned();
     }
-    let indent = if width < WIDE { INDENT_NARROW } else { INDENT };
+    let indent = match width {
+        WIDE.. => INDENT,
+        NARROW.. => INDENT_NARROW,
+        _ => INDENT_LEAST,
+    };
     let mut rows = String::with_capacity(line.len() + line.len() / 4);
     // Where the row began, where we are and at which column; and the same behind the last space of the row.
     let (mut row, mut at, mut column) = (0, 0, 0);
@@ -89,8 +100,8 @@ mod tests {
 
     #[test]
     fn it_breaks_at_a_space_if_one_is_near() {
-        assert_eq!(rows("bob: one two three", 16), ["bob: one two ", "  three"]);
-        assert_eq!(rows("bob: abcdefghijklmnop", 16), ["bob: abcdefghijk", "  lmnop"]);
+        assert_eq!(rows("bob: one two three", 16), ["bob: one two ", "     three"]);
+        assert_eq!(rows("bob: abcdefghijklmnop", 16), ["bob: abcdefghijk", "     lmnop"]);
         assert_eq!(rows("12345678 x", 8), ["12345678", "  x"]);
         assert_eq!(rows("123456  x", 8), ["123456  ", "  x"]);
         assert_eq!(rows("fits", 4), ["fits"]);
@@ -108,6 +119,8 @@ mod tests {
     fn a_window_without_room_breaks_nothing() {
         assert_eq!(rows("abcdef", 3), ["abcdef"]);
         assert_eq!(rows("abcdef", 4), ["abcd", "  ef"]);
+        assert_eq!(rows("abcdefghijkl", 11), ["abcdefghijk", "  l"]);
+        assert_eq!(rows("abcdefghijklm", 12), ["abcdefghijkl", "     m"]);
         assert_eq!(rows("你好👍🏽", 4), ["你好", "  👍", "  🏽"]);
     }
 

@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_goes_on_indented() {
         let screen = Screen::new(Some(16));
-        assert_eq!(screen.print("bob: one two three", "", 0), "\r\x1b[Kbob: one two \r\n  three\r\n\r> \x1b[K");
-        assert_eq!(screen.rows("bob:\tone two three"), "bob:    one two \n  three\n");
+        assert_eq!(screen.print("bob: one two three", "", 0), "\r\x1b[Kbob: one two \r\n     three\r\n\r> \x1b[K");
+        assert_eq!(screen.rows("bob:\tone two three"), "bob:    one two \n     three\n");
         assert_eq!(screen.print("grün", "", 0), "\r\x1b[K\x1b[?7lgrün\x1b[?7h\r\n\r> \x1b[K");
     }
 
