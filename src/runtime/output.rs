@@ -6,16 +6,14 @@
 //! So it is opened once more, for us alone, and there writing does not block.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Stderr, Stdout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{isatty, write};
 
@@ -63,13 +61,8 @@ struct Sink<T> {
 
 impl<T: AsFd + AsRawFd> Sink<T> {
     fn new(shared: T) -> Self {
-        // Not for those who may not: after su(1) the terminal is another user's.
-        let open = |fd| {
-            let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-            OpenOptions::new().write(true).custom_flags(flags.bits()).open(format!("/proc/self/fd/{fd}")).ok()
-        };
-        let terminal = isatty(&shared).unwrap_or(false);
-        Self { own: terminal.then(|| open(shared.as_raw_fd())).flatten(), shared }
+        let own = if isatty(&shared).unwrap_or(false) { terminal::own(&shared) } else { None };
+        Self { own, shared }
     }
 }
 

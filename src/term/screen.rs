@@ -36,10 +36,9 @@ impl Screen {
     /// Prints one line above the prompt.
     #[must_use]
     pub fn print(&self, line: &str, typed: &str, cursor: usize) -> String {
-        let rows = fold(&expand_tabs(line), self.columns, "\r\n");
-        // A terminal with an opinion of its own about how wide a character is loses what is too much, at the edge.
-        let rows = if line.is_ascii() { rows } else { format!("\x1b[?7l{rows}\x1b[?7h") };
-        format!("\r\x1b[K{rows}\r\n{}", self.prompt(typed, cursor))
+        let rows = fold(&expand_tabs(line), self.columns, "\n");
+        let rows: String = rows.split('\n').map(unwrapped).collect();
+        format!("\r\x1b[K{rows}{}", self.prompt(typed, cursor))
     }
 
     /// A line where there is no prompt: its rows, each with its end.
@@ -77,6 +76,12 @@ impl Screen {
     pub const fn leave() -> &'static str {
         "\r\x1b[K"
     }
+}
+
+/// A row that the terminal does not break: one with an opinion of its own about how wide a character is loses what is
+/// too much, at the edge. Row by row, so that whoever ends in between hardly ever leaves a terminal that wraps nothing.
+fn unwrapped(row: &str) -> String {
+    if row.is_ascii() { format!("{row}\r\n") } else { format!("\x1b[?7l{row}\x1b[?7h\r\n") }
 }
 
 /// A typed text as it is shown: what was pasted may hold anything.
@@ -145,6 +150,8 @@ mod tests {
         assert_eq!(screen.print("bob: one two three", "", 0), "\r\x1b[Kbob: one two \r\n     three\r\n\r> \x1b[K");
         assert_eq!(screen.rows("bob:\tone two three"), "bob:    one two \n     three\n");
         assert_eq!(screen.print("grün", "", 0), "\r\x1b[K\x1b[?7lgrün\x1b[?7h\r\n\r> \x1b[K");
+        let rows = "one two three \r\n\x1b[?7l     grün\x1b[?7h\r\n";
+        assert_eq!(screen.print("one two three grün", "", 0), format!("\r\x1b[K{rows}\r> \x1b[K"));
     }
 
     #[test]
