@@ -260,9 +260,13 @@ impl Shell {
     }
 
     /// The shell may have changed the mode, and written over the prompt. In the background the terminal is not ours:
-    /// whoever touches it there is stopped, even if a signal that waits would have it end.
+    /// whoever touches it there is stopped, even if a signal that waits would have it end. After a stop of which
+    /// nothing told our mode is lost there as well.
     fn take_terminal(&mut self) {
-        if self.teller.has_prompt() && !self.ending.is_decided() && terminal::is_ours() {
+        if !terminal::is_ours() {
+            return terminal::lose();
+        }
+        if self.teller.has_prompt() && !self.ending.is_decided() {
             if let Err(why) = terminal::enter() {
                 self.teller.warning(&format!("cannot set up the terminal: {why}"));
             }
