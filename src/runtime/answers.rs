@@ -31,12 +31,21 @@ pub(crate) struct Answer {
     pub(crate) status: u8,
     /// It says why there is no answer.
     pub(crate) refused: bool,
+    /// Its lines are shown as they are, however wide: it is to be copied, for a program to read.
+    pub(crate) whole: bool,
 }
 
 impl Answer {
     /// Text and nothing else.
     pub(crate) fn remark(text: String) -> Self {
-        Self { json: render::json_remark("notice", &text), text, colours: None, status: 0, refused: false }
+        Self {
+            json: render::json_remark("notice", &text),
+            text,
+            colours: None,
+            status: 0,
+            refused: false,
+            whole: false,
+        }
     }
 
     /// Why there is no answer.
@@ -46,7 +55,7 @@ impl Answer {
 
     /// What is in `object` for programs, the text for people.
     pub(crate) fn new(object: Object, text: String, status: u8) -> Self {
-        Self { json: object.text("text", &text).finish(), text, colours: None, status, refused: false }
+        Self { json: object.text("text", &text).finish(), status, ..Self::remark(text) }
     }
 
     /// The same, with colours where there are any.

@@ -43,7 +43,7 @@ fn status(reach: &Reach) -> u8 {
 
 /// The answer to `/paths --dot`: for programs the same as without, and the drawing as its text.
 pub(crate) fn drawing(reach: &Reach) -> Answer {
-    Answer::new(json(reach), dot(reach), status(reach))
+    Answer { whole: true, ..Answer::new(json(reach), dot(reach), status(reach)) }
 }
 
 fn segment_lines(reach: &Reach, segment: &Segment, columns: usize, lines: &mut Vec<Painted>) {

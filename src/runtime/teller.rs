@@ -36,7 +36,6 @@ pub(crate) struct Teller {
     form: Form,
     /// Whether a terminal is to show colours.
     colours: bool,
-    screen: Screen,
     crowd: Crowd,
     pub(crate) output: Output,
     /// What is typed behind the prompt, and where the cursor stands.
@@ -46,8 +45,7 @@ pub(crate) struct Teller {
 impl Teller {
     pub(crate) fn new(form: Form, output: Output) -> Self {
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let screen = Screen::new(terminal::columns());
-        Self { form, colours, screen, crowd: Crowd::default(), output, typed: (String::new(), 0) }
+        Self { form, colours, crowd: Crowd::default(), output, typed: (String::new(), 0) }
     }
 
     /// How wide what is answered may be.
@@ -122,6 +120,7 @@ impl Teller {
     pub(crate) fn answer(&mut self, answer: &Answer) {
         match self.form {
             Form::Json => self.line(&answer.json),
+            Form::Text | Form::Prompt if answer.whole => self.whole(&answer.text),
             Form::Prompt if self.colours && answer.colours.is_some() => {
                 for line in answer.colours.iter().flatten() {
                     self.line(&line.coloured());
@@ -141,6 +140,15 @@ impl Teller {
         }
     }
 
+    /// Lines as they are, however wide the window is.
+    fn whole(&mut self, text: &str) {
+        let lines: String = text.lines().map(|line| format!("{}\n", Line::from_peer(line))).collect();
+        self.output.push(&match self.form {
+            Form::Prompt => format!("{}{}{}", Screen::leave(), lines.replace('\n', "\r\n"), self.prompt()),
+            _ => lines,
+        });
+    }
+
     /// What a question of the command line was answered: lines for a person, where that is shown so.
     pub(crate) fn result(&mut self, text: &str, for_person: bool) {
         match for_person && self.output.terminal() {
@@ -152,36 +160,43 @@ impl Teller {
     fn line(&mut self, line: &str) {
         match self.form {
             Form::Quiet => {}
-            // Nothing tells here when the window has another width.
-            Form::Text if self.output.terminal() => self.output.push(&Screen::new(terminal::columns()).rows(line)),
+            Form::Text if self.output.terminal() => self.output.push(&Self::screen().rows(line)),
             Form::Text | Form::Json => self.output.push(&format!("{line}\n")),
             Form::Prompt => {
                 let (typed, cursor) = &self.typed;
-                self.output.push(&self.screen.print(line, typed, *cursor));
+                self.output.push(&Self::screen().print(line, typed, *cursor));
             }
         }
+    }
+
+    /// The window as it is now: that it has another width is told to nobody in the background.
+    fn screen() -> Screen {
+        Screen::new(terminal::columns())
+    }
+
+    fn prompt(&self) -> String {
+        Self::screen().prompt(&self.typed.0, self.typed.1)
     }
 
     /// Shows what is typed, if that changed.
     pub(crate) fn typed(&mut self, text: &str, cursor: usize) {
         if self.form == Form::Prompt && (self.typed.0 != text || self.typed.1 != cursor) {
             self.typed = (text.to_owned(), cursor);
-            self.output.push(&self.screen.prompt(text, cursor));
+            self.repaint();
         }
     }
 
     /// Paints the prompt again: the window changed, or something else wrote on it.
     pub(crate) fn repaint(&mut self) {
         if self.form == Form::Prompt {
-            self.screen = Screen::new(terminal::columns());
-            self.output.push(&self.screen.prompt(&self.typed.0, self.typed.1));
+            self.output.push(&self.prompt());
         }
     }
 
     /// Empties the window.
     pub(crate) fn clear(&mut self) {
         if self.form == Form::Prompt {
-            self.output.push(&self.screen.clear(&self.typed.0, self.typed.1));
+            self.output.push(&Self::screen().clear(&self.typed.0, self.typed.1));
         }
     }
 

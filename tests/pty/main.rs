@@ -5,7 +5,7 @@
 mod driver;
 mod terminal;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 
 use driver::{Net, Node};
 use terminal::Terminal;
@@ -428,4 +428,102 @@ fn what_is_stopped_can_be_continued_and_ended() {
         bob.event_where("left", |v| v["peer"] == "ann");
         shell.shows("Exit 143");
     }
+}
+
+/// Ann's terminal holds a part of a row, and nobody reads the rest.
+fn amid_a_row(shell: &mut Terminal, bob: &mut Node) {
+    // More than a terminal holds, less than what is kept for a slow reader.
+    for _ in 0..5 {
+        bob.say(&"grün ".repeat(1400));
+    }
+    bob.event_where("delivered", |v| v["seq"] == 5 && v["confirmed"] == 1);
+    shell.until("a row is written in part", |shell| !shell.wraps());
+}
+
+#[test]
+fn whoever_ends_it_amid_a_row_has_a_terminal_that_wraps() {
+    for (keys, code) in [("\x1c", 131), ("\x03", 130)] {
+        let net = Net::new();
+        let (mut ann, mut bob) = pair(&net, 80);
+        amid_a_row(&mut ann, &mut bob);
+        ann.type_in(keys);
+        ann.ends(code);
+    }
+}
+
+/// A shell in which ann runs.
+fn shell_with_ann(net: &Net, columns: u16) -> (Terminal, Node) {
+    let mut bob = net.node("bob", 3).args(&["--json"]).start();
+    bob.event("ready");
+    let mut shell = Terminal::shell(columns);
+    shell.shows("$");
+    // It tells at once how what runs in it ends.
+    shell.type_in("set -b\r");
+    shell.type_in(&format!("{} -n ann -a {} -g {} --ephemeral\r", driver::BIN, net.address(2), net.group()));
+    shell.shows("bob joined");
+    (shell, bob)
+}
+
+#[test]
+fn whoever_stops_it_amid_a_row_has_a_terminal_that_wraps() {
+    let net = Net::new();
+    let (mut shell, mut bob) = shell_with_ann(&net, 120);
+    amid_a_row(&mut shell, &mut bob);
+    shell.type_in("\x1a");
+    shell.shows("Stopped");
+    assert!(shell.wraps());
+    shell.type_in("kill %1; fg\r");
+    bob.event_where("left", |v| v["peer"] == "ann");
+}
+
+#[test]
+fn what_is_stopped_without_a_word_can_go_on_behind_and_in_front() {
+    for in_front in [true, false] {
+        let net = Net::new();
+        let (mut shell, mut bob) = shell_with_ann(&net, 200);
+        kill(shell.job(), Signal::SIGSTOP).expect("it runs");
+        shell.shows("Stopped");
+        shell.type_in("bg\r");
+        shell.until("it goes on behind", |shell| shell.contents().contains("--ephemeral &"));
+        bob.say("are you there?");
+        shell.shows("are you there?");
+        // Only who is in front is told that the window has another width.
+        shell.resize(60);
+        bob.say(&format!("{}12:04:06 alice: the key is 7", "x".repeat(46)));
+        shell.shows("the key is 7");
+        assert!(!begins(&shell, "12:04:06 alice"), "{}", shell.contents());
+        if in_front {
+            let told = shell.contents().matches("--ephemeral").count();
+            shell.type_in("fg\r");
+            shell.until("it is in front", |shell| shell.contents().matches("--ephemeral").count() > told);
+            // The first line is that of the terminal, which tells nothing before its end; then the editor has it again.
+            shell.type_in("in front\r");
+            bob.message("in front");
+            shell.type_in("half\x01x");
+            shell.shows("> xhalf");
+            shell.type_in("\r");
+            bob.message("xhalf");
+            shell.type_in("\x1a");
+            shell.until("it is stopped again", |shell| shell.contents().matches("Stopped").count() == 2);
+        }
+        shell.type_in("kill %1\r");
+        bob.event_where("left", |v| v["peer"] == "ann");
+        shell.shows("Exit 143");
+        assert!(!shell.contents().contains("tty output"), "{}", shell.contents());
+    }
+}
+
+#[test]
+fn a_drawing_is_shown_as_it_is_to_be_copied() {
+    let net = Net::new();
+    let (mut ann, _bob) = pair(&net, 40);
+    ann.type_in("/paths --dot\r");
+    // What is written passes through the terminal, which adds to line ends.
+    let drawn = |ann: &Terminal| String::from_utf8_lossy(ann.raw()).replace('\r', "");
+    ann.until("it is drawn", |ann| drawn(ann).contains("\n}\n"));
+    let raw = drawn(&ann);
+    let nodes: Vec<&str> = raw.lines().filter(|row| row.contains("[label=\"bob")).collect();
+    assert!(nodes.len() == 1 && nodes[0].starts_with("  \"") && nodes[0].ends_with("];"), "{raw:?}");
+    ann.type_in("still here");
+    ann.typed("> still here");
 }

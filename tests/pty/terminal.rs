@@ -90,6 +90,13 @@ impl Terminal {
         kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")), signal).expect("it runs");
     }
 
+    /// The program that this shell runs.
+    pub(crate) fn job(&self) -> Pid {
+        let shell = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).expect("its children");
+        Pid::from_raw(children.trim().parse().expect("one child"))
+    }
+
     /// What the screen shows.
     pub(crate) fn contents(&self) -> String {
         self.screen.screen().contents()
@@ -111,6 +118,12 @@ impl Terminal {
     /// Every byte that was written to the terminal.
     pub(crate) fn raw(&self) -> &[u8] {
         &self.raw
+    }
+
+    /// Whether the terminal breaks what is wider than it is, as it did before.
+    pub(crate) fn wraps(&self) -> bool {
+        let last = |sequence: &[u8]| self.raw.windows(sequence.len()).rposition(|part| part == sequence);
+        last(b"\x1b[?7h") >= last(b"\x1b[?7l")
     }
 
     /// The row the cursor is in.
@@ -170,6 +183,7 @@ impl Terminal {
             (t.input_flags, t.output_flags, t.control_flags, t.local_flags, codes)
         };
         assert_eq!(all(&self.before), all(&after), "the settings are restored");
+        assert!(self.wraps(), "long lines are wrapped");
         assert!(!self.screen.screen().hide_cursor(), "the cursor is visible");
         assert!(!self.screen.screen().alternate_screen(), "the screen is the usual one");
         assert!(!self.screen.screen().bracketed_paste(), "bracketed paste is off");
