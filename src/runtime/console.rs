@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -27,6 +28,13 @@ const READ_MAX: usize = 64 * 1024;
 
 /// Most lines said at once.
 const LINES_MAX: usize = 256;
+
+/// How soon after a line was put back behind the prompt nobody can have seen it there: text that comes by then is what
+/// is being pasted, or typed ahead, and no change of that line.
+const SEEN_AFTER: Duration = Duration::from_millis(200);
+
+/// Most bytes shown of a line that is too long to be put back.
+const SHOWN_MAX: usize = 200;
 
 /// What standard input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +60,8 @@ pub(crate) enum Item {
     Remark(String),
     /// Why a line was thrown away, or a command means nothing.
     Refused(String),
+    /// A line that was refused and put back, and is not there any more.
+    NotDone(String),
     /// The screen is to be painted anew.
     Repaint,
     /// The person wants to leave.
@@ -83,6 +93,8 @@ pub(crate) struct Console {
     typed: VecDeque<String>,
     /// What was taken last was typed so.
     taken: String,
+    /// When a line was put back, if nothing came since.
+    put_back: Option<Instant>,
     /// That something is not UTF-8 was told.
     told_bytes: bool,
 }
@@ -115,6 +127,7 @@ impl Console {
             items: VecDeque::new(),
             typed: VecDeque::new(),
             taken: String::new(),
+            put_back: None,
             told_bytes: false,
         }
     }
@@ -153,12 +166,18 @@ impl Console {
         if line.is_empty() {
             return None;
         }
+        if line.len() > LINE_MAX {
+            // No character more would fit.
+            let shown = &line[..line.floor_char_boundary(SHOWN_MAX)];
+            return Some(format!("{shown}... ({} bytes)", line.len()));
+        }
         // What is being pasted would go on in it.
         let busy = !self.items.is_empty() || self.readable && has_input();
         if busy || !self.editor.text().is_empty() {
             return Some(line);
         }
         self.editor.put(line);
+        self.put_back = Some(Instant::now());
         None
     }
 
@@ -260,6 +279,12 @@ impl Console {
             self.lines.push(&self.chunk[..len]);
             return;
         }
+        let unseen = self.put_back.take().is_some_and(|at| at.elapsed() < SEEN_AFTER);
+        if unseen && is_text(self.chunk[0]) {
+            self.items.push_back(Item::NotDone(self.editor.text().to_owned()));
+            self.typed.push_back(String::new());
+            self.editor.put(String::new());
+        }
         for act in self.editor.feed(&self.chunk[..len]) {
             let mut typed = String::new();
             match act {
@@ -338,6 +363,11 @@ fn meaning(typed: Result<Typed, CommandError>) -> Option<Item> {
     }
 }
 
+/// Whether text begins so, and no key that edits it.
+const fn is_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\r' | b'\n' | 0x20..=0x7E | 0x80..)
+}
+
 /// Whether a read would return at once, with bytes, the end or an error.
 fn has_input() -> bool {
     let stdin = io::stdin();
@@ -364,6 +394,7 @@ mod tests {
             Item::Say(lines) => format!("say {}", lines.iter().map(Line::as_str).collect::<Vec<_>>().join("|")),
             Item::Typed(typed) => format!("{typed:?}"),
             Item::Remark(why) | Item::Refused(why) => format!("remark {why}"),
+            Item::NotDone(line) => format!("not done {line}"),
             other => format!("{other:?}"),
         }
     }
@@ -424,6 +455,7 @@ mod tests {
         let mut keys = console(Kind::Edited, false);
         assert!(means(&mut keys, b"\r/tell bob\r")[0].contains("usage"));
         assert_eq!((keys.take_back(), keys.take_back(), keys.typed()), (None, None, ("/tell bob", 9)));
+        keys.put_back = None;
         assert!(means(&mut keys, b" hi\r/fly\rnext")[1].contains("/fly"));
         assert_eq!((keys.take_back(), keys.typed()), (Some("/fly".into()), ("next", 4)));
         keys.feed(b"\x15/fly\rhi\r");
@@ -434,13 +466,33 @@ mod tests {
         // No more is read at once.
         keys.feed(&long.as_bytes()[..READ_MAX]);
         assert!(means(&mut keys, b"x\r")[0].contains("at most"));
-        assert_eq!((keys.take_back(), keys.typed().0), (None, long.as_str()));
+        let shown = format!("{}... (65537 bytes)", "x".repeat(200));
+        assert_eq!((keys.take_back(), keys.typed()), (Some(shown), ("", 0)), "nothing could be added to it");
         assert!(means(&mut keys, b"\x15/fly\r")[0].contains("/fly"));
         keys.forget();
         assert_eq!((keys.take_back(), keys.typed()), (None, ("", 0)));
         let mut pipe = console(Kind::Typed, false);
         assert!(means(&mut pipe, b"/fly\n")[0].contains("/fly"));
         assert_eq!((pipe.take_back(), pipe.typed()), (None, ("", 0)));
+    }
+
+    #[test]
+    fn what_is_pasted_does_not_go_on_in_a_line_that_was_refused() {
+        let mut keys = console(Kind::Edited, false);
+        // Somebody who sees nothing for a while.
+        let refused = |keys: &mut Console| {
+            assert!(means(keys, b"\x15/fly\r")[0].contains("/fly"));
+            assert_eq!((keys.take_back(), keys.typed()), (None, ("/fly", 4)));
+            keys.put_back = keys.put_back.map(|at| at + Duration::from_secs(60));
+        };
+        refused(&mut keys);
+        assert_eq!(means(&mut keys, b"line 2\rli"), ["not done /fly", "say line 2"]);
+        assert_eq!(means(&mut keys, b"ne 3\r"), ["say line 3"]);
+        refused(&mut keys);
+        assert_eq!(means(&mut keys, b"\x01/\r"), ["say /fly"], "a key that edits");
+        refused(&mut keys);
+        keys.put_back = Instant::now().checked_sub(SEEN_AFTER);
+        assert!(means(&mut keys, b"er\r")[0].contains("/flyer"), "a person who has seen it");
     }
 
     #[test]

@@ -62,9 +62,13 @@ impl Shell {
     /// Nothing that was typed is lost because it was refused.
     pub(super) fn take_back(&mut self) {
         if let Some(line) = self.console.take_back() {
-            self.teller.notice(&format!("* not done: {line}"));
+            self.tell_not_done(&line);
         }
         self.show_typed();
+    }
+
+    fn tell_not_done(&mut self, line: &str) {
+        self.teller.notice(&format!("* not done: {line}"));
     }
 
     fn wait_with_line(&mut self) {
@@ -90,6 +94,7 @@ impl Shell {
                 self.teller.warning(&text);
                 self.refuse();
             }
+            Item::NotDone(line) => self.tell_not_done(&line),
             Item::Repaint => self.teller.clear(),
             Item::Leave => self.leave(None),
             Item::End if self.stay => {}
