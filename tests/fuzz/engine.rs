@@ -29,7 +29,10 @@ fn tell(things: u64) {
     let Some(file) = file else { return };
     let seconds = began.elapsed().as_secs();
     if SECONDS.swap(seconds, Ordering::Relaxed) != seconds {
-        std::fs::write(file, format!("{tried} {}\n", target().things)).expect("the file that is told");
+        // Whoever reads it while it is written reads what it said before.
+        let next = format!("{file}.next");
+        std::fs::write(&next, format!("{tried} {}\n", target().things)).expect("a file beside the one that is told");
+        std::fs::rename(&next, file).expect("the file that is told");
     }
 }
 

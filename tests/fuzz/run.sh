@@ -54,7 +54,7 @@ one() {
     while sleep 1 && kill -0 "$engine" 2>/dev/null; do
         tried=0
         [ ! -s "$dir/tried" ] || read -r tried things <"$dir/tried"
-        [ "$tried" -lt "$FUZZ_RUNS" ] || kill -INT "$engine"
+        [ "${tried:-0}" -lt "$FUZZ_RUNS" ] || kill -INT "$engine"
     done
     wait "$engine"
     status=$?
