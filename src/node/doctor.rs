@@ -121,7 +121,7 @@ impl Node {
         let Message::Hello(hello) = message else { return };
         let (id, alone) = match to {
             To::Segment(id, _) => (*id, None),
-            To::Address(id, address) => (*id, Some(*address)),
+            To::Address(id, address) | To::Beyond(id, address) => (*id, Some(*address)),
             _ => return,
         };
         let Some(segment) = self.membership.segment(id).cloned() else { return };

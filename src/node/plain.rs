@@ -274,7 +274,7 @@ impl PlainNode {
         match self.config.cast {
             CastChoice::Unicast => {
                 let to = self.config.dest;
-                let segment = to.and_then(|to| towards(segments, to, 0));
+                let segment = to.and_then(|to| towards(segments, to));
                 segment.zip(to).map(|(segment, to)| (segment.id, Cast::Unicast, to)).into_iter().collect()
             }
             CastChoice::Broadcast => self.casts(Cast::Broadcast, |segment| segment.broadcast),

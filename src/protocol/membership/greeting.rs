@@ -111,13 +111,12 @@ impl Membership {
         self.hello_at = Some(next.max(ctx.now + Duration::from_millis(1)));
     }
 
-    /// Hellos by unicast: to static peers that are silent, from round to round by another segment where none is in
-    /// their network, and to those whom no cast reaches.
+    /// Hellos by unicast: to static peers that are silent, one try a round, and to those whom no cast reaches.
     fn greet_afar(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for &address in &ctx.config.static_peers {
             let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
-            if let Some(segment) = self.segment_towards(address, self.round - 1).filter(|_| !known) {
-                self.post_hello(segment, address, Telling::All, FLAG_ASKS, standing, ctx);
+            if !known {
+                self.try_address((address, self.round - 1), Telling::All, standing, ctx);
             }
         }
         let now = ctx.now;
@@ -127,7 +126,7 @@ impl Membership {
             afar.extend(unheard.filter_map(|(&segment, path)| Some((id, segment, path.proven_address()?))));
         }
         for (id, segment, address) in afar {
-            self.post_hello(segment, address, Telling::First(id), 0, standing, ctx);
+            self.post_hello(segment, address, Telling::First(id), standing, ctx);
         }
     }
 
@@ -204,11 +203,10 @@ impl Membership {
         segment: SegmentId,
         address: SocketAddr,
         telling: Telling,
-        flags: u8,
         standing: Standing<'_>,
         ctx: &mut Context<'_>,
     ) {
-        let hello = self.hello(segment, telling, flags, standing, ctx);
+        let hello = self.hello(segment, telling, 0, standing, ctx);
         if let Some(whom) = telling.whom() {
             self.note_told_alone(segment, whom, &hello);
         }
