@@ -306,11 +306,36 @@ pub struct Segment {
     pub broadcast: Option<SocketAddr>,
     /// Where multicasts go, if the segment carries them.
     pub group: Option<SocketAddr>,
+    /// The casts that go out here and cannot be listened for, as bits of [`Cast::bit`].
+    pub deaf_to: u8,
     /// Streams are accepted at its address.
     pub listens: bool,
 }
 
 impl Segment {
+    /// Where a cast goes, if there is such a place.
+    #[must_use]
+    pub const fn goes_to(&self, cast: Cast) -> Option<SocketAddr> {
+        match cast {
+            Cast::Unicast => None,
+            Cast::Broadcast => self.broadcast,
+            Cast::Multicast => self.group,
+        }
+    }
+
+    /// The casts, other than unicast, that go out here, as bits.
+    #[must_use]
+    pub fn sends(&self) -> u8 {
+        let casts = [Cast::Broadcast, Cast::Multicast];
+        casts.into_iter().filter(|&cast| self.goes_to(cast).is_some()).map(Cast::bit).sum()
+    }
+
+    /// The casts, other than unicast, that are listened for here, as bits.
+    #[must_use]
+    pub fn hears(&self) -> u8 {
+        self.sends() & !self.deaf_to
+    }
+
     /// Whether `ip` belongs to the network this segment is in, so that no router lies between.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -341,6 +366,7 @@ impl Segment {
             ttls: Ttls::default(),
             broadcast: None,
             group: None,
+            deaf_to: 0,
             listens: true,
         }
     }

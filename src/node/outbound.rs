@@ -160,12 +160,7 @@ impl Node {
 
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
         let segment = self.membership.segment(id)?;
-        let address = match cast {
-            Cast::Unicast => None,
-            Cast::Broadcast => segment.broadcast,
-            Cast::Multicast => segment.group,
-        };
-        address.map(|address| (id, cast, address))
+        segment.goes_to(cast).map(|address| (id, cast, address))
     }
 
     fn group_targets(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<(SegmentId, Cast, SocketAddr)> {

@@ -237,7 +237,7 @@ impl Membership {
             ttl: self.ttl(segment, Cast::Unicast),
             of: Some(u16::MAX),
             round: None,
-            sends: on.map(sends),
+            sends: on.map(Segment::sends),
             condition: None,
             away: self.away.as_ref().map(ToString::to_string),
             challenge: None,
@@ -321,8 +321,7 @@ impl Membership {
         let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
         let mut casts: BTreeMap<&str, u32> = BTreeMap::new();
         for segment in self.segments.values() {
-            let here = u32::from(segment.group.is_some()) + u32::from(segment.broadcast.is_some());
-            *casts.entry(&segment.name).or_default() += here;
+            *casts.entry(&segment.name).or_default() += segment.sends().count_ones();
         }
         let casts = casts.into_values().max().unwrap_or(0).max(CASTS_USUAL);
         let each = Duration::from_secs(1) * group / ctx.config.hello_rate;
@@ -335,10 +334,4 @@ fn padding(hello: &Hello) -> Option<ByteVec> {
     let len = SIGNED_OVERHEAD + ROUND_LEN_MAX + body::encoded_len(hello);
     let lacking = (PAID * challenge_len()).checked_sub(len)?;
     Some(ByteVec::from(vec![0; lacking]))
-}
-
-/// The casts by which hellos go out on a segment, as bits.
-fn sends(segment: &Segment) -> u8 {
-    let casts = [(Cast::Broadcast, segment.broadcast), (Cast::Multicast, segment.group)];
-    casts.into_iter().filter(|(_, to)| to.is_some()).map(|(cast, _)| cast.bit()).sum()
 }

@@ -26,12 +26,12 @@ pub(super) fn own_address(place: &Place) -> SocketAddr {
     scoped(place.ip, place.port.unwrap_or_else(|| port_of(place.ip)), place.scope())
 }
 
-/// Why a cast is not heard on a segment.
-pub(super) fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> Refusal {
+/// Why a cast is not heard on an interface, and by whose fault: to be asked when it is told.
+pub(super) fn off(interface: &str, cast: Cast, to: SocketAddr, why: &io::Error) -> Refusal {
     let taken = why.kind() == io::ErrorKind::AddrInUse;
     let holder = taken.then(|| holder::of(Table::Udp, to)).and_then(Holder::program);
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    let why = format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface);
+    let why = format!("no {cast} on {interface}: cannot listen at {to}: {why}{by}");
     Refusal { why, taken }
 }
 
