@@ -295,6 +295,7 @@ mod tests {
             loopback: false,
             tunnel: false,
             ip: ip.parse().expect("an address"),
+            shared: false,
             prefix_len: 24,
             relays: true,
             broadcast: None,

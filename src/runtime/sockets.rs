@@ -403,6 +403,7 @@ mod tests {
             loopback: true,
             tunnel: false,
             ip: ip.parse().expect("an address"),
+            shared: false,
             prefix_len: 8,
             relays: true,
             broadcast: None,
