@@ -1,5 +1,6 @@
 //! The port rule, segments, and what an address is good for.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -305,11 +306,36 @@ pub struct Segment {
     pub broadcast: Option<SocketAddr>,
     /// Where multicasts go, if the segment carries them.
     pub group: Option<SocketAddr>,
+    /// The casts that go out here and cannot be listened for, as bits of [`Cast::bit`].
+    pub deaf_to: u8,
     /// Streams are accepted at its address.
     pub listens: bool,
 }
 
 impl Segment {
+    /// Where a cast goes, if there is such a place.
+    #[must_use]
+    pub const fn goes_to(&self, cast: Cast) -> Option<SocketAddr> {
+        match cast {
+            Cast::Unicast => None,
+            Cast::Broadcast => self.broadcast,
+            Cast::Multicast => self.group,
+        }
+    }
+
+    /// The casts, other than unicast, that go out here, as bits.
+    #[must_use]
+    pub fn sends(&self) -> u8 {
+        let casts = [Cast::Broadcast, Cast::Multicast];
+        casts.into_iter().filter(|&cast| self.goes_to(cast).is_some()).map(Cast::bit).sum()
+    }
+
+    /// The casts, other than unicast, that are listened for here, as bits.
+    #[must_use]
+    pub fn hears(&self) -> u8 {
+        self.sends() & !self.deaf_to
+    }
+
     /// Whether `ip` belongs to the network this segment is in, so that no router lies between.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -340,21 +366,29 @@ impl Segment {
             ttls: Ttls::default(),
             broadcast: None,
             group: None,
+            deaf_to: 0,
             listens: true,
         }
     }
 }
 
-/// The segment by which to reach an address: the one whose network it is in, else one of its family; where it has a
-/// scope, of that scope.
+/// The segment by which to reach an address: the one of the narrowest network that it is in, the first of equals; else
+/// the first of its family. Where it has a scope, of that scope.
+pub fn towards<'a>(segments: impl Iterator<Item = &'a Segment> + Clone, to: SocketAddr) -> Option<&'a Segment> {
+    attempt(segments, to, 1).map(|(segment, _)| segment)
+}
+
+/// The segment by which to reach an address at one of many tries, counted from 0: as [`towards`] where it is in a
+/// network of ours. And whether it goes by that which the system would choose instead.
 ///
 /// What leaves a segment has the address of that segment, whichever way it takes: beyond a router or a tunnel only one
-/// of them may be answered. Which one is not known here, so they take turns; another `turn` is that of another segment.
-pub fn towards<'a>(
+/// of them may be answered. The system mostly knows which: it has every second try, beginning with the first. Where it
+/// does not, nobody here does: at the tries between the segments take turns.
+pub fn attempt<'a>(
     segments: impl Iterator<Item = &'a Segment> + Clone,
     to: SocketAddr,
-    turn: u32,
-) -> Option<&'a Segment> {
+    tries: u32,
+) -> Option<(&'a Segment, bool)> {
     let leads = segments.filter(|segment| match (segment.address, to) {
         (SocketAddr::V4(_), SocketAddr::V4(_)) => true,
         (SocketAddr::V6(own), SocketAddr::V6(to)) => {
@@ -363,11 +397,14 @@ pub fn towards<'a>(
         }
         _ => false,
     });
-    let taking_turns = || {
-        let count = u32::try_from(leads.clone().count()).unwrap_or(u32::MAX);
-        leads.clone().nth(turn.checked_rem(count)? as usize)
-    };
-    leads.clone().find(|segment| segment.contains(to.ip())).or_else(taking_turns)
+    let holds = leads.clone().filter(|segment| segment.contains(to.ip()));
+    if let Some(narrowest) = holds.min_by_key(|segment| Reverse(segment.prefix_len)) {
+        return Some((narrowest, false));
+    }
+    let count = u32::try_from(leads.clone().count()).unwrap_or(u32::MAX);
+    let turn = leads.clone().nth((tries / 2).checked_rem(count)? as usize)?;
+    // Of one there is nothing to choose.
+    Some((turn, tries.is_multiple_of(2) && count > 1))
 }
 
 #[cfg(test)]
@@ -430,7 +467,7 @@ mod tests {
     fn a_scope_leads_to_its_segment() {
         let segment = |id, address| Segment { id: SegmentId(id), prefix_len: 64, ..Segment::eth0(address) };
         let all = [segment(1, "10.0.0.3:5003"), segment(2, "[fe80::3%2]:5003"), segment(3, "[fe80::3%3]:5003")];
-        let to = |to: &str| towards(all.iter(), to.parse().expect("an address"), 0).map(|segment| segment.id.0);
+        let to = |to: &str| towards(all.iter(), to.parse().expect("an address")).map(|segment| segment.id.0);
         assert_eq!(to("[fe80::9%3]:5009"), Some(3));
         assert_eq!(to("[fe80::9]:5009"), Some(2), "the first that may be meant");
         assert_eq!((to("[2001:db8::9]:5009"), to("192.0.2.9:5009")), (Some(2), Some(1)), "for the kernel to route");
@@ -442,14 +479,30 @@ mod tests {
         let segment = |id, address, prefix_len| Segment { id: SegmentId(id), prefix_len, ..Segment::eth0(address) };
         let all =
             [segment(1, "192.168.1.5:5005", 24), segment(2, "[fe80::5%2]:5005", 64), segment(3, "10.8.0.2:5002", 32)];
-        let turns = |to: &str| {
+        let tries = |to: &str| {
             let to = to.parse().expect("an address");
-            [0, 1, 2, u32::MAX].map(|turn| towards(all.iter(), to, turn).map(|segment| segment.id.0))
+            [0, 1, 2, 3, 5, u32::MAX].map(|tries| {
+                let (segment, by_the_system) = attempt(all.iter(), to, tries)?;
+                Some(if by_the_system { 0 } else { segment.id.0 })
+            })
         };
-        assert_eq!(turns("10.8.0.1:5001"), [Some(1), Some(3), Some(1), Some(3)]);
-        assert_eq!(turns("192.168.1.9:5009"), [Some(1); 4], "of its own network");
-        assert_eq!(turns("[2001:db8::9]:5009"), [Some(2); 4], "the only one of its family");
-        assert_eq!(towards(all[..1].iter(), "[::1]:5001".parse().expect("an address"), 1), None);
+        let by = |ids: [u32; 6]| ids.map(Some);
+        assert_eq!(tries("10.8.0.1:5001"), by([0, 1, 0, 3, 1, 3]), "every second time as the system would");
+        assert_eq!(tries("192.168.1.9:5009"), by([1; 6]), "of its own network");
+        assert_eq!(tries("[2001:db8::9]:5009"), by([2; 6]), "the only one of its family");
+        assert_eq!(attempt(all[..1].iter(), "[::1]:5001".parse().expect("an address"), 1), None);
+    }
+
+    #[test]
+    fn what_is_in_two_networks_was_sent_by_the_wider_one() {
+        let segment = |id, address, prefix_len| Segment { id: SegmentId(id), prefix_len, ..Segment::eth0(address) };
+        let all = [segment(1, "10.0.0.3:5003", 8), segment(2, "10.8.0.2:5002", 24), segment(3, "10.8.0.7:5007", 24)];
+        let to = |to: &str| towards(all.iter(), to.parse().expect("an address")).map(|segment| segment.id.0);
+        assert_eq!(
+            (to("10.8.0.1:5001"), to("10.9.0.1:5001")),
+            (Some(2), Some(1)),
+            "the narrowest, the first of equals"
+        );
     }
 
     #[test]

@@ -101,10 +101,12 @@ impl Node {
 
     /// A hello of a peer that is online.
     pub(super) fn note_hello(&mut self, origin: &Origin, hello: &Hello) {
-        let near = self.membership.segments().any(|s| s.id == origin.segment && s.contains(origin.address.ip()));
+        let on = self.membership.segment(origin.segment);
+        let near = on.is_some_and(|on| on.contains(origin.address.ip()));
+        let joined = on.is_some_and(|on| on.hears() & Cast::Multicast.bit() != 0);
         let Origin { id, segment, cast, address, .. } = *origin;
         let there = self.membership.is_heard_at(origin);
-        let due = self.records.on_hello(Came { id, segment, cast, address, near, there }, hello, self.now);
+        let due = self.records.on_hello(Came { id, segment, cast, address, near, joined, there }, hello, self.now);
         let online = self.membership.online_count();
         if due.hello && online <= PROMPTED_MAX {
             let spread = PROMPT_SPREAD * u32::try_from(online).unwrap_or(u32::MAX);
@@ -121,7 +123,7 @@ impl Node {
         let Message::Hello(hello) = message else { return };
         let (id, alone) = match to {
             To::Segment(id, _) => (*id, None),
-            To::Address(id, address) => (*id, Some(*address)),
+            To::Address(id, address) | To::Beyond(id, address) => (*id, Some(*address)),
             _ => return,
         };
         let Some(segment) = self.membership.segment(id).cloned() else { return };
@@ -173,16 +175,15 @@ impl Node {
             let place = |peer: &Peer| peer.paths.get(&segment.id).map(|path| path.address);
             let here: Vec<_> =
                 self.membership.online().filter_map(|(id, peer)| Some((id, place(peer)?))).take(MEMBERS_MAX).collect();
-            let has = [(Cast::Broadcast, segment.broadcast), (Cast::Multicast, segment.group)];
-            let casts = has.into_iter().filter(|(_, to)| to.is_some()).fold(0, |all, (cast, _)| all | cast.bit());
+            let (sends, hears) = (segment.sends(), segment.hears());
             let near = |address: &SocketAddr| segment.contains(address.ip());
             here.iter().all(|(id, address)| {
                 let tried = self.records.examination.padded(*address) != Padded::Unknown;
-                let mut known = tried && hearing.is_said(segment.id, (*id, me), casts, since);
+                let mut known = tried && hearing.is_said(segment.id, (*id, me), sends, since);
                 if near(address) {
                     let others = here.iter().filter(|(other, at)| other != id && near(at)).map(|(other, _)| *other);
-                    let said = others.into_iter().all(|other| hearing.is_said(segment.id, (*id, other), casts, since));
-                    known = known && said && hearing.is_heard(segment.id, *id, casts, since);
+                    let said = others.into_iter().all(|other| hearing.is_said(segment.id, (*id, other), sends, since));
+                    known = known && said && hearing.is_heard(segment.id, *id, hears, since);
                 }
                 known
             })
@@ -239,6 +240,7 @@ impl Node {
             prefix_len: segment.prefix_len,
             broadcast: segment.broadcast,
             group: segment.group,
+            deaf_to: segment.deaf_to,
             facts: self.records.survey.segments.get(&id).cloned().unwrap_or_default(),
             revived: self.records.snoop.helped(id, self.now),
             members,

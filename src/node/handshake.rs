@@ -129,7 +129,7 @@ impl Node {
             return true;
         }
         self.streams.on_heard(stream, self.now);
-        let segment = self.membership.segment_towards(address, 0);
+        let segment = self.membership.segment_towards(address);
         let arrival =
             segment.map(|segment| Arrival { segment, cast: Cast::Unicast, address, ttl: None, errand: Errand::Said });
         self.on_secret(from, boot, secret, arrival, Way::Stream(stream));

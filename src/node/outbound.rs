@@ -82,6 +82,7 @@ impl Node {
         }
         self.describe(&post.to, &mut post.message);
         self.put(&post.message, targets);
+        self.outbound.beyond = matches!(post.to, To::Beyond(..));
     }
 
     /// Signs and encodes a message for these targets.
@@ -124,7 +125,9 @@ impl Node {
                 None => false,
             }),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
-            To::Address(segment, address) => vec![(*segment, Cast::Unicast, *address)],
+            To::Address(segment, address) | To::Beyond(segment, address) => {
+                vec![(*segment, Cast::Unicast, *address)]
+            }
             To::Peer(id) => {
                 let path = self.membership.peer(*id).and_then(Peer::best_path);
                 path.map(|(segment, address)| (segment, Cast::Unicast, address)).into_iter().collect()
@@ -157,12 +160,7 @@ impl Node {
 
     fn cast_target(&self, id: SegmentId, cast: Cast) -> Option<(SegmentId, Cast, SocketAddr)> {
         let segment = self.membership.segment(id)?;
-        let address = match cast {
-            Cast::Unicast => None,
-            Cast::Broadcast => segment.broadcast,
-            Cast::Multicast => segment.group,
-        };
-        address.map(|address| (id, cast, address))
+        segment.goes_to(cast).map(|address| (id, cast, address))
     }
 
     fn group_targets(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<(SegmentId, Cast, SocketAddr)> {

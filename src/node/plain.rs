@@ -274,19 +274,19 @@ impl PlainNode {
         match self.config.cast {
             CastChoice::Unicast => {
                 let to = self.config.dest;
-                let segment = to.and_then(|to| towards(segments, to, 0));
+                let segment = to.and_then(|to| towards(segments, to));
                 segment.zip(to).map(|(segment, to)| (segment.id, Cast::Unicast, to)).into_iter().collect()
             }
-            CastChoice::Broadcast => self.casts(Cast::Broadcast, |segment| segment.broadcast),
-            CastChoice::Auto | CastChoice::Multicast => self.casts(Cast::Multicast, |segment| segment.group),
+            CastChoice::Broadcast => self.casts(Cast::Broadcast),
+            CastChoice::Auto | CastChoice::Multicast => self.casts(Cast::Multicast),
         }
     }
 
     /// One cast on each network: where several segments are one, on the first of them.
-    fn casts(&self, cast: Cast, to: impl Fn(&Segment) -> Option<SocketAddr>) -> Vec<(SegmentId, Cast, SocketAddr)> {
+    fn casts(&self, cast: Cast) -> Vec<(SegmentId, Cast, SocketAddr)> {
         let mut chosen: Vec<(&Segment, SocketAddr)> = Vec::new();
         for segment in self.segments.values() {
-            let Some(to) = to(segment) else { continue };
+            let Some(to) = segment.goes_to(cast) else { continue };
             if !chosen.iter().any(|&(other, there)| there == to && self.copies.are_one(other, segment)) {
                 chosen.push((segment, to));
             }

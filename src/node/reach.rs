@@ -294,10 +294,7 @@ impl Node {
             segment: segment.id,
             address: segment.address,
             interface: Line::from_peer(&segment.name),
-            sends: Some(
-                segment.broadcast.map_or(0, |_| Cast::Broadcast.bit())
-                    | segment.group.map_or(0, |_| Cast::Multicast.bit()),
-            ),
+            sends: Some(segment.sends()),
             said_ago: Duration::ZERO,
             whole: true,
         });

@@ -138,7 +138,7 @@ impl Node {
 
     /// Sends text as it is.
     pub(super) fn send_plain(&mut self, to: SocketAddr, text: &Line) {
-        let by = self.membership.segment_towards(to, 0).and_then(|id| self.membership.segment(id));
+        let by = self.membership.segment_towards(to).and_then(|id| self.membership.segment(id));
         let Some(segment) = by else {
             return self.refuse(format!("no interface to reach {to} by"));
         };

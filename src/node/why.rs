@@ -244,7 +244,7 @@ impl Node {
             None if !plan.copies.contains(&id) => Way::Nowhere,
             cast => {
                 let has = self.membership.segment(on);
-                let none = has.is_none_or(|segment| segment.group.is_none() && segment.broadcast.is_none());
+                let none = has.is_none_or(|segment| segment.sends() == 0);
                 let reason = match cast {
                     None if none => Reason::NoCast,
                     _ if chosen => Reason::Chosen,

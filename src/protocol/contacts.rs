@@ -262,8 +262,8 @@ impl Contacts {
         self.seek_from = now + SEEK_EVERY;
     }
 
-    /// An address to be greeted now, and whose turn it is among the segments that may lead there: another one's at each
-    /// try. Whoever greets it says with [`Contacts::greeted`] what that cost.
+    /// An address to be greeted now, and the number of this try, for [`crate::address::attempt`]. Whoever greets it
+    /// says with [`Contacts::greeted`] what that cost.
     pub fn greeting_due(&mut self, ctx: &Context<'_>) -> Option<(SocketAddr, u32)> {
         let now = ctx.now;
         if now < self.greet_from {
@@ -279,8 +279,12 @@ impl Contacts {
         };
         for (&address, candidate) in self.candidates.iter_mut().filter(|(_, candidate)| candidate.greet_at <= now) {
             if affords(candidate.source) {
-                // An address that is told again is tried from the beginning: not by the same few segments for ever.
-                let spells = now.since(Time::ZERO).as_secs() / TRY_AGAIN_AFTER.as_secs();
+                // The tries of what is told again count from the beginning: not to be by the same few segments for
+                // ever. Those of what is remembered go on.
+                let spells = match candidate.source {
+                    Source::Told(..) => now.since(Time::ZERO).as_secs() / TRY_AGAIN_AFTER.as_secs(),
+                    Source::Remembered => 0,
+                };
                 return Some((address, candidate.tries.wrapping_add(u32::try_from(spells).unwrap_or(0))));
             }
             // Its teller has to say something first.

@@ -251,10 +251,10 @@ impl Membership {
         self.segments.get(&id)
     }
 
-    /// The segment to reach an address by: the one it is on, else the one of its family whose turn it is.
+    /// The segment to reach an address by: the one it is on, else the first of its family.
     #[must_use]
-    pub fn segment_towards(&self, to: SocketAddr, turn: u32) -> Option<SegmentId> {
-        towards(self.segments.values(), to, turn).map(|segment| segment.id)
+    pub fn segment_towards(&self, to: SocketAddr) -> Option<SegmentId> {
+        towards(self.segments.values(), to).map(|segment| segment.id)
     }
 
     /// A segment is there: greet those on it.

@@ -72,6 +72,9 @@ pub enum To {
     Peer(PeerId),
     /// One address.
     Address(SegmentId, SocketAddr),
+    /// One address in no network of ours, by the segment by which the system would send there; by this one if that is
+    /// none.
+    Beyond(SegmentId, SocketAddr),
     /// Everybody who is not on one of these segments.
     Elsewhere(BTreeSet<SegmentId>),
 }

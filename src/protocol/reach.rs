@@ -33,11 +33,7 @@ pub struct Plan {
 /// we do not know of. A chosen cast that the segment does not have falls back to copies.
 #[must_use]
 pub fn plan(choice: CastChoice, segment: &Segment, listeners: &[Listener], nobody_known: bool) -> Plan {
-    let has = |cast: &Cast| match cast {
-        Cast::Multicast => segment.group.is_some(),
-        Cast::Broadcast => segment.broadcast.is_some(),
-        Cast::Unicast => false,
-    };
+    let has = |cast: &Cast| segment.goes_to(*cast).is_some();
     if listeners.is_empty() && !nobody_known {
         return Plan::default();
     }

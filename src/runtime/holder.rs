@@ -73,8 +73,8 @@ fn listeners(table: String) -> String {
     table.lines().filter(listens).collect::<Vec<_>>().join("\n")
 }
 
-/// The inode of the socket that is bound to `addr`, or to its port on every address. One of IPv6 that
-/// is bound to every address may have taken those of IPv4 as well.
+/// The inode of the socket that is bound to `addr`, or to its port on every address. One of IPv6 may have taken an
+/// address of IPv4: bound to every address, or to that one as it is spelled in IPv6.
 fn inode_of(table: &str, addr: SocketAddr) -> Option<&str> {
     let spelled = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), addr.port()),
@@ -84,7 +84,12 @@ fn inode_of(table: &str, addr: SocketAddr) -> Option<&str> {
             format!("{}:{:04X}", words.collect::<String>(), addr.port())
         }
     };
-    let meant = [addr.ip(), Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].map(spelled);
+    let every = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let mapped = match addr.ip() {
+        IpAddr::V4(ip) => vec![ip.to_ipv6_mapped().into(), Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().into()],
+        IpAddr::V6(_) => Vec::new(),
+    };
+    let meant: Vec<_> = [addr.ip()].into_iter().chain(every).chain(mapped).map(spelled).collect();
     table.lines().skip(1).find_map(|line| {
         let mut words = line.split_ascii_whitespace();
         let local = words.nth(1)?;
@@ -118,11 +123,13 @@ mod tests {
         assert_eq!(inode("127.0.0.3:5002"), None);
         let v6 = " sl local_address remote_address st\n\
             10: 000080FE00000000FF00000302000001:138A 0:0000 07 0:0 0:0 0 0 0 4444 2 0 0\n\
-            11: 00000000000000000000000000000000:138C 0:0000 07 0:0 0:0 0 0 0 4545 2 0 0\n";
+            11: 00000000000000000000000000000000:138C 0:0000 07 0:0 0:0 0 0 0 4545 2 0 0\n\
+            12: 0000000000000000FFFF00000300000A:138D 0:0000 07 0:0 0:0 0 0 0 4646 2 0 0\n";
         let held = |addr: &str| inode_of(v6, addr.parse().expect("an address"));
         assert_eq!(held("[fe80::300:ff:100:2]:5002"), Some("4444"));
         assert_eq!((held("10.0.0.3:5004"), held("[::1]:5004")), (Some("4545"), Some("4545")));
         assert_eq!(held("[::1]:5002"), None);
+        assert_eq!((held("10.0.0.3:5005"), held("10.0.0.4:5005")), (Some("4646"), None));
         let tcp = table.replace(" 07 ", " 01 ").replacen(" 01 ", " 0A ", 1);
         let inode =
             |addr: &str| inode_of(&listeners(tcp.clone()), addr.parse().expect("an address")).map(str::to_owned);

@@ -79,6 +79,8 @@ pub(crate) struct Place {
     /// It leads to one other machine: casts are not expected to get through.
     pub(crate) tunnel: bool,
     pub(crate) ip: IpAddr,
+    /// Another interface has this address as well: one of a VRF, or unnumbered links.
+    pub(crate) shared: bool,
     /// Leading bits of the address that all hosts of the network share.
     pub(crate) prefix_len: u8,
     /// Whether entries of other segments are passed on to it: not over a tunnel, unless it was named.
@@ -264,6 +266,17 @@ pub(crate) fn check(there: &[Interface], wanted: &Wanted) -> Result<(), Interfac
 /// Where to open segments: what is wanted, as far as it is there. `loopback` allows the loopback
 /// interface when there is no other and none was named.
 pub(crate) fn choose(there: &[Interface], wanted: &Wanted, loopback: bool) -> Vec<Place> {
+    let mut places = wanted_places(there, wanted, loopback);
+    for place in &mut places {
+        // One of IPv6 with a scope is another on each interface.
+        let has_it = |other: &Interface| other.addresses.iter().any(|address| address.ip == place.ip);
+        let other = |other: &&Interface| other.up && other.index != place.index;
+        place.shared = place.scope() == 0 && there.iter().filter(other).any(has_it);
+    }
+    places
+}
+
+fn wanted_places(there: &[Interface], wanted: &Wanted, loopback: bool) -> Vec<Place> {
     let own = |interface| own_places(interface, wanted.families);
     if wanted.is_anything() {
         let usable = || there.iter().filter(|interface| !interface.port);
@@ -321,6 +334,7 @@ fn place(interface: &Interface, address: Address, port: Option<u16>) -> Place {
         loopback: interface.loopback,
         tunnel: interface.tunnel,
         ip: address.ip,
+        shared: false,
         prefix_len: address.prefix_len,
         relays: !interface.tunnel,
         broadcast: address.broadcast,
@@ -392,6 +406,21 @@ mod tests {
         assert_eq!(chosen(&machine, &wanted(&["eth0"], Some("10.0.0.33"))), ["eth0 10.0.0.33"]);
         let lo = choose(&machine, &wanted(&[], Some("127.0.0.9")), true);
         assert_eq!(lo[0].broadcast, Some(Ipv4Addr::new(127, 255, 255, 255)));
+    }
+
+    #[test]
+    fn an_address_that_two_interfaces_have_is_known() {
+        let mut machine = machine();
+        machine.push(interface("eth3", 5, true, &["10.0.0.3", "fe80::3"]));
+        machine.push(interface("eth4", 6, true, &["10.0.4.3", "fe80::3"]));
+        let shared = |there: &[Interface], named: &[&str]| -> Vec<_> {
+            let places = choose(there, &wanted(named, None), true);
+            places.iter().filter(|place| place.shared).map(|place| place.interface.clone()).collect()
+        };
+        assert_eq!(shared(&machine, &[]), ["eth0", "eth3"], "of IPv6 each has its scope");
+        assert_eq!(shared(&machine, &["eth3"]), ["eth3"], "whether the other is used or not");
+        machine[1].up = false;
+        assert!(shared(&machine, &[]).is_empty());
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl fmt::Display for Failure {
             Self::State(why) => why.fmt(f),
             Self::KeyFile(why) => why.fmt(f),
             Self::Network(why) => why.fmt(f),
-            Self::Listen(why) => why.fmt(f),
+            Self::Listen(why) => f.write_str(&why.explained()),
             Self::Signal(why) => why.fmt(f),
             Self::Ask(why) => why.fmt(f),
             Self::Names(why) => write!(f, "cannot look up the names of peers: {why}"),

@@ -245,8 +245,7 @@ impl Network {
     /// the same, and is told anew.
     fn listen_again(&mut self, registry: &Registry, sockets: &mut Sockets, changes: &mut Changes) {
         for (place, segment) in &mut self.open {
-            let tried = sockets.listen(registry, place, segment);
-            let heard: Vec<_> = tried.into_iter().filter(|(_, heard)| heard.is_ok()).map(|(cast, _)| cast).collect();
+            let heard = sockets.listen(registry, place, segment);
             if heard.is_empty() {
                 continue;
             }
@@ -296,6 +295,7 @@ mod tests {
             loopback: false,
             tunnel: false,
             ip: ip.parse().expect("an address"),
+            shared: false,
             prefix_len: 24,
             relays: true,
             broadcast: None,

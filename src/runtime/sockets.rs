@@ -95,8 +95,8 @@ struct Wires {
     broadcast: Option<UdpSocket>,
     group: Option<UdpSocket>,
     group_address: Option<SocketAddr>,
-    /// Why the group is not heard.
-    deaf: Option<Refusal>,
+    /// The casts that cannot be listened for, where, and what the system says.
+    deaf: BTreeMap<Cast, (SocketAddr, io::Error)>,
     /// The number of the interface.
     index: u32,
     /// The port was asked for.
@@ -105,6 +105,13 @@ struct Wires {
     tunnel: bool,
     /// What was told, and when it happened last.
     troubles: BTreeMap<Option<i32>, Instant>,
+}
+
+impl Wires {
+    /// Why casts are not heard.
+    fn refusals(&self) -> impl Iterator<Item = (Cast, Refusal)> {
+        self.deaf.iter().map(|(&cast, (to, why))| (cast, off(&self.name, cast, *to, why)))
+    }
 }
 
 /// Every socket of this node.
@@ -169,8 +176,9 @@ impl Sockets {
             prefix_len: place.prefix_len,
             relays: place.relays,
             ttls,
-            broadcast: None,
-            group: None,
+            broadcast: place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into()))),
+            group: self.group.addresses.beside(place.ip),
+            deaf_to: 0,
             listens: false,
         };
         self.remember(id, &name);
@@ -179,50 +187,45 @@ impl Sockets {
             unicast,
             broadcast: None,
             group: None,
-            group_address: self.group.addresses.beside(place.ip),
-            deaf: None,
+            group_address: segment.group,
+            deaf: BTreeMap::new(),
             index: place.index,
             asked: place.port.is_some(),
             tunnel: place.tunnel,
             troubles: BTreeMap::new(),
         };
         self.open.insert(id, wires);
-        for (_, why) in self.listen(registry, place, &mut segment) {
-            warnings.extend(why.err());
-        }
+        self.listen(registry, place, &mut segment);
+        let deaf = self.open.get(&id).into_iter().flat_map(Wires::refusals);
+        warnings.extend(deaf.map(|(_, refusal)| refusal.why));
         Ok(segment)
     }
 
     /// Listens for the casts of a segment that are not listened for yet: again, where it failed before, for whoever
-    /// held the port may be gone. Says what came of each of these, and changes the segment accordingly.
-    pub(crate) fn listen(
-        &mut self,
-        registry: &Registry,
-        place: &Place,
-        segment: &mut Segment,
-    ) -> Vec<(Cast, Result<(), String>)> {
-        let mut tried = Vec::new();
-        let broadcast = place.broadcast.map(|ip| SocketAddr::new(ip.into(), port_of(ip.into())));
-        let group = self.group.addresses.beside(place.ip);
-        for (cast, to) in [(Cast::Broadcast, broadcast), (Cast::Multicast, group)] {
+    /// held the port may be gone. Returns those that are heard now, and changes the segment accordingly.
+    pub(crate) fn listen(&mut self, registry: &Registry, place: &Place, segment: &mut Segment) -> Vec<Cast> {
+        let mut heard = Vec::new();
+        for cast in [Cast::Broadcast, Cast::Multicast] {
             let token = self.token(segment.id, cast);
-            let (Some(to), Some(wires)) = (to, self.open.get_mut(&segment.id)) else { continue };
-            let (socket, heard_at) = match cast {
-                Cast::Multicast => (&mut wires.group, &mut segment.group),
-                _ => (&mut wires.broadcast, &mut segment.broadcast),
-            };
+            let (Some(to), Some(wires)) = (segment.goes_to(cast), self.open.get_mut(&segment.id)) else { continue };
+            let socket = if cast == Cast::Multicast { &mut wires.group } else { &mut wires.broadcast };
             if socket.is_some() {
                 continue;
             }
-            let opened = listener(registry, place, to, self.gate.as_ref(), token);
-            let refusal = opened.as_ref().err().map(|why| off(place, cast, to, why));
-            (*socket, *heard_at) = opened.map_or((None, None), |opened| (Some(opened), Some(to)));
-            if cast == Cast::Multicast {
-                wires.deaf.clone_from(&refusal);
+            match listener(registry, place, to, self.gate.as_ref(), token) {
+                Ok(opened) => {
+                    *socket = Some(opened);
+                    wires.deaf.remove(&cast);
+                    segment.deaf_to &= !cast.bit();
+                    heard.push(cast);
+                }
+                Err(why) => {
+                    wires.deaf.insert(cast, (to, why));
+                    segment.deaf_to |= cast.bit();
+                }
             }
-            tried.push((cast, refusal.map_or(Ok(()), |refusal| Err(refusal.why))));
         }
-        tried
+        heard
     }
 
     fn remember(&mut self, id: SegmentId, name: &str) {
@@ -343,8 +346,9 @@ impl Sockets {
     }
 
     /// Why the group is not heard on a segment, if it is not.
-    pub(crate) fn deaf(&self, id: SegmentId) -> Option<&Refusal> {
-        self.open.get(&id)?.deaf.as_ref()
+    pub(crate) fn deaf(&self, id: SegmentId) -> Option<Refusal> {
+        let mut refusals = self.open.get(&id)?.refusals();
+        refusals.find_map(|(cast, refusal)| (cast == Cast::Multicast).then_some(refusal))
     }
 
     /// Whether the port of a segment was asked for.
@@ -399,6 +403,7 @@ mod tests {
             loopback: true,
             tunnel: false,
             ip: ip.parse().expect("an address"),
+            shared: false,
             prefix_len: 8,
             relays: true,
             broadcast: None,
@@ -488,12 +493,13 @@ mod tests {
         let holder = std::net::UdpSocket::bind("0.0.0.0:5981").expect("free");
         let place = on_loopback("127.81.0.12", None);
         let mut segment = sockets.open(poll.registry(), &place, &mut Vec::new()).expect("free");
-        let refusal = sockets.deaf(segment.id).cloned().expect("taken");
-        assert!(refusal.taken && refusal.why.contains("process") && segment.group.is_none(), "{refusal:?}");
-        assert!(sockets.listen(poll.registry(), &place, &mut segment).iter().all(|(_, heard)| heard.is_err()));
+        let refusal = sockets.deaf(segment.id).expect("taken");
+        assert!(refusal.taken && refusal.why.contains("process"), "{refusal:?}");
+        assert_eq!((segment.group, segment.hears()), (addresses.beside(place.ip), 0), "what is not heard is sent");
+        assert_eq!(sockets.listen(poll.registry(), &place, &mut segment), []);
         drop(holder);
-        assert_eq!(sockets.listen(poll.registry(), &place, &mut segment), [(Cast::Multicast, Ok(()))]);
-        assert_eq!((sockets.deaf(segment.id), segment.group), (None, addresses.beside(place.ip)));
+        assert_eq!(sockets.listen(poll.registry(), &place, &mut segment), [Cast::Multicast]);
+        assert_eq!((sockets.deaf(segment.id), segment.hears()), (None, Cast::Multicast.bit()));
         assert!(sockets.listen(poll.registry(), &place, &mut segment).is_empty(), "nothing is lacking");
         sockets.send(segment.id, Cast::Multicast, segment.group.expect("there"), b"x");
         assert_eq!(sockets.receive(segment.id, Cast::Multicast, &mut [0; 8]).map(|received| received.len), Some(1));

@@ -4,7 +4,6 @@
 //! time. Nothing blocks, nothing recurses: a stream that fails is remembered until the loop asks.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
@@ -35,22 +34,22 @@ const BACKLOG: i32 = 128;
 #[derive(Debug)]
 pub(crate) struct ListenError {
     address: SocketAddr,
-    /// Who has it, if that is why and can be known.
-    holder: Option<String>,
     why: io::Error,
 }
 
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, holder, why } = self;
-        match holder {
+impl ListenError {
+    /// For a person, with the program that has the port, if that is why and can be known. To find that out takes long
+    /// on a busy machine: not for what is tried again and not told.
+    pub(crate) fn explained(&self) -> String {
+        let Self { address, why } = self;
+        let taken = why.kind() == io::ErrorKind::AddrInUse;
+        match taken.then(|| holder::of(Table::Tcp, *address)).and_then(Holder::program) {
             Some(holder) => {
-                write!(
-                    f,
+                format!(
                     "TCP {address} is taken by {holder}: end that, choose another port with --address, or leave --tcp"
                 )
             }
-            None => write!(f, "cannot listen on TCP {address}: {why}"),
+            None => format!("cannot listen on TCP {address}: {why}"),
         }
     }
 }
@@ -133,11 +132,7 @@ impl Streams {
             return Ok(());
         }
         let address = segment.address;
-        let refused = |why: io::Error| {
-            let taken = why.kind() == io::ErrorKind::AddrInUse;
-            let holder = taken.then(|| holder::of(Table::Tcp, address)).and_then(Holder::program);
-            ListenError { address, holder, why }
-        };
+        let refused = |why: io::Error| ListenError { address, why };
         let taken = |slot: &usize| self.listeners.values().any(|(used, _)| used == slot);
         let Some(slot) = (0..LISTENERS_MAX).find(|slot| !taken(slot)) else {
             return Err(refused(io::Error::other("too many listeners")));
@@ -405,7 +400,7 @@ mod tests {
         let mut streams = Streams::new(0);
         let taken = std::net::TcpListener::bind("127.82.0.4:0").expect("loopback is up");
         let segment = segment(&taken.local_addr().expect("bound").to_string());
-        let why = streams.listen(poll.registry(), &segment).expect_err("taken").to_string();
+        let why = streams.listen(poll.registry(), &segment).expect_err("taken").explained();
         assert!(why.contains("is taken by") && why.contains(&format!("process {}", std::process::id())), "{why}");
     }
 

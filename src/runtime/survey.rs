@@ -50,7 +50,7 @@ fn facts(segment: &Segment, sockets: &Sockets) -> Facts {
         mtu: in_sys(name, "mtu"),
         reverse_path: segment.address.is_ipv4().then(|| reverse_path(name)).flatten(),
         taken: taken(segment, sockets),
-        deaf: sockets.deaf(segment.id).cloned(),
+        deaf: sockets.deaf(segment.id),
         bridge: bridge(name),
     }
 }

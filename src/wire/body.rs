@@ -124,6 +124,10 @@ pub const FLAW_REVERSE_PATH: u16 = 1;
 pub const FLAW_NO_MULTICAST: u16 = 2;
 /// The group must be joined anew to be heard.
 pub const FLAW_REVIVED: u16 = 4;
+/// It cannot listen for the group, and sends to it all the same.
+pub const FLAW_DEAF_MULTICAST: u16 = 8;
+/// It cannot listen for broadcasts, and sends them all the same.
+pub const FLAW_DEAF_BROADCAST: u16 = 16;
 
 /// In [`Condition::probe`]: say hello to all, soon.
 pub const PROBE_PROMPTS: u8 = 1;

@@ -81,6 +81,7 @@ impl Pair {
                 ttls: Ttls::default(),
                 broadcast: Some("10.0.0.255:5255".parse().expect("an address")),
                 group: Some("239.192.7.7:5007".parse().expect("an address")),
+                deaf_to: 0,
                 listens: true,
             };
             pair.input(n, Input::Segment(SegmentChange::Up(segment)));

@@ -17,7 +17,13 @@ fn socket(net: &Net, host: u8, port: u16) -> UdpSocket {
 
 fn next(socket: &UdpSocket) -> String {
     let mut buf = vec![0; 65_536];
-    let (len, _) = socket.recv_from(&mut buf).expect("a datagram");
+    // One that waits with a deadline is interrupted by what happens to the machine, and does not go on by itself.
+    let (len, _) = loop {
+        match socket.recv_from(&mut buf) {
+            Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
+            received => break received.expect("a datagram"),
+        }
+    };
     String::from_utf8(buf[..len].to_vec()).expect("UTF-8")
 }
 

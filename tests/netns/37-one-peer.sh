@@ -96,6 +96,26 @@ check "a peer beyond the second interface is met" eval 'tells tom joined peer=be
 stop tom
 stop bea
 
+# Among bridges that lead nowhere the way that the system would take is tried again soon, whoever comes late.
+space many
+space late
+plug many eth0 br1 10.77.1.8/24
+plug late eth0 br2 10.77.2.8/24
+for n in 0 1 2 3 4; do
+    ip -n "$P-many" link add "docker$n" type bridge
+    ip -n "$P-many" addr add "172.1$n.0.1/16" dev "docker$n"
+    ip -n "$P-many" link set "docker$n" up
+done
+ip -n "$P-many" route add default via 10.77.1.254
+ip -n "$P-late" route add default via 10.77.2.254
+start max many --group 239.192.8.8 --peer 10.77.2.8
+tells max ready
+pass 0.7
+start lea late --group 239.192.8.8
+WITHIN=6 check "one with five bridges beside meets whom it named within 6 s" meet lea max
+stop lea
+stop max
+
 # Who keeps nothing remembers nothing.
 is "no other file is kept" "$(ls "$T/state/l3" | tr '\n' ' ')" "boot key lock machine peers pins "
 start eve l1

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Proves: hosts that have nothing but link-local addresses of IPv6 chat: natively, over streams, by
 # unicast where multicast is dropped, in plain mode, several on one host, and with the address and
-# port that were asked for. An address that is not ready yet is waited for in silence.
+# port that were asked for. An address that is not ready yet is waited for in silence. One on whose host another
+# program holds the port of the group is met by what it casts itself.
 # Mostly waits.
 FAMILIES=ipv6
 . "$(dirname "$0")/lib.sh"
@@ -44,6 +45,23 @@ start fay b --plain -g ff05::7:7
 for n in eve fay; do tells $n ready; done
 check "plain mode speaks IPv6 too" eval 'say eve "plain words"; tells fay message plain=true "text=eve: plain words"'
 is "once" "$(times fay message "text=eve: plain words")" 1
+for h in d e; do space $h; plug $h eth0 br1; done
+other holder d python3 -c 'import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(("::", 5007)); print("held", flush=True); input()'
+hears holder held
+for h in d e; do eventually ready $h; done
+start dot d
+check "one that cannot listen for the group says so" hears dot 'no multicast on eth0: cannot listen at .ff05::7:7.:5007: .* by python3'
+start eli e
+check "it meets another all the same: what it casts is heard" meet dot eli
+say dot "heard though deaf"
+check "by what it says as well" tells eli message "text=heard though deaf" cast=multicast
+say eli "by unicast"
+check "and it hears the other" tells dot message "text=by unicast" cast=unicast
+say holder enough
+reap holder
+for n in dot eli; do stop $n; done
+
 for h in x y; do
     space $h; plug $h eth0 br1
     on $h ip link set eth0 down address 02:00:00:00:00:99

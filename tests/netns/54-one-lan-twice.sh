@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: a host with two interfaces on one LAN, one with secondary addresses and one at the end of a
-# point-to-point link say and show every text once, natively and in plain mode.
+# point-to-point link say and show every text once, natively and in plain mode. One whose interfaces have one
+# address is met behind each.
 # Mostly waits.
 FAMILIES=both
 . "$(dirname "$0")/lib.sh"
@@ -34,6 +35,25 @@ say ann "to one with secondary addresses"
 check "and is heard" tells tom message "text=to one with secondary addresses"
 is "which is nothing to tell of" "$(cat "$T/tom.err"; grep -c warning "$T/tom.out")" 0
 for n in ann tom bob; do stop $n; done
+
+# Unnumbered: both of its interfaces have one address.
+bridge br4
+for h in un z; do space $h; done
+plug un eth0 br1 10.77.1.9/24
+plug un eth1 br4 10.77.1.9/24
+plug z eth0 br4 10.77.1.44/24
+rm -f "$T"/*.in
+start uma un
+start zoe z
+start amy a
+check "a host whose interfaces have one address meets those behind each" meet uma zoe
+check "and they meet it" eval 'tells uma joined peer=amy && tells amy joined peer=uma'
+check "from one port" eval '! grep "is taken" "$T/uma.out" "$T/uma.err"'
+say uma "to both sides"
+for n in zoe amy; do check "$n hears it" tells $n message "text=to both sides" cast=multicast; done
+say zoe "across"
+check "and passes on what each side says" tells amy message "text=across"
+for n in uma zoe amy; do stop $n; done
 
 for cast in multicast broadcast; do
     rm -f "$T"/*.in

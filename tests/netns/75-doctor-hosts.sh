@@ -57,6 +57,7 @@ hears holder2 held
 start coco c
 meet ann bob coco
 finds "the port of the group is taken" c "port-taken [this machine, eth0]"
+finds "which others are told, but not why" a "multicast-dropped [coco, eth0]"
 say holder2 enough
 reap holder2
 check "it is heard when it is free again" tells coco warning "text=multicast on eth0 is heard now"

@@ -66,6 +66,7 @@ impl Scene {
             ttls: Ttls::default(),
             broadcast: None,
             group: Some(GROUP.parse().expect("an address")),
+            deaf_to: 0,
             listens: true,
         };
         scene.node.handle_input(Time::ZERO, Input::Segment(SegmentChange::Up(segment)));

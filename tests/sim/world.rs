@@ -277,6 +277,7 @@ impl World {
             ttls: Ttls::default(),
             broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),
             group: Some("239.192.7.7:5007".parse().expect("an address")),
+            deaf_to: 0,
             listens: true,
         };
         self.input(host, Input::Segment(SegmentChange::Up(segment)));

@@ -185,7 +185,8 @@ fn said(text: &str) -> Vec<Vec<u8>> {
     let (id, name, group) = (SegmentId(1), "eth0".into(), Some(group()));
     let ttls = Ttls::default();
     let (broadcast, listens) = (None, true);
-    let segment = Segment { id, name, address, prefix_len: 24, relays: true, ttls, broadcast, group, listens };
+    let segment =
+        Segment { id, name, address, prefix_len: 24, relays: true, ttls, broadcast, group, deaf_to: 0, listens };
     let say = Command::Say { lines: vec![Line::new(text).expect("short")], wall: WallTime(0) };
     let mut sent = Vec::new();
     for input in [Input::Segment(SegmentChange::Up(segment)), Input::Command(say)] {

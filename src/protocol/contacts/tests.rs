@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::address::{SegmentId, attempt};
 use crate::config::Config;
 use crate::protocol::News;
 use crate::rng::Rng;
@@ -21,6 +22,8 @@ struct Bench {
     contacts: Contacts,
     /// What was greeted, and when.
     greeted: Vec<(Time, SocketAddr)>,
+    /// The number of each try.
+    tries: Vec<u32>,
 }
 
 macro_rules! ctx {
@@ -65,6 +68,7 @@ impl Bench {
             stats: Stats::default(),
             contacts: Contacts::new(remembered, Time::ZERO),
             greeted: Vec::new(),
+            tries: Vec::new(),
         }
     }
 
@@ -79,7 +83,8 @@ impl Bench {
         while let Some(at) = self.contacts.wake_at().filter(|&at| at <= end) {
             self.now = at.max(self.now);
             self.contacts.on_timeout(|id| id == BOB, &mut ctx!(self));
-            if let Some((address, _)) = self.contacts.greeting_due(&ctx!(self)) {
+            if let Some((address, tries)) = self.contacts.greeting_due(&ctx!(self)) {
+                self.tries.push(tries);
                 self.greeted.push((self.now, address));
                 self.contacts.greeted(address, 300, &ctx!(self));
             }
@@ -247,4 +252,42 @@ fn the_tables_are_bounded_and_greetings_paced() {
         ann.contacts.on_named(PeerId([n; 16]), heard, |_| false, &mut ctx!(ann));
     }
     assert_eq!(ann.contacts.wanted.len(), WANTED_MAX);
+}
+
+/// How often each of `count` segments was to greet, and the system, at these tries.
+fn shares(tries: &[u32], count: u32) -> Vec<usize> {
+    let one = |id: u32| Segment { id: SegmentId(id), ..Segment::eth0(&format!("10.1.{id}.3:5003")) };
+    let all: Vec<_> = (1..=count).map(one).collect();
+    let by = |&tries| attempt(all.iter(), at(7), tries).map_or(0, |(on, beyond)| if beyond { 0 } else { on.id.0 });
+    let by: Vec<u32> = tries.iter().map(by).collect();
+    (0..=count).map(|id| by.iter().filter(|&&who| who == id).count()).collect()
+}
+
+#[test]
+fn one_segment_alone_greeted_a_remembered_peer_for_ever() {
+    let mut ann = Bench::with(&[at(7)]);
+    while ann.tries.len() < 48 {
+        ann.run(secs(60));
+    }
+    let tries = ann.tries.split_off(8);
+    for count in [2, 3, 4, 6] {
+        let shares = shares(&tries, count);
+        assert!(shares[0] >= 20, "{count}: {shares:?}");
+        assert!(shares[1..].iter().all(|&share| share >= 20 / count as usize), "{count}: {shares:?}");
+    }
+}
+
+#[test]
+fn the_same_few_segments_greeted_a_peer_that_was_told_for_ever() {
+    let mut ann = Bench::new();
+    while ann.tries.len() < 60 {
+        ann.heard(BOB, 1000);
+        ann.named([7].into_iter());
+        ann.told(BOB, &[(7, at(7))]);
+        ann.run(secs(1));
+    }
+    for count in [2, 3, 4, 6] {
+        let shares = shares(&ann.tries, count);
+        assert!(shares.iter().all(|&share| share >= 20 / count as usize), "{count}: {shares:?}");
+    }
 }

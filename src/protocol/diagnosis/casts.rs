@@ -59,6 +59,9 @@ fn is_excused(segment: &SegmentView, cast: Cast, listener: usize, speaker: usize
         return true;
     }
     let flawed = |flaws: &[Flaw]| [a, b].iter().any(|member| member.flaws.iter().any(|flaw| flaws.contains(flaw)));
+    if a.flaws.contains(&Flaw::Deaf(cast)) {
+        return true;
+    }
     match cast {
         Cast::Multicast => is_snooped(segment) || flawed(&[Flaw::NoGroup, Flaw::NoMulticastFlag]),
         Cast::Broadcast => flawed(&[Flaw::NoBroadcast]),

@@ -2,7 +2,7 @@
 
 use super::survey::mtu_needed;
 use super::{Code, Facts, Finding, Flaw, Holder, Refusal, SegmentView, Side, View};
-use crate::address::Cast;
+use crate::address::{Cast, Segment};
 
 /// What the interfaces of this machine say.
 pub(super) fn findings(view: &View) -> Vec<Finding> {
@@ -24,19 +24,19 @@ fn of_segment(view: &View, segment: &SegmentView) -> Vec<Finding> {
         let cause = format!("packets of more than {mtu} bytes do not leave {on} whole, and our largest have {needed}");
         found(Code::MtuTooSmall, None, cause, format!("ip link set dev {on} mtu 1500"));
     }
-    if segment.broadcast.is_none() && segment.address.is_ipv4() && !facts.tunnel && !facts.loopback {
-        let (ip, bits) = (segment.address.ip(), segment.prefix_len);
-        let (cause, remedy) = if bits > 30 {
-            let remedy = format!(
-                "if its network is larger: ip address del {ip}/{bits} dev {on}; \
-                 ip address add {ip}/24 broadcast + dev {on}"
-            );
-            (format!("the address {ip}/{bits} on {on} has no broadcast address"), remedy)
-        } else {
-            let remedy = "ss -ulpn shows who holds that port; udpnode says at its start what the system answers".into();
-            (format!("the broadcast address of {ip}/{bits} on {on} cannot be listened on"), remedy)
-        };
+    let (ip, bits) = (segment.address.ip(), segment.prefix_len);
+    if segment.broadcast.is_none() && ip.is_ipv4() && !facts.tunnel && !facts.loopback {
+        let cause = format!("the address {ip}/{bits} on {on} has no broadcast address");
+        let remedy = format!(
+            "if its network is larger: ip address del {ip}/{bits} dev {on}; \
+             ip address add {ip}/24 broadcast + dev {on}"
+        );
         found(Code::NoBroadcastAddress, Some(Cast::Broadcast), cause, remedy);
+    }
+    if let Some(to) = segment.broadcast.filter(|_| segment.deaf_to & Cast::Broadcast.bit() != 0) {
+        let cause = format!("broadcasts are not heard on {on}: {to} cannot be listened on");
+        let remedy = "ss -ulpn shows who holds that port; udpnode says at its start what the system answers".into();
+        found(Code::BroadcastDropped, Some(Cast::Broadcast), cause, remedy);
     }
     findings.extend(port_taken(segment));
     findings.extend(group_refused(view, segment));
@@ -79,7 +79,8 @@ fn group_refused(view: &View, segment: &SegmentView) -> Option<Finding> {
         );
         (Code::PortTaken, remedy)
     } else {
-        (Code::MulticastDropped, "see what the system answers; until then --cast broadcast".into())
+        let remedy = "see what the system answers: the group is heard within 10 s when that is mended";
+        (Code::MulticastDropped, remedy.into())
     };
     let cause = format!("the group {group} is not heard on {on}: {why}");
     Some(Finding { code, segment: Some(on.clone()), cast: Some(Cast::Multicast), side: Side::Us, cause, remedy })
@@ -95,13 +96,16 @@ fn taken(segment: &SegmentView) -> Option<(u16, &Holder)> {
 }
 
 /// What we are to say of our own side: others diagnose as well.
-pub(super) fn flaws(facts: &Facts, group: bool, broadcast: bool, revived: bool) -> Vec<Flaw> {
+pub(super) fn flaws(facts: &Facts, segment: &Segment, revived: bool) -> Vec<Flaw> {
+    let deaf = |cast: Cast| segment.deaf_to & cast.bit() != 0;
     let narrow = facts.mtu.filter(|_| facts.is_narrow()).map(Flaw::Narrow);
     let flags = [
         (facts.reverse_path.is_some_and(|mode| mode > 0), Flaw::ReversePath),
         (facts.lacks_multicast(), Flaw::NoMulticastFlag),
-        (!group, Flaw::NoGroup),
-        (!broadcast, Flaw::NoBroadcast),
+        (segment.group.is_none(), Flaw::NoGroup),
+        (segment.broadcast.is_none(), Flaw::NoBroadcast),
+        (deaf(Cast::Multicast), Flaw::Deaf(Cast::Multicast)),
+        (deaf(Cast::Broadcast), Flaw::Deaf(Cast::Broadcast)),
         (revived, Flaw::Revived),
     ];
     flags.into_iter().filter(|(is, _)| *is).map(|(_, flaw)| flaw).chain(narrow).collect()
@@ -110,11 +114,14 @@ pub(super) fn flaws(facts: &Facts, group: bool, broadcast: bool, revived: bool) 
 /// Where nobody is heard: what was looked at, and what to try.
 pub(super) fn nobody(view: &View, segment: &SegmentView) -> String {
     let facts = &segment.facts;
+    let deaf = |cast: Cast| segment.deaf_to & cast.bit() != 0;
     let mut looked = vec![match segment.group {
+        Some(group) if deaf(Cast::Multicast) => format!("group {group} not heard"),
         Some(group) => format!("group {group} joined"),
         None => format!("group {} not joined", view.group),
     }];
     match segment.broadcast {
+        Some(to) if deaf(Cast::Broadcast) => looked.push(format!("broadcast {to} not heard")),
         Some(to) => looked.push(format!("broadcast {to}")),
         None if segment.address.is_ipv4() => looked.push("no broadcast address".into()),
         None => {}

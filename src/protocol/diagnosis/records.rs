@@ -11,7 +11,10 @@ use crate::config::{DATAGRAM_MAX, GROUP_DEFAULT};
 use crate::id::PeerId;
 use crate::time::{Time, WallTime};
 use crate::wire::SIGNED_OVERHEAD;
-use crate::wire::body::{Condition, FLAG_ASKS, FLAW_NO_MULTICAST, FLAW_REVERSE_PATH, FLAW_REVIVED, Hello, encoded_len};
+use crate::wire::body::{
+    Condition, FLAG_ASKS, FLAW_DEAF_BROADCAST, FLAW_DEAF_MULTICAST, FLAW_NO_MULTICAST, FLAW_REVERSE_PATH, FLAW_REVIVED,
+    Hello, encoded_len,
+};
 
 /// Peers whose condition is kept, by segment. When full, no further one is.
 const TOLD_MAX: usize = 512;
@@ -45,6 +48,8 @@ impl Told {
             (told(FLAW_REVIVED), Flaw::Revived),
             (lacks(Cast::Multicast), Flaw::NoGroup),
             (lacks(Cast::Broadcast), Flaw::NoBroadcast),
+            (told(FLAW_DEAF_MULTICAST), Flaw::Deaf(Cast::Multicast)),
+            (told(FLAW_DEAF_BROADCAST), Flaw::Deaf(Cast::Broadcast)),
         ];
         let flaws = flags.into_iter().filter(|(is, _)| *is).map(|(_, flaw)| flaw);
         flaws.chain(self.mtu.map(Flaw::Narrow)).collect()
@@ -64,6 +69,8 @@ pub struct Came {
     pub address: SocketAddr,
     /// No router lies between.
     pub near: bool,
+    /// We listen for multicasts there.
+    pub joined: bool,
     /// It came from where that peer is reached: one with two interfaces here says of each what it hears there.
     pub there: bool,
 }
@@ -132,6 +139,7 @@ impl Records {
         Due {
             hello: self.examination.on_condition(came.address, told, (alone, asks), now),
             rejoin: came.near
+                && came.joined
                 && sends
                 && self.snoop.on_hello(segment, came.cast, self.examination.since().is_some(), now),
         }
@@ -180,7 +188,7 @@ impl Records {
     pub fn own_flaws(&self, segment: &Segment, now: Time) -> Vec<Flaw> {
         let facts = self.survey.segments.get(&segment.id).cloned().unwrap_or_default();
         let revived = self.snoop.helped(segment.id, now);
-        local::flaws(&facts, segment.group.is_some(), segment.broadcast.is_some(), revived)
+        local::flaws(&facts, segment, revived)
     }
 
     /// Adds to a hello what is to be said of ourselves: on this segment, to this address or to all.
@@ -198,7 +206,9 @@ impl Records {
             Flaw::ReversePath => FLAW_REVERSE_PATH,
             Flaw::NoMulticastFlag => FLAW_NO_MULTICAST,
             Flaw::Revived => FLAW_REVIVED,
-            Flaw::NoGroup | Flaw::NoBroadcast | Flaw::Narrow(_) => 0,
+            Flaw::Deaf(Cast::Multicast) => FLAW_DEAF_MULTICAST,
+            Flaw::Deaf(Cast::Broadcast) => FLAW_DEAF_BROADCAST,
+            Flaw::NoGroup | Flaw::NoBroadcast | Flaw::Deaf(Cast::Unicast) | Flaw::Narrow(_) => 0,
         });
         let narrow = flaws.iter().find_map(|flaw| if let Flaw::Narrow(mtu) = flaw { Some(*mtu) } else { None });
         let (probe, filled) = self.examination.probe(to, now);
@@ -275,6 +285,19 @@ mod tests {
         let (told, _) = described(&mut records, 0, None, "239.192.7.7:5007");
         let expected = Condition { clock_ms: Some(1000), ttl: Some(2), ..Condition::default() };
         assert_eq!(told, Some(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_listened_for_is_said() {
+        let (bob, deaf) = (PeerId([2; 16]), Segment { deaf_to: 6, ..segment() });
+        let (mut records, mut hello) = (Records::default(), hello(0));
+        hello.sends = Some(6);
+        records.describe(&mut hello, &deaf, None, GROUP_DEFAULT, Time::ZERO);
+        let (cast, address) = (Cast::Multicast, deaf.address);
+        let came = Came { id: bob, segment: deaf.id, cast, address, near: true, joined: true, there: true };
+        records.on_hello(came, &hello, Time::ZERO);
+        let told = records.told(deaf.id, bob).flaws();
+        assert_eq!(told, [Flaw::Deaf(Cast::Multicast), Flaw::Deaf(Cast::Broadcast)]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(crate) fn healthy(others: usize) -> View {
         prefix_len: 24,
         broadcast: "10.0.0.255:5255".parse().ok(),
         group: "239.192.7.7:5007".parse().ok(),
+        deaf_to: 0,
         facts: Facts { multicast: Some(true), mtu: Some(1500), reverse_path: Some(0), ..Facts::default() },
         revived: false,
         cells: pairs.map(|pair| (pair, OK)).collect(),
@@ -320,6 +321,7 @@ fn what_the_system_tells_of_this_machine() {
     let refused = |taken| move |s: &mut SegmentView| s.facts.deaf = Some(Refusal { why: "why".into(), taken });
     assert_eq!(found(2, |view, _| refused(true)(here(view))), ["port-taken: this machine"]);
     assert_eq!(found(2, |view, _| refused(false)(here(view))), ["multicast-dropped: this machine"], "no port");
+    assert_eq!(facts(|s| s.deaf_to = Cast::Broadcast.bit()), ["broadcast-dropped: this machine"]);
     assert!(facts(|s| s.facts = Facts::default()).is_empty(), "what is not known is not named");
 }
 
@@ -336,7 +338,7 @@ fn what_peers_tell_of_theirs() {
     };
     assert_eq!(told(Flaw::NoMulticastFlag, Some(NO_MULTICAST)), ["no-multicast-flag: bob"]);
     assert_eq!(told(Flaw::NoBroadcast, Some(NO_BROADCAST)), ["no-broadcast-address: bob"]);
-    assert_eq!(told(Flaw::NoGroup, Some(NO_MULTICAST)), ["port-taken: bob"]);
+    assert_eq!(told(Flaw::NoGroup, Some(NO_MULTICAST)), ["multicast-dropped: bob"]);
     assert_eq!(told(Flaw::Narrow(1000), None), ["mtu-too-small: bob"]);
     let narrow = found(2, |view, _| {
         here(view).members[2].flaws = vec![Flaw::Narrow(900)];
@@ -347,6 +349,28 @@ fn what_peers_tell_of_theirs() {
     assert_eq!(between(Padded::NotThere), ["mtu-too-small: from us to cat"]);
     assert_eq!(between(Padded::NotBack), ["mtu-too-small: from cat to us"]);
     assert!(between(Padded::Unknown).is_empty());
+}
+
+#[test]
+fn who_says_that_it_cannot_listen_is_to_be_heard_all_the_same() {
+    for (cast, cell) in [(Cast::Multicast, NO_MULTICAST), (Cast::Broadcast, NO_BROADCAST)] {
+        let deaf = |hears| {
+            found(2, |view, count| {
+                here(view).members[1].flaws = vec![Flaw::Deaf(cast)];
+                spoil(view, count, 1, hears, cell);
+            })
+        };
+        let said = format!("{cast}-dropped: bob");
+        assert_eq!(deaf(true), [said.as_str()], "that explains what it does not hear");
+        assert_eq!(deaf(false), [said.as_str(), &said], "and not that nobody hears it");
+    }
+    let mut view = healthy(1);
+    here(&mut view).members[1].flaws = vec![Flaw::Deaf(Cast::Multicast)];
+    assert!(!diagnose(&view)[0].cause.contains("another program"), "nobody said so");
+    let mut view = healthy(0);
+    here(&mut view).deaf_to = 6;
+    let lines = nobody(&view);
+    assert!(lines[0].contains("5007 not heard") && lines[0].contains("5255 not heard"), "{lines:?}");
 }
 
 #[test]

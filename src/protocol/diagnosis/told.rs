@@ -95,10 +95,13 @@ fn flawed(segment: &SegmentView, member: &Member, flaw: Flaw) -> Option<Finding>
             );
             Some(found(Code::NoBroadcastAddress, segment, Some(Cast::Broadcast), member, cause, remedy))
         }
-        Flaw::NoGroup if segment.group.is_some() => {
-            let cause = format!("{name} does not hear the group: another program holds its port");
-            let remedy = format!("on {name}'s machine: ss -ulpn shows which; end it, or use another --group on all");
-            Some(found(Code::PortTaken, segment, Some(Cast::Multicast), member, cause, remedy))
+        Flaw::NoGroup | Flaw::Deaf(Cast::Multicast) if segment.group.is_some() => {
+            let cause = format!("{name} says that it does not hear the group on its machine");
+            Some(found(Code::MulticastDropped, segment, Some(Cast::Multicast), member, cause, ask_there(name)))
+        }
+        Flaw::Deaf(Cast::Broadcast) if segment.broadcast.is_some() => {
+            let cause = format!("{name} says that it does not hear broadcasts on its machine");
+            Some(found(Code::BroadcastDropped, segment, Some(Cast::Broadcast), member, cause, ask_there(name)))
         }
         Flaw::Narrow(mtu) => {
             let needed = mtu_needed();
@@ -106,8 +109,13 @@ fn flawed(segment: &SegmentView, member: &Member, flaw: Flaw) -> Option<Finding>
             let remedy = format!("on {name}'s machine: ip link set dev INTERFACE mtu 1500");
             Some(found(Code::MtuTooSmall, segment, None, member, cause, remedy))
         }
-        Flaw::NoBroadcast | Flaw::NoGroup | Flaw::ReversePath | Flaw::Revived => None,
+        Flaw::NoBroadcast | Flaw::NoGroup | Flaw::Deaf(_) | Flaw::ReversePath | Flaw::Revived => None,
     }
+}
+
+/// What is amiss is told by the machine where it is.
+fn ask_there(name: &str) -> String {
+    format!("on {name}'s machine: udpnode doctor says why, and ss -ulpn who holds the port if that is it")
 }
 
 /// Large datagrams that are lost where small ones are not, and nobody's own interface says why.

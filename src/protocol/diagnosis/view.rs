@@ -36,8 +36,10 @@ pub struct SegmentView {
     pub prefix_len: u8,
     /// Where our broadcasts go, if there is such a place.
     pub broadcast: Option<SocketAddr>,
-    /// The group that is joined here, if one is.
+    /// Where our multicasts go, if there is such a place.
     pub group: Option<SocketAddr>,
+    /// The casts that we cannot listen for, as bits.
+    pub deaf_to: u8,
     /// What the system knows.
     pub facts: Facts,
     /// The group was heard again only after joining it anew.
@@ -78,10 +80,12 @@ pub enum Flaw {
     ReversePath,
     /// Its interface says that it does no multicast.
     NoMulticastFlag,
-    /// It does not hear the group.
+    /// It has no group there.
     NoGroup,
-    /// Its address has no broadcast address, or it cannot listen there.
+    /// Its address has no broadcast address.
     NoBroadcast,
+    /// It cannot listen for this cast, which it sends all the same.
+    Deaf(Cast),
     /// It must join the group anew to hear it.
     Revived,
     /// Its MTU is smaller than our datagrams.

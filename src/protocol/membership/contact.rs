@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use super::greeting::Telling;
 use super::{Membership, Peer, Standing};
+use crate::address::attempt;
 use crate::protocol::{Context, Post, To};
 use crate::time::Time;
-use crate::wire::body::{FLAG_ASKS, encoded_len};
+use crate::wire::body::{FLAG_ASKS, Hello, encoded_len};
 use crate::wire::{Message, SIGNED_OVERHEAD};
 
 impl Peer {
@@ -18,15 +19,32 @@ impl Peer {
 }
 
 impl Membership {
-    /// Says hello to an address where somebody may be, in few bytes: it tells nothing of others. By
-    /// which segment is a matter of the turn, if none is in its network.
+    /// Says hello to an address where somebody may be, in few bytes: it tells nothing of others. Beside the address
+    /// stands the number of this try, see [`attempt`].
     /// Returns the length of the datagram, or 0 if no segment leads there.
     pub fn greet_address(&self, to: (SocketAddr, u32), standing: Standing<'_>, ctx: &mut Context<'_>) -> usize {
-        let (address, turn) = to;
-        let Some(segment) = self.segment_towards(address, turn) else { return 0 };
-        let hello = self.hello(segment, Telling::Nobody, FLAG_ASKS, standing, ctx);
+        self.try_address(to, Telling::Nobody, standing, ctx)
+    }
+
+    /// Asks for a hello at an address where somebody may be.
+    pub(super) fn try_address(
+        &self,
+        to: (SocketAddr, u32),
+        telling: Telling,
+        standing: Standing<'_>,
+        ctx: &mut Context<'_>,
+    ) -> usize {
+        let (address, tries) = to;
+        let Some((segment, beyond)) = attempt(self.segments.values(), address, tries) else { return 0 };
+        let (to, hello) = if beyond {
+            // Which segment it will be is not known here: of none it tells anything.
+            let hello = self.hello(segment.id, Telling::Nobody, FLAG_ASKS, standing, ctx);
+            (To::Beyond(segment.id, address), Hello { interface: None, sends: None, ..hello })
+        } else {
+            (To::Address(segment.id, address), self.hello(segment.id, telling, FLAG_ASKS, standing, ctx))
+        };
         let len = SIGNED_OVERHEAD + encoded_len(&hello);
-        ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
+        ctx.posts.push_back(Post { to, message: Message::Hello(hello) });
         len
     }
 

@@ -111,13 +111,12 @@ impl Membership {
         self.hello_at = Some(next.max(ctx.now + Duration::from_millis(1)));
     }
 
-    /// Hellos by unicast: to static peers that are silent, from round to round by another segment where none is in
-    /// their network, and to those whom no cast reaches.
+    /// Hellos by unicast: to static peers that are silent, one try a round, and to those whom no cast reaches.
     fn greet_afar(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for &address in &ctx.config.static_peers {
             let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
-            if let Some(segment) = self.segment_towards(address, self.round - 1).filter(|_| !known) {
-                self.post_hello(segment, address, Telling::All, FLAG_ASKS, standing, ctx);
+            if !known {
+                self.try_address((address, self.round - 1), Telling::All, standing, ctx);
             }
         }
         let now = ctx.now;
@@ -127,7 +126,7 @@ impl Membership {
             afar.extend(unheard.filter_map(|(&segment, path)| Some((id, segment, path.proven_address()?))));
         }
         for (id, segment, address) in afar {
-            self.post_hello(segment, address, Telling::First(id), 0, standing, ctx);
+            self.post_hello(segment, address, Telling::First(id), standing, ctx);
         }
     }
 
@@ -204,11 +203,10 @@ impl Membership {
         segment: SegmentId,
         address: SocketAddr,
         telling: Telling,
-        flags: u8,
         standing: Standing<'_>,
         ctx: &mut Context<'_>,
     ) {
-        let hello = self.hello(segment, telling, flags, standing, ctx);
+        let hello = self.hello(segment, telling, 0, standing, ctx);
         if let Some(whom) = telling.whom() {
             self.note_told_alone(segment, whom, &hello);
         }
@@ -239,7 +237,7 @@ impl Membership {
             ttl: self.ttl(segment, Cast::Unicast),
             of: Some(u16::MAX),
             round: None,
-            sends: on.map(sends),
+            sends: on.map(Segment::sends),
             condition: None,
             away: self.away.as_ref().map(ToString::to_string),
             challenge: None,
@@ -323,8 +321,7 @@ impl Membership {
         let group = u32::try_from(self.online_count()).unwrap_or(u32::MAX).saturating_add(1);
         let mut casts: BTreeMap<&str, u32> = BTreeMap::new();
         for segment in self.segments.values() {
-            let here = u32::from(segment.group.is_some()) + u32::from(segment.broadcast.is_some());
-            *casts.entry(&segment.name).or_default() += here;
+            *casts.entry(&segment.name).or_default() += segment.sends().count_ones();
         }
         let casts = casts.into_values().max().unwrap_or(0).max(CASTS_USUAL);
         let each = Duration::from_secs(1) * group / ctx.config.hello_rate;
@@ -337,10 +334,4 @@ fn padding(hello: &Hello) -> Option<ByteVec> {
     let len = SIGNED_OVERHEAD + ROUND_LEN_MAX + body::encoded_len(hello);
     let lacking = (PAID * challenge_len()).checked_sub(len)?;
     Some(ByteVec::from(vec![0; lacking]))
-}
-
-/// The casts by which hellos go out on a segment, as bits.
-fn sends(segment: &Segment) -> u8 {
-    let casts = [(Cast::Broadcast, segment.broadcast), (Cast::Multicast, segment.group)];
-    casts.into_iter().filter(|(_, to)| to.is_some()).map(|(cast, _)| cast.bit()).sum()
 }

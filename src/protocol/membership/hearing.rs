@@ -126,7 +126,7 @@ impl Membership {
                 // Meanwhile it is heard again as it was told.
                 false => continue,
             };
-            self.post_hello(on.1, address, telling, 0, standing, ctx);
+            self.post_hello(on.1, address, telling, standing, ctx);
         }
     }
 

@@ -266,7 +266,10 @@ impl Peer {
     pub(super) fn note_round(&mut self, origin: &Origin, hello: &Hello, now: Time) {
         let Some(path) = self.paths.get_mut(&origin.segment) else { return };
         path.casts[slot(origin.cast)].sent = hello.ttl;
-        path.listens = hello.flags & FLAG_LISTENS != 0;
+        // One that has two interfaces here may listen on one of them alone: what counts is where it is reached.
+        if path.address == origin.address {
+            path.listens = hello.flags & FLAG_LISTENS != 0;
+        }
         if let Some(round) = hello.round {
             path.rounds.on_round(origin.cast, round, now);
         }
@@ -476,6 +479,29 @@ mod tests {
         bob.note_path(&origin(9), true, at(11_100));
         bob.prove(segment, address(9), at(11_100));
         assert_eq!(place(&bob), Some(address(9)), "it moved: where it was nothing comes from any more");
+    }
+
+    #[test]
+    fn a_listener_at_another_address_was_taken_for_one_where_the_peer_is_reached() {
+        let heard_at = |host: u8| Origin {
+            id: PeerId([2; 16]),
+            key: [2; 32],
+            boot: 1,
+            counter: 1,
+            segment: SegmentId(1),
+            cast: Cast::Multicast,
+            address: SocketAddr::from(([10, 0, 0, host], 5000 + u16::from(host))),
+            ttl: None,
+            len: 100,
+        };
+        let mut bob = Peer::new(Nick::from_any("bob"), &heard_at(2), Time::ZERO, Duration::from_secs(2));
+        bob.note_path(&heard_at(2), true, Time::ZERO);
+        let mut listens_after = |host, flags| {
+            bob.note_round(&heard_at(host), &Hello { flags, ..Hello::default() }, Time::ZERO);
+            bob.paths[&SegmentId(1)].listens
+        };
+        assert!(!listens_after(3, FLAG_LISTENS), "it has two interfaces here");
+        assert!(listens_after(2, FLAG_LISTENS) && listens_after(3, 0) && !listens_after(2, 0));
     }
 
     proptest! {

@@ -113,7 +113,7 @@ impl Shell {
                 let listens = self.streams.listen(self.poll.registry(), segment);
                 segment.listens = listens.is_ok();
                 if let Err(why) = listens {
-                    self.teller.warning(&format!("{why}: direct messages come by datagram"));
+                    self.teller.warning(&format!("{}: direct messages come by datagram", why.explained()));
                 }
             }
             SegmentChange::Up(_) => {}

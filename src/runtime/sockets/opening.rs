@@ -26,12 +26,12 @@ pub(super) fn own_address(place: &Place) -> SocketAddr {
     scoped(place.ip, place.port.unwrap_or_else(|| port_of(place.ip)), place.scope())
 }
 
-/// Why a cast is not heard on a segment.
-pub(super) fn off(place: &Place, cast: Cast, to: SocketAddr, why: &io::Error) -> Refusal {
+/// Why a cast is not heard on an interface, and by whose fault: to be asked when it is told.
+pub(super) fn off(interface: &str, cast: Cast, to: SocketAddr, why: &io::Error) -> Refusal {
     let taken = why.kind() == io::ErrorKind::AddrInUse;
     let holder = taken.then(|| holder::of(Table::Udp, to)).and_then(Holder::program);
     let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
-    let why = format!("no {cast} on {}: cannot listen at {to}: {why}{by}", place.interface);
+    let why = format!("no {cast} on {interface}: cannot listen at {to}: {why}{by}");
     Refusal { why, taken }
 }
 
@@ -48,32 +48,36 @@ pub(super) fn unicast(
         _ => SocketError::Refused(place.interface.clone(), address, why),
     };
     let socket = datagram_socket(address, gate).map_err(refused)?;
-    match bind(&socket, place, address) {
-        Ok(()) => {}
+    let on_device = match bind(&socket, place, address) {
+        Ok(on_device) => on_device,
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
             let holder = holder::of(Table::Udp, address).program();
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }
-            bind(&socket, place, scoped(place.ip, 0, place.scope())).map_err(refused)?;
+            let on_device = bind(&socket, place, scoped(place.ip, 0, place.scope())).map_err(refused)?;
             warnings.push(another_port(&socket, address, holder));
+            on_device
         }
         Err(why) => return Err(refused(why)),
-    }
-    prepare_sending(&socket, place, ttl).map_err(refused)?;
+    };
+    prepare_sending(&socket, place, ttl, on_device).map_err(refused)?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 
 /// Binds to an own address. One of an interface in a VRF belongs to that alone: who is not bound to the interface has
-/// no such address. (One of IPv6 with a scope is.) For one that is not ready, or gone, that makes no difference.
-fn bind(socket: &Socket, place: &Place, address: SocketAddr) -> io::Result<()> {
+/// no such address. (One of IPv6 with a scope is.) For one that is not ready, or gone, that makes no difference. What
+/// another interface has as well is bound to this one from the beginning. Says whether it was bound to the interface.
+fn bind(socket: &Socket, place: &Place, address: SocketAddr) -> io::Result<bool> {
+    // Where that is not permitted it stays as it was.
+    let to_device = || socket.bind_device(Some(place.interface.as_bytes()));
+    let on_device = place.shared && to_device().is_ok();
     match socket.bind(&address.into()) {
-        Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv4() => {
-            // Where that is not permitted it stays as it was.
-            socket.bind_device(Some(place.interface.as_bytes())).map_err(|_| why)?;
-            socket.bind(&address.into())
+        Err(why) if why.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv4() && !on_device => {
+            to_device().map_err(|_| why)?;
+            socket.bind(&address.into()).map(|()| true)
         }
-        bound => bound,
+        bound => bound.map(|()| on_device),
     }
 }
 
@@ -83,13 +87,17 @@ fn another_port(socket: &Socket, wanted: SocketAddr, holder: Option<String>) -> 
     format!("{wanted} is taken{by}: using port {port} instead")
 }
 
-fn prepare_sending(socket: &Socket, place: &Place, ttl: u8) -> io::Result<()> {
+fn prepare_sending(socket: &Socket, place: &Place, ttl: u8, on_device: bool) -> io::Result<()> {
     // Other nodes on this machine are peers like any other: what goes to all loops back.
     match place.ip {
         IpAddr::V4(ip) => {
             socket.set_broadcast(true)?;
             socket.set_multicast_ttl_v4(ttl.into())?;
-            socket.set_multicast_if_v4(&ip)?;
+            // Another interface may have the same address, and would be taken for the one that is meant: what is bound
+            // to its interface sends there as it is.
+            if !on_device {
+                socket.set_multicast_if_v4(&ip)?;
+            }
             socket.set_multicast_loop_v4(true)
         }
         IpAddr::V6(_) => {

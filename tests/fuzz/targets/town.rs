@@ -108,6 +108,7 @@ pub(crate) fn segment(net: usize, host: usize) -> Segment {
         ttls: Ttls::default(),
         broadcast: Some(SocketAddr::from(([10, 0, net as u8, 255], 5255))),
         group: Some(group()),
+        deaf_to: 0,
         listens: true,
     }
 }
