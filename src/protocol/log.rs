@@ -21,6 +21,7 @@ mod detour;
 mod exchange;
 mod forgotten;
 mod forked;
+mod frontier;
 mod joining;
 mod repair;
 mod store;
