@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Logs;
 use super::frontier::NO_HASH;
-use super::repair::{answering, budget, post_entries, weight};
+use super::repair::{Repaired, answering, budget, post_entries, weight};
 use super::store::{Ask, Log, Tip};
 use super::table::Source;
 use super::whom::{holder, unclaimed};
@@ -23,7 +23,7 @@ const CONFIRMED_ALONE_MAX: usize = 4;
 /// An entry is not cast again for repair more often than this.
 const RECAST_AFTER: Duration = Duration::from_secs(1);
 /// Entries lacking in one log at which one holder is asked instead of everybody.
-const FAR_BEHIND: u64 = 32;
+pub(super) const FAR_BEHIND: u64 = 32;
 /// Rounds without an answer after which claims of others are not believed any more.
 const ROUNDS_MAX: u32 = 24;
 /// After this time what no holder claims to have is given up although its author may come back with it.
@@ -58,8 +58,11 @@ impl Logs {
         let mut disputed = Vec::new();
         for progress in &frontier.logs {
             let id = progress.log();
+            disputed.extend(self.unproven(progress));
             if let Some(hole) = self.disputed(progress) {
                 disputed.push(hole);
+            } else if self.ends_here(id) {
+                self.give_proof(from, progress, ctx);
             } else if id == self.own {
                 self.confirm_own(from, progress.next, ctx);
             } else if (progress.next > self.forgotten.mark(id).unwrap_or(0) || self.logs.contains_key(&id))
@@ -84,15 +87,19 @@ impl Logs {
 
     fn on_progress(&mut self, from: PeerId, progress: &Progress, ctx: &mut Context<'_>) {
         let id = progress.log();
+        let here = self.online.get(&id.author) == Some(&id.boot);
+        let is_author = here && from == id.author;
         let Some(log) = self.logs.get_mut(&id) else { return };
-        let floor = progress.floor.min(progress.next);
-        log.note_claim(from, progress.next, floor, ctx.now);
-        if progress.next == log.next && log.tip.is_news(*progress.tip, from == id.author) {
+        // Of an author who is here others know little that it did not say itself.
+        let next = if here && !is_author { progress.next.min(log.credible()) } else { progress.next };
+        let floor = progress.floor.min(next);
+        log.note_claim(from, next, floor, ctx.now);
+        if progress.next == log.next && log.tip.is_news(*progress.tip) {
             log.tip = Tip::Told(*progress.tip);
             self.hash = None;
         }
         // The author itself does not have them any more: nobody gives them for certain.
-        if from == id.author && floor > log.next {
+        if is_author && floor > log.next {
             let given = log.claims.beyond(log.next).any(|(_, claim)| claim.floor < floor);
             if !given {
                 log.skip_to(floor);
@@ -101,7 +108,7 @@ impl Logs {
             }
         }
         let Some(log) = self.logs.get_mut(&id) else { return };
-        if log.ask.round >= ROUNDS_PATIENT && progress.next > log.next && floor <= log.next {
+        if log.ask.round >= ROUNDS_PATIENT && next > log.next && floor <= log.next {
             // Somebody has it after all: asking had slowed down for nothing.
             log.ask.round = ROUNDS_PATIENT;
             log.ask.at = earlier(log.ask.at, Some(ctx.now + self.round_trip.pause(0, ctx.config)));
@@ -241,6 +248,8 @@ impl Logs {
         let held = log.held.range(log.next..).next().is_some();
         log.forget_claims();
         if (ended || log.said_bye) && !held && lacking > 0 {
+            // Once, whoever claims to have it after all.
+            log.author_said = log.next;
             ctx.stats.lost = ctx.stats.lost.saturating_add(lacking);
             ctx.news.push_back(News::Gap { log: id, nick: None, count: lacking });
         }
@@ -267,8 +276,7 @@ impl Logs {
             self.collect_repairs(from, nack.round, asked.is_some(), hole, &mut repairs, ctx);
         }
         if !repairs.gone.is_empty() {
-            let frontier = Frontier { hash: NO_HASH, logs: repairs.gone, whole: None };
-            ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
+            Self::post_pages(&To::Peer(from), NO_HASH, repairs.gone, None, ctx);
         }
         post_entries(&To::Peer(from), repairs.to_one, ctx);
         post_entries(&To::Group, repairs.to_all, ctx);
@@ -330,7 +338,7 @@ impl Logs {
                 let before = others.iter().filter(|&&p| weight(p, id, seq / BLOCK) < mine).count();
                 ours = (seq / BLOCK, before < answering);
             }
-            if !ours.1 || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
+            if !ours.1 || held.repaired.is_under_way(from, quiet, ctx.now) {
                 continue;
             }
             let bytes = u32::try_from(held.raw.len()).unwrap_or(u32::MAX);
@@ -338,10 +346,11 @@ impl Logs {
                 ctx.stats.repairs_throttled += 1;
                 return;
             }
-            held.repaired_at = Some(ctx.now);
             // Most have it since it was cast again: who still asks for it lacks it alone.
             let recast = held.recast_at.is_some_and(|at| ctx.now.since(at) < RECAST_AFTER);
-            if asked || alone || recast {
+            let to_one = asked || alone || recast;
+            held.repaired = Repaired::now(to_one.then_some(from), ctx.now);
+            if to_one {
                 repairs.to_one.push(Arc::clone(&held.raw));
             } else {
                 held.recast_at = Some(ctx.now);
@@ -361,16 +370,12 @@ impl Logs {
             }
         }
         if due.len() > CONFIRMED_ALONE_MAX.max(self.online.len() / 4) {
-            let logs = due.iter().filter_map(|id| self.progress_of(*id)).collect();
+            let logs = due.iter().filter_map(|id| self.progress(*id)).collect();
             return self.post_frontier(&To::Group, logs, None, ctx);
         }
         for id in due {
-            let logs = self.progress_of(id).into_iter().collect();
+            let logs = self.progress(id).into_iter().collect();
             self.post_frontier(&To::Peer(id.author), logs, None, ctx);
         }
-    }
-
-    fn progress_of(&self, id: LogId) -> Option<Progress> {
-        self.logs.get(&id).map(|log| log.progress(id))
     }
 }

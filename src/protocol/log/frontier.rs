@@ -55,6 +55,7 @@ impl Logs {
         }
         if hash == self.hash() {
             self.trickle.on_equal();
+            self.pace.on_equal();
             self.joining.on_compared();
             let head = self.logs.get(&self.own).map_or(1, |log| log.next);
             self.confirm_own(from, head, ctx);
@@ -65,7 +66,8 @@ impl Logs {
         }
         let own = self.hash();
         if !self.pace.allows(own, ctx.now, ctx.config) {
-            return;
+            // A difference that stays is not worth more words than none.
+            return self.trickle.on_equal();
         }
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
         if !self.is_busy(ctx.now) && self.frontier_at.is_none() {
@@ -98,6 +100,11 @@ impl Logs {
 
     pub(super) fn post_frontier(&mut self, to: &To, logs: Vec<Progress>, whole: Option<bool>, ctx: &mut Context<'_>) {
         let hash = self.told_hash();
+        Self::post_pages(to, hash, logs, whole, ctx);
+    }
+
+    /// On as many datagrams as it takes.
+    pub(super) fn post_pages(to: &To, hash: u64, logs: Vec<Progress>, whole: Option<bool>, ctx: &mut Context<'_>) {
         let (mut page, mut len) = (Vec::new(), 0);
         let mut pages = Vec::new();
         for progress in logs {
