@@ -932,3 +932,43 @@ fn a_log_that_two_write_stays_ended_when_it_made_room() {
     let said = |event: &&Event| matches!(event, Event::Message(message) if message.from.id == dan.id());
     assert_eq!(scene.told.iter().filter(said).count(), 1, "{:?}", scene.told);
 }
+
+/// What was skipped has the digest that somebody tells, until one who can give it shows another.
+#[test]
+fn what_is_told_of_an_entry_gives_way_to_the_entry() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[4; 32], 9);
+    let tip_told = |scene: &mut Scene| {
+        scene.sent.clear();
+        scene.say(Message::Frontier(Frontier { hash: 7, logs: Vec::new(), whole: Some(true) }));
+        scene.run_for(40_000);
+        let told = scene.sent.iter().rev().find_map(|message| match message {
+            Message::Frontier(frontier) => frontier.logs.iter().find(|progress| progress.log() == dan.log()),
+            _ => None,
+        });
+        told.map(|progress| (progress.next, progress.floor, *progress.tip))
+    };
+    let say = |scene: &mut Scene, floor, tip| {
+        let logs = vec![Progress::new(dan.log(), 4, floor, tip)];
+        scene.say(Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+        scene.run_for(100);
+    };
+    scene.meet(Identity::new(&[4; 32], 9), "dan", 4);
+    let logs = vec![Progress::new(dan.log(), 4, 4, NO_DIGEST)];
+    scene.say_as(&dan, Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+    say(&mut scene, 4, [8; 16]);
+    say(&mut scene, 4, [9; 16]);
+    assert_eq!(tip_told(&mut scene), Some((4, 4, [8; 16])));
+    scene.greet();
+    scene.sent.clear();
+    let (raw, digest) = (1..4).fold((Arc::from([]), NO_DIGEST), |(_, prev), seq| {
+        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, true)
+    });
+    say(&mut scene, 1, digest);
+    let asks = |message: &Message| matches!(message, Message::Nack(nack) if nack.holes == [Hole::new(dan.log(), 3, 4)]);
+    assert!(scene.sent.iter().any(asks), "{:?}", scene.sent);
+    scene.say(Message::Entries(Errand::Repair, vec![raw]));
+    say(&mut scene, 4, [1; 16]);
+    assert_eq!(tip_told(&mut scene), Some((4, 3, digest)));
+    assert!(!scene.told.iter().any(|event| matches!(event, Event::Message(_))), "it was skipped");
+}
