@@ -53,8 +53,8 @@ impl Logs {
         let id = progress.log();
         let log = self.logs.get(&id).filter(|log| !log.forked && log.next == progress.next)?;
         let lacks = log.tip.known().is_none() && ![NO_DIGEST, log.tip.digest()].contains(&*progress.tip);
-        let is_given = lacks && progress.floor < progress.next;
-        is_given.then(|| Hole::new(id, progress.next - 1, progress.next))
+        let skipped = Hole::new(id, log.next - 1, log.next);
+        Some(skipped).filter(|_| lacks && progress.floor < progress.next)
     }
 
     /// What was skipped came after all: what it is the digest of that stands for it.
