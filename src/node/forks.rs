@@ -4,6 +4,7 @@
 //! entries with one number that say different things; for our own key, a datagram that we have not sent yet.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Context, Node, context};
 use crate::event::{Arrival, Event};
@@ -40,14 +41,14 @@ impl Node {
     }
 
     /// An entry of a number that we have, or of our own log. Most are what we have.
-    pub(super) fn compare_entry(&mut self, log: LogId, signed: &SignedEntry<'_>, arrival: Arrival) {
+    pub(super) fn compare_entry(&mut self, log: LogId, signed: &SignedEntry<'_>, raw: &[u8], arrival: Arrival) {
         if !self.logs.contradicts(log, signed.entry.seq, signed.bytes) {
             return;
         }
         let domain = self.entry_domain();
         let check = |node: &Self| (node.verifier)(signed.author(), domain, signed.bytes, signed.signature);
         if self.is_signed((arrival.address, None), check) {
-            self.logs.on_fork(log, &mut context!(self));
+            self.logs.on_fork(log, signed.entry.seq, Arc::from(raw), &mut context!(self));
         }
     }
 

@@ -248,12 +248,12 @@ impl Node {
             Wants::Nothing => {}
             Wants::Own => {
                 self.stats.echoes += 1;
-                self.compare_entry(log, &signed, arrival);
+                self.compare_entry(log, &signed, raw, arrival);
             }
             Wants::Duplicate => {
                 self.relay.on_again(log, seq, arrival.segment);
                 self.logs.on_duplicate(log, seq, &arrival, &mut context!(self));
-                self.compare_entry(log, &signed, arrival);
+                self.compare_entry(log, &signed, raw, arrival);
             }
             Wants::New | Wants::TooFar
                 if !self.is_signed((arrival.address, None), |node| {
@@ -270,7 +270,7 @@ impl Node {
             Wants::New => {
                 let (digest, prev) = (digest(signed.bytes), *signed.entry.prev);
                 let entry = Believed { log, seq, digest, prev, raw: Arc::from(raw) };
-                if self.config.relay && self.logs.is_news(log, seq) {
+                if self.config.relay && self.logs.is_news(log, seq, &arrival) {
                     self.pass_on(&entry, arrival);
                 }
                 self.logs.on_entry(entry, arrival, &mut context!(self));

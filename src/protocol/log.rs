@@ -21,6 +21,7 @@ mod detour;
 mod exchange;
 mod forgotten;
 mod forked;
+mod frontier;
 mod joining;
 mod repair;
 mod store;
@@ -285,11 +286,12 @@ impl Logs {
         (ctx.config.confirm_spread * online).min(ctx.config.confirm_max)
     }
 
-    /// Whether an entry was said just now, as far as we can tell: it is further than any that was proven, and
-    /// nobody is asked for much of its log.
+    /// Whether an entry was said just now, as far as we can tell: it is further than any that was proven, and no
+    /// answer while much of its log is asked for.
     #[must_use]
-    pub fn is_news(&self, id: LogId, seq: u64) -> bool {
-        self.logs.get(&id).is_none_or(|log| seq >= log.proven && !log.ask.far)
+    pub fn is_news(&self, id: LogId, seq: u64, arrival: &Arrival) -> bool {
+        let is_asked_for = |far: bool| far && arrival.errand == Errand::Repair;
+        self.logs.get(&id).is_none_or(|log| seq >= log.proven && !is_asked_for(log.ask.far))
     }
 
     /// An entry that was here already: its author may not know that we have it.
@@ -331,6 +333,7 @@ impl Logs {
         ctx.stats.entries += 1;
         self.busy_at = ctx.now;
         let (id, seq) = (entry.log, entry.seq);
+        self.note_tip(id, seq, entry.digest);
         // Whoever else lacks it heard that as well, or asks alone.
         let recast_at = is_recast(&arrival).then_some(ctx.now);
         self.keep(id, seq, Held::new(entry, Some(arrival), recast_at));

@@ -330,9 +330,10 @@ pub fn parse_entry(raw: &[u8]) -> Result<SignedEntry<'_>, WireError> {
     }
     let (bytes, signature) = body::split_signed(raw)?;
     let entry: Entry<'_> = body::decode(bytes)?;
-    let counted = 1..=NUMBER_MAX;
+    // The number of the one behind it is told as well.
+    let is_counted = (1..NUMBER_MAX).contains(&entry.seq) && (1..=NUMBER_MAX).contains(&entry.first);
     let is_first = *entry.prev == NO_DIGEST;
-    if !counted.contains(&entry.seq) || !counted.contains(&entry.first) || is_first != (entry.seq == 1) {
+    if !is_counted || is_first != (entry.seq == 1) {
         return Err(WireError::Malformed);
     }
     Ok(SignedEntry { entry, bytes, signature })

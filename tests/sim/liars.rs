@@ -46,6 +46,8 @@ struct Scene {
     told: Vec<Event>,
     /// What the node sent, decoded.
     sent: Vec<Message>,
+    /// Where repairs went.
+    repaired: Vec<SocketAddr>,
     /// Those who answer when they are asked for a proof that they live, and where they are.
     alive: Vec<(Identity, u8)>,
 }
@@ -55,8 +57,8 @@ impl Scene {
         let mut config = Config::new(Nick::from_any("ann"), GROUP.parse().expect("an address"));
         change(&mut config);
         let node = Node::new(Identity::new(&[1; 32], 1), config, [1; 32], Time::ZERO).with_verifier(counting);
-        let mut scene =
-            Self { node, counter: 0, now: Time::ZERO, told: Vec::new(), sent: Vec::new(), alive: Vec::new() };
+        let (told, sent, repaired, alive) = Default::default();
+        let mut scene = Self { node, counter: 0, now: Time::ZERO, told, sent, repaired, alive };
         let segment = Segment {
             id: SegmentId(1),
             name: "eth0".into(),
@@ -106,8 +108,11 @@ impl Scene {
         while let Some(output) = self.node.poll_output(&mut buf) {
             match output {
                 Output::Event(event) => self.told.push(event),
-                Output::Send { .. } => {
-                    self.sent.extend(Datagram::parse(&buf).ok().and_then(|datagram| datagram.message().ok()));
+                Output::Send { to, .. } => {
+                    let message = Datagram::parse(&buf).ok().and_then(|datagram| datagram.message().ok());
+                    self.repaired
+                        .extend(Some(to).filter(|_| matches!(message, Some(Message::Entries(Errand::Repair, _)))));
+                    self.sent.extend(message);
                 }
                 Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
             }
@@ -746,4 +751,303 @@ fn a_stranger_who_repairs_in_everybodys_place_keeps_nobody_from_repairing() {
         world.run_for(Duration::from_millis(4));
     }
     assert_eq!(world.hosts[2].shown - shown, 2, "within two seconds");
+}
+
+/// Somebody who is a member to all of a world, and says to each what it likes.
+struct Intruder {
+    who: Identity,
+    counter: u64,
+}
+
+impl Intruder {
+    /// Where it seems to be.
+    const FROM: ([u8; 4], u16) = ([10, 0, 0, 77], 5077);
+
+    fn say(&mut self, world: &mut World, host: usize, message: &Message) {
+        self.counter += 1;
+        let bytes = signed(&self.who, self.counter, message, true);
+        let (segment, from) = (SegmentId(0), SocketAddr::from(Self::FROM));
+        world.input(host, Input::Datagram { segment, cast: Cast::Unicast, from, ttl: None, bytes: &bytes });
+    }
+
+    /// It says hello to each, and proves that it lives.
+    fn join(world: &mut World, hosts: &[usize]) -> Self {
+        let mut eve = Self { who: Identity::new(&[66; 32], 1), counter: 0 };
+        for &host in hosts {
+            world.tap = Some(Vec::new());
+            eve.say(world, host, &hello("eve", 1));
+            world.run_for(Duration::from_millis(100));
+            for sent in world.tap.take().unwrap_or_default().into_iter().filter(|sent| sent.host == host) {
+                let read = Datagram::parse(&sent.bytes).ok().and_then(|read| read.message().ok());
+                let Some(Message::Probe(probe)) = read.filter(|_| sent.to == SocketAddr::from(Self::FROM)) else {
+                    continue;
+                };
+                let answer = Answer { proof: probe.challenge, ..Answer::new(probe.token) };
+                eve.say(world, host, &Message::Answer(answer));
+            }
+            let node = world.hosts[host].node.as_ref().expect("it runs");
+            assert!(node.peers().any(|peer| peer.online && peer.name.nick.as_str() == "eve"), "n{host} met her");
+        }
+        eve
+    }
+
+    fn leave(mut self, world: &mut World, head: u64) {
+        (0..world.hosts.len()).for_each(|host| self.say(world, host, &Message::Bye(Bye { head })));
+    }
+
+    /// The first that it says, in one of many ways.
+    fn first(&self, way: usize) -> Message {
+        let (raw, _) = follow(&self.who, 1, 1, (format!("way {way}"), None, (1, 1)), NO_DIGEST, true);
+        Message::Entries(Errand::Said, vec![raw])
+    }
+}
+
+/// Sixteen who have met, what half a minute of silence takes, and a liar among them.
+fn sixteen(change: impl Fn(&mut Config)) -> (World, u64, Intruder) {
+    let mut world = World::new(seed_or(97), Faults::NONE);
+    for _ in 0..16 {
+        let host = world.add_host(&[0], &change);
+        world.start(host);
+    }
+    assert!(world.run_until(secs(10), all_met).is_some());
+    world.say(0, "something");
+    world.run_for(secs(10));
+    let calm = half_a_minute(&mut world);
+    let eve = Intruder::join(&mut world, &(0..16).collect::<Vec<_>>());
+    (world, calm, eve)
+}
+
+/// How much is cast in half a minute.
+fn half_a_minute(world: &mut World) -> u64 {
+    let casts = world.casts;
+    world.run_for(secs(30));
+    world.casts - casts
+}
+
+/// Of entries that nobody has, an author may tell each another digest.
+#[test]
+fn what_an_author_tells_each_otherwise_leaves_no_difference_behind() {
+    let (mut world, calm, mut eve) = sixteen(|_| {});
+    let log = eve.who.log();
+    for host in 0..16u8 {
+        let tips = [NO_DIGEST, [1 + host; 16]].map(|tip| Progress::new(log, 5, 5, tip));
+        let frontier = Frontier { hash: 7, logs: tips.to_vec(), whole: None };
+        eve.say(&mut world, host.into(), &Message::Frontier(frontier));
+    }
+    eve.leave(&mut world, 5);
+    world.run_for(secs(60));
+    let after = half_a_minute(&mut world);
+    assert!(after <= calm + calm / 10, "{calm} casts before she came, {after} after she left");
+}
+
+/// Who heard both of what a key says in one place ends its log; the others do so when they are shown both.
+#[test]
+fn who_has_the_proof_that_two_write_a_log_gives_it_to_those_who_do_not() {
+    let (mut world, calm, mut eve) = sixteen(|_| {});
+    (0..16).for_each(|host| eve.say(&mut world, host, &eve.first(1)));
+    world.run_for(secs(1));
+    eve.say(&mut world, 3, &eve.first(2));
+    eve.leave(&mut world, 2);
+    world.run_for(secs(60));
+    let after = half_a_minute(&mut world);
+    let told = (0..16).filter(|&host| world.hosts[host].node.as_ref().is_some_and(|node| node.stats().forks > 0));
+    assert_eq!(told.count(), 16, "all know");
+    assert!(after <= calm + calm / 10, "{calm} casts before she came, {after} after she left");
+    // Who comes later is told as well.
+    let late = world.add_host(&[0], |_| {});
+    world.start(late);
+    world.run_for(secs(60));
+    let after = half_a_minute(&mut world);
+    assert!(after <= calm + calm / 5, "{calm} casts before she came, {after} of one more");
+}
+
+/// Where nobody keeps anything, nobody can show anybody anything.
+#[test]
+fn a_difference_that_nobody_can_end_costs_little() {
+    let (mut world, calm, mut eve) = sixteen(|config| config.store_max = 0);
+    (0..16).for_each(|host| eve.say(&mut world, host, &eve.first(host)));
+    eve.leave(&mut world, 2);
+    world.run_for(secs(90));
+    let after = half_a_minute(&mut world);
+    eprintln!("{calm} casts before she came, {after} after she left");
+    assert!(after <= calm * 2, "{calm} casts before she came, {after} after she left");
+    let before = world.casts;
+    for n in 0..15 {
+        world.say(n, "a line");
+        world.run_for(secs(2));
+    }
+    let talk = world.casts - before;
+    eprintln!("{talk} with 15 lines");
+    // The line, and each says once how far it is.
+    assert!(talk <= after + 15 * 32, "{after} casts in silence, {talk} with 15 lines");
+}
+
+/// How many of twenty lines a relay passes on, and how often it asks, where somebody claims that more was said.
+fn relayed_by(relay: usize) -> (u64, u64) {
+    let mut world = World::new(seed_or(98), Faults::NONE);
+    (0..2).for_each(|_| _ = world.add_net(Faults::NONE));
+    for nets in [&[0][..], &[0, 1], &[1, 2], &[2], &[0], &[0]] {
+        let host = world.add_host(nets, |_| {});
+        world.start(host);
+    }
+    world.run_for(secs(3));
+    world.say(0, "the first");
+    world.run_for(secs(3));
+    let mut eve = Intruder::join(&mut world, &[relay]);
+    let log = world.identity(0, 1).log();
+    let count = |world: &World, of: fn(&udpnode::stats::Stats) -> u64| {
+        world.hosts[relay].node.as_ref().map_or(0, |node| of(node.stats()))
+    };
+    let before = (count(&world, |stats| stats.relayed), count(&world, |stats| stats.nacks));
+    let logs = vec![Progress::new(log, 1 << 48, 1, NO_DIGEST)];
+    eve.say(&mut world, relay, &Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+    for n in 0..20 {
+        world.run_for(Duration::from_millis(300));
+        world.say(0, &format!("line {n}"));
+    }
+    world.run_for(Duration::from_millis(300));
+    (count(&world, |stats| stats.relayed) - before.0, count(&world, |stats| stats.nacks) - before.1)
+}
+
+/// Who relays goes on doing so, and nobody asks an author who is here for what somebody made up.
+#[test]
+fn what_a_member_claims_of_another_keeps_nobody_from_relaying() {
+    let (relayed, asked) = relayed_by(1);
+    assert!(relayed >= 20, "{relayed} of 20 lines are passed on");
+    assert!(asked <= 30, "{asked} requests for what nobody said");
+    let (relayed, _) = relayed_by(2);
+    assert!(relayed >= 20, "{relayed} of 20 lines of one who is not here are passed on");
+}
+
+#[test]
+fn an_author_in_another_run_knows_no_more_of_what_it_said_than_others() {
+    let mut scene = Scene::new(|_| {});
+    let (before, now) = (Identity::new(&[9; 32], 3), Identity::new(&[9; 32], 4));
+    scene.meet(Identity::new(&[9; 32], 4), "dan", 1);
+    // It has nothing of its last run any more, but others have.
+    let logs = vec![Progress::new(before.log(), 4, 4, NO_DIGEST)];
+    scene.say_as(&now, Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+    scene.run_for(100);
+    scene.claim(before.log(), 4, 1);
+    let lines = [1, 2, 3].map(|seq| line(&before, 3, seq));
+    scene.say(Message::Entries(Errand::Repair, lines.to_vec()));
+    scene.run_for(5000);
+    let said = scene.told.iter().filter(|event| matches!(event, Event::Message(_))).count();
+    assert_eq!(said, 3, "{:?}", scene.told);
+}
+
+#[test]
+fn who_asks_all_the_time_keeps_nobody_from_being_answered() {
+    let mut scene = Scene::new(|_| {});
+    let (bob, dan) = (Identity::new(&[8; 32], 1), Identity::new(&[4; 32], 9));
+    scene.hear_of(8, &bob, &hello("bob", 1), true);
+    scene.alive.push((Identity::new(&[8; 32], 1), 8));
+    scene.run_for(1000);
+    scene.pass_on(&dan, &[1]);
+    scene.run_for(3000);
+    let asked = Some(udpnode::wire::body::bytes(Identity::new(&[1; 32], 1).id()));
+    let nack = Message::Nack(Nack { asked, round: 1, holes: vec![Hole::new(dan.log(), 1, 2)] });
+    scene.repaired.clear();
+    for n in 0..200 {
+        scene.say(nack.clone());
+        if n % 7 == 6 {
+            scene.hear_of(8, &bob, &nack, true);
+        }
+        scene.run_for(1);
+    }
+    let to = |port: u16| scene.repaired.iter().filter(|to| to.port() == port).count();
+    assert!(to(5008) > 0, "{:?}", scene.repaired);
+    assert!(to(5066) + to(5008) <= 100, "nor does asking often help: {} and {}", to(5066), to(5008));
+}
+
+#[test]
+fn what_is_lost_is_told_once_whoever_claims_to_have_it() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[9; 32], 3);
+    scene.meet(Identity::new(&[9; 32], 3), "dan", 1);
+    scene.say(Message::Entries(Errand::Said, vec![line(&dan, 3, 1)]));
+    scene.say_as(&dan, Message::Bye(Bye { head: 4 }));
+    for _ in 0..8 {
+        scene.claim(dan.log(), 4, 1);
+        scene.run_for(12_000);
+    }
+    let gaps: Vec<_> = scene.told.iter().filter(|event| matches!(event, Event::Gap { .. })).collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(scene.node.stats().lost, 2);
+}
+
+#[test]
+fn who_asks_for_much_that_is_gone_is_told_in_datagrams_that_fit() {
+    let mut scene = Scene::new(|config| config.entries_max = 2);
+    let dan = Identity::new(&[4; 32], u64::MAX);
+    (0..6).for_each(|n| scene.pass_on(&dan, &[1, 2, 3, 4, 5].map(|seq| n * 5 + seq)));
+    scene.run_for(3000);
+    scene.sent.clear();
+    let asked = Some(udpnode::wire::body::bytes(Identity::new(&[1; 32], 1).id()));
+    let holes = (0..22).map(|_| Hole::new(dan.log(), 1, 2)).collect();
+    scene.say(Message::Nack(Nack { asked, round: 1, holes }));
+    scene.run_for(5);
+    let told = scene.sent.iter().map(|message| match message {
+        Message::Frontier(frontier) if frontier.hash == 0 => frontier.logs.len(),
+        _ => 0,
+    });
+    assert_eq!(told.sum::<usize>(), 22);
+}
+
+#[test]
+fn a_log_that_two_write_stays_ended_when_it_made_room() {
+    let mut scene = Scene::new(|config| config.logs_max = 8);
+    let dan = Identity::new(&[4; 32], 9);
+    scene.pass_on(&dan, &[1]);
+    let other = follow(&dan, 9, 1, ("otherwise".into(), None, (1, 1)), NO_DIGEST, true).0;
+    scene.say(Message::Entries(Errand::Relay, vec![other]));
+    assert_eq!(scene.node.stats().forks, 1);
+    for author in (100..140).map(|n| Identity::new(&[n; 32], 1)) {
+        scene.pass_on(&author, &[1]);
+        scene.run_for(50);
+    }
+    scene.pass_on(&dan, &[2]);
+    scene.run_for(3000);
+    let said = |event: &&Event| matches!(event, Event::Message(message) if message.from.id == dan.id());
+    assert_eq!(scene.told.iter().filter(said).count(), 1, "{:?}", scene.told);
+}
+
+/// What was skipped has the digest that somebody tells, until one who can give it shows another.
+#[test]
+fn what_is_told_of_an_entry_gives_way_to_the_entry() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[4; 32], 9);
+    let tip_told = |scene: &mut Scene| {
+        scene.sent.clear();
+        scene.say(Message::Frontier(Frontier { hash: 7, logs: Vec::new(), whole: Some(true) }));
+        scene.run_for(40_000);
+        let told = scene.sent.iter().rev().find_map(|message| match message {
+            Message::Frontier(frontier) => frontier.logs.iter().find(|progress| progress.log() == dan.log()),
+            _ => None,
+        });
+        told.map(|progress| (progress.next, progress.floor, *progress.tip))
+    };
+    let say = |scene: &mut Scene, floor, tip| {
+        let logs = vec![Progress::new(dan.log(), 4, floor, tip)];
+        scene.say(Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+        scene.run_for(100);
+    };
+    scene.meet(Identity::new(&[4; 32], 9), "dan", 4);
+    let logs = vec![Progress::new(dan.log(), 4, 4, NO_DIGEST)];
+    scene.say_as(&dan, Message::Frontier(Frontier { hash: 7, logs, whole: None }));
+    say(&mut scene, 4, [8; 16]);
+    say(&mut scene, 4, [9; 16]);
+    assert_eq!(tip_told(&mut scene), Some((4, 4, [8; 16])));
+    scene.greet();
+    scene.sent.clear();
+    let (raw, digest) = (1..4).fold((Arc::from([]), NO_DIGEST), |(_, prev), seq| {
+        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, true)
+    });
+    say(&mut scene, 1, digest);
+    let asks = |message: &Message| matches!(message, Message::Nack(nack) if nack.holes == [Hole::new(dan.log(), 3, 4)]);
+    assert!(scene.sent.iter().any(asks), "{:?}", scene.sent);
+    scene.say(Message::Entries(Errand::Repair, vec![raw]));
+    say(&mut scene, 4, [1; 16]);
+    assert_eq!(tip_told(&mut scene), Some((4, 3, digest)));
+    assert!(!scene.told.iter().any(|event| matches!(event, Event::Message(_))), "it was skipped");
 }

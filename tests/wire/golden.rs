@@ -246,9 +246,11 @@ fn numbers_that_nobody_counts_to_are_refused() {
     ] {
         assert!(Datagram::parse(&datagram(&message, 1)).expect(name).message().is_err(), "{name}");
     }
-    for (seq, first) in [(0, 1), (1, 0), (NUMBER_MAX + 1, 1), (1, NUMBER_MAX + 1)] {
+    // What follows the last would have a number that no frontier may tell.
+    for (seq, first) in [(0, 1), (1, 0), (NUMBER_MAX, 1), (NUMBER_MAX + 1, 1), (1, NUMBER_MAX + 1)] {
         assert!(parse_entry(&entry(&ann(), seq, first, 1, &lines(&["hi"]))).is_err(), "{seq} {first}");
     }
+    assert!(parse_entry(&entry(&ann(), NUMBER_MAX - 1, NUMBER_MAX, 1, &lines(&["hi"]))).is_ok());
 }
 
 #[test]

@@ -266,8 +266,10 @@ impl Author {
 
     /// Somebody lacks what we said a moment ago, and did not confirm it before: half the window, but once a round trip.
     pub(super) fn on_asked(&mut self, from: PeerId, hole: &Hole, now: Time, round_trip: Duration) {
-        let lacks = self.listeners.get(&from).is_some_and(|listener| listener.next < hole.to);
-        if lacks && hole.from < self.next && self.halved_at.is_none_or(|at| now.since(at) > round_trip * 2) {
+        let to = hole.to.min(self.next);
+        let lacks = |listener: &Listener| !listener.stalled && listener.next.max(listener.base) < to;
+        let lacks = hole.from < to && self.listeners.get(&from).is_some_and(lacks);
+        if lacks && self.halved_at.is_none_or(|at| now.since(at) > round_trip * 2) {
             self.halved_at = Some(now);
             self.window = (self.window / 2).max(WINDOW_MIN);
             self.confirmed_in_window = 0;
@@ -356,3 +358,32 @@ const WORTH_WAITING: u64 = 32;
 const STALLS_MAX: u32 = 4;
 /// The window never closes further than this: one lost datagram must not stop the talk.
 const WINDOW_MIN: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::LogId;
+    use crate::text::Nick;
+
+    #[test]
+    fn only_who_may_lack_what_is_under_way_slows_the_talk() {
+        let config = Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"));
+        let (mut author, round_trip) = (Author::new(&config, Time::ZERO), Duration::from_millis(20));
+        let [bob, cleo] = [2, 3].map(|n| PeerId([n; 16]));
+        let hole = |from, to| Hole::new(LogId { author: PeerId([1; 16]), boot: 1 }, from, to);
+        author.on_online(bob, Time::ZERO);
+        (0..8).for_each(|_| _ = author.draft(&[Line::from_peer("hi")]));
+        author.on_online(cleo, Time::ZERO);
+        author.on_confirm(bob, 9, Time::ZERO, &config, &mut VecDeque::new());
+        let window = author.window;
+        author.on_asked(cleo, &hole(1, 9), Time::ZERO, round_trip);
+        author.on_asked(bob, &hole(9, 1 << 48), Time::ZERO, round_trip);
+        author.on_asked(bob, &hole(1, 1 << 48), Time::ZERO, round_trip);
+        assert_eq!(author.window, window, "history, and what is not said yet");
+        _ = author.draft(&[Line::from_peer("hi")]);
+        author.on_asked(cleo, &hole(1, 9), Time::ZERO, round_trip);
+        assert_eq!(author.window, window, "history still");
+        author.on_asked(cleo, &hole(9, 10), Time::ZERO, round_trip);
+        assert_eq!(author.window, (window / 2).max(WINDOW_MIN));
+    }
+}

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::id::PeerId;
 use crate::time::Time;
 
-/// Peers remembered per log as holding it. When full, who is not believed makes room, or else who can give the least.
+/// Peers remembered per log as holding it. When full, who has nothing that is lacking makes room, or else who was not
+/// believed for long, or else who can give less than whoever comes; if there is none, that one is not believed.
 const HOLDERS_MAX: usize = 8;
 
 /// Requests in vain, with nothing new from anybody between them, after which a claim is not believed.
@@ -46,13 +47,11 @@ impl Claims {
         Self(BTreeMap::new())
     }
 
-    /// A peer says how far it has this log. What it said before still holds. False if it is not believed.
-    pub(super) fn note(&mut self, peer: PeerId, next: u64, floor: u64, now: Time) -> bool {
+    /// A peer says how far it has this log: the first entry it lacks and the first it can give. What it said before
+    /// still holds. Ours lacks `lacking`. False if it is not believed.
+    pub(super) fn note(&mut self, peer: PeerId, (next, floor): (u64, u64), lacking: u64, now: Time) -> bool {
         if self.0.len() >= HOLDERS_MAX && !self.0.contains_key(&peer) {
-            let (worst, claim) = self.worst().expect("it is full");
-            if !claim.is_vain() && claim.floor <= floor {
-                return true;
-            }
+            let Some(worst) = self.worst(next, floor, lacking, now) else { return false };
             self.0.remove(&worst);
         }
         let told = self.0.entry(peer).or_insert(Claim { next, floor, vain: 0, vain_at: now });
@@ -63,10 +62,15 @@ impl Claims {
         !told.is_vain()
     }
 
-    /// Who is least worth being remembered.
-    fn worst(&self) -> Option<(PeerId, Claim)> {
-        let worst = self.0.iter().max_by_key(|(_, claim)| (claim.is_vain(), claim.floor));
-        worst.map(|(&peer, &claim)| (peer, claim))
+    /// Who is less worth being remembered than somebody with this claim. Whom we do not believe is: else it would only
+    /// have to come back.
+    fn worst(&self, next: u64, floor: u64, lacking: u64, now: Time) -> Option<PeerId> {
+        let is_idle = |claim: &Claim| claim.next <= lacking;
+        let is_late = |claim: &Claim| claim.is_vain() && now.since(claim.vain_at) > DISBELIEVED_FOR;
+        let less = |claim: &Claim| !claim.is_vain() && (claim.floor, next) > (floor, claim.next);
+        let worse = self.0.iter().filter(|(_, claim)| is_idle(claim) || is_late(claim) || less(claim));
+        let worst = worse.max_by_key(|(_, claim)| (is_idle(claim), is_late(claim), claim.floor));
+        worst.map(|(&peer, _)| peer).filter(|_| next > lacking)
     }
 
     /// Forgets what is believed.
@@ -116,44 +120,53 @@ mod tests {
     fn who_never_gives_what_it_claims_is_not_believed_until_the_log_goes_on() {
         let mut claims = Claims::new();
         let at = |secs| Time::ZERO + Duration::from_secs(secs);
-        claims.note(ANN, 9, 1, at(1));
-        claims.note(BOB, 7, 3, at(1));
+        claims.note(ANN, (9, 1), 5, at(1));
+        claims.note(BOB, (7, 3), 5, at(1));
         for _ in 0..VAIN_MAX {
             assert_eq!(claims.beyond(5).count(), 2);
             claims.on_vain(ANN, at(2));
         }
-        assert!(!claims.note(ANN, 99, 1, at(3)));
+        assert!(!claims.note(ANN, (99, 1), 5, at(3)));
         claims.clear();
-        claims.note(BOB, 7, 3, at(3));
+        claims.note(BOB, (7, 3), 5, at(3));
         assert_eq!(claims.beyond(5).map(|(peer, _)| peer).collect::<Vec<_>>(), [BOB], "saying more helps nothing");
         claims.on_progress();
         assert_eq!(claims.beyond(5).count(), 2);
         (0..VAIN_MAX).for_each(|_| claims.on_vain(ANN, at(4)));
-        assert!(claims.note(ANN, 99, 1, at(20)), "what failed may have been the network");
+        assert!(claims.note(ANN, (99, 1), 5, at(20)), "what failed may have been the network");
         assert_eq!(claims.beyond(7).map(|(peer, claim)| (peer, claim.next)).collect::<Vec<_>>(), [(ANN, 99)]);
     }
 
     #[test]
     fn liars_do_not_keep_out_who_has_more_to_give() {
         let mut claims = Claims::new();
-        (0..8).for_each(|n| _ = claims.note(PeerId([100 + n; 16]), 90, 80, Time::ZERO));
-        assert!(claims.note(BOB, 90, 1, Time::ZERO));
+        let later = Time::ZERO + DISBELIEVED_FOR + Duration::from_secs(1);
+        let has = |claims: &Claims, who: PeerId| claims.beyond(5).any(|(peer, _)| peer == who);
+        (0..8).for_each(|n| _ = claims.note(PeerId([100 + n; 16]), (90, 80), 5, Time::ZERO));
+        assert!(claims.note(BOB, (90, 1), 5, Time::ZERO));
         assert!(claims.beyond(5).any(|(peer, claim)| peer == BOB && claim.floor == 1));
-        claims.note(ANN, 90, 85, Time::ZERO);
-        assert!(!claims.beyond(5).any(|(peer, _)| peer == ANN), "it can give less than any");
+        assert!(!claims.note(ANN, (90, 85), 5, Time::ZERO) && !has(&claims, ANN), "it can give less than any");
         (0..VAIN_MAX).for_each(|_| claims.on_vain(BOB, Time::ZERO));
-        claims.note(ANN, 90, 85, Time::ZERO);
-        let mut those = claims.beyond(5).map(|(peer, _)| peer);
-        assert!(
-            those.all(|peer| peer != BOB) && claims.beyond(5).any(|(peer, _)| peer == ANN),
-            "who gives nothing goes"
-        );
+        assert!(!claims.note(ANN, (90, 85), 5, Time::ZERO), "who is not believed is remembered");
+        assert!(!claims.note(BOB, (90, 1), 5, Time::ZERO), "and so it cannot come back");
+        assert!(claims.note(ANN, (90, 85), 5, later) && has(&claims, ANN) && !has(&claims, BOB), "but not for ever");
+    }
+
+    #[test]
+    fn who_has_nothing_that_is_lacking_makes_room() {
+        let mut claims = Claims::new();
+        (0..8).for_each(|n| _ = claims.note(PeerId([100 + n; 16]), (90 + u64::from(n), 1), 5, Time::ZERO));
+        assert!(!claims.note(ANN, (90, 1), 5, Time::ZERO), "they have as much");
+        assert!(!claims.note(ANN, (1 << 48, 2), 5, Time::ZERO), "and whoever finds no place is not believed");
+        assert!(claims.note(ANN, (1 << 48, 2), 90, Time::ZERO), "the first of them can give nothing of that");
+        assert!(claims.note(BOB, (99, 1), 90, Time::ZERO), "it has more than one of them");
+        assert!(claims.beyond(90).any(|(peer, claim)| peer == BOB && claim.next == 99));
     }
 
     #[test]
     fn few_holders_are_remembered() {
         let mut claims = Claims::new();
-        (0..200).for_each(|n| _ = claims.note(PeerId([n; 16]), 2, 1, Time::ZERO));
+        (0..200).for_each(|n| _ = claims.note(PeerId([n; 16]), (2, 1), 1, Time::ZERO));
         assert_eq!(claims.beyond(1).count(), HOLDERS_MAX);
         claims.forget(PeerId([0; 16]));
         assert_eq!(claims.beyond(1).count(), HOLDERS_MAX - 1);

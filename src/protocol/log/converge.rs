@@ -41,7 +41,7 @@ impl Trickle {
         self.equal_heard = 0;
     }
 
-    /// Somebody said the same.
+    /// Somebody said the same, or what will not become the same by our saying it once more.
     pub(super) const fn on_equal(&mut self) {
         self.equal_heard += 1;
     }
@@ -74,6 +74,8 @@ pub(super) struct Pace {
     told_at: Option<Time>,
     /// The hash of our frontier when it was told.
     hash: u64,
+    /// Somebody had the same since.
+    agreed: bool,
 }
 
 impl Pace {
@@ -92,10 +94,17 @@ impl Pace {
         hash != self.hash || self.times == 0 || self.told_at.is_none_or(|at| now.since(at) >= pause)
     }
 
-    /// Our whole frontier is told.
+    /// Somebody has the same as we have: telling it helps.
+    pub(super) const fn on_equal(&mut self) {
+        self.agreed = true;
+    }
+
+    /// Our whole frontier is told. That it is another one than before does not make it more of use: where nobody ever
+    /// agrees, it changes with each line that is said.
     pub(super) const fn on_told(&mut self, hash: u64, now: Time) {
-        self.times = if hash == self.hash { self.times.saturating_add(1) } else { 1 };
-        (self.told_at, self.hash) = (Some(now), hash);
+        let again = hash == self.hash || !self.agreed;
+        self.times = if again { self.times.saturating_add(1) } else { 1 };
+        (self.told_at, self.hash, self.agreed) = (Some(now), hash, false);
     }
 }
 

@@ -5,21 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logs;
-use super::repair::{answering, budget, post_entries, weight};
+use super::frontier::NO_HASH;
+use super::repair::{Repaired, answering, budget, post_entries, weight};
 use super::store::{Ask, Log, Tip};
 use super::table::Source;
 use super::whom::{holder, unclaimed};
-use crate::config::DATAGRAM_MAX;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Post, To, earlier};
-use crate::time::Time;
+use crate::wire::Message;
 use crate::wire::body::{self, Frontier, Hole, Nack, Progress};
-use crate::wire::{Message, SIGNED_OVERHEAD};
 
-/// The hash of who does not compare frontiers.
-const NO_HASH: u64 = 0;
-/// Room for the logs of a frontier in one datagram.
-const LOGS_LEN_MAX: usize = DATAGRAM_MAX - SIGNED_OVERHEAD - 24;
 /// Ranges asked for in one datagram: as many as fit whatever their numbers.
 const HOLES_MAX: usize = 22;
 /// Authors who are told by unicast what came of theirs, or a quarter of all if those are more. With
@@ -28,7 +23,7 @@ const CONFIRMED_ALONE_MAX: usize = 4;
 /// An entry is not cast again for repair more often than this.
 const RECAST_AFTER: Duration = Duration::from_secs(1);
 /// Entries lacking in one log at which one holder is asked instead of everybody.
-const FAR_BEHIND: u64 = 32;
+pub(super) const FAR_BEHIND: u64 = 32;
 /// Rounds without an answer after which claims of others are not believed any more.
 const ROUNDS_MAX: u32 = 24;
 /// After this time what no holder claims to have is given up although its author may come back with it.
@@ -40,8 +35,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const ROUNDS_PATIENT: u32 = 4;
 /// ... and the time that others have to say that they have it, once its author is not here.
 const PATIENT_FOR: Duration = Duration::from_millis(1500);
-/// While entries came this recently, frontiers differ because of them: nothing is wrong.
-const BUSY_FOR: Duration = Duration::from_millis(100);
 
 /// Entries of one log that follow each other and have the same holders in the same order: weighing all
 /// peers for each entry costs more than sending it.
@@ -60,73 +53,16 @@ struct Repairs {
 }
 
 impl Logs {
-    /// What hellos tell: the hash of our frontier, or 0 if ours is not to be compared.
-    pub fn told_hash(&mut self) -> u64 {
-        if self.apart { NO_HASH } else { self.hash() }
-    }
-
-    /// The hash of our frontier: equal where two nodes have the same of every log.
-    pub(super) fn hash(&mut self) -> u64 {
-        if let Some(hash) = self.hash {
-            return hash;
-        }
-        // Of a log that two machines write everybody has what came first.
-        let open = self.logs.iter().filter(|&(&id, log)| log.next > 1 && !self.is_doubled(id, log));
-        let open = open.map(|(&id, log)| (id, log.next, log.tip.digest()));
-        let mut all: Vec<_> = open.chain(self.forgotten.iter()).collect();
-        all.sort_unstable();
-        let mut hasher = blake3::Hasher::new();
-        for (id, next, tip) in all {
-            hasher.update(&id.author.0);
-            hasher.update(&id.boot.to_be_bytes());
-            hasher.update(&next.to_be_bytes());
-            hasher.update(&tip);
-        }
-        let mut first = [0; 8];
-        first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        let hash = u64::from_be_bytes(first).max(NO_HASH + 1);
-        self.hash = Some(hash);
-        hash
-    }
-
-    /// A peer's hash: an equal one calms us down, and confirms all that we said; another one, while
-    /// nothing is under way, is looked into.
-    pub(super) fn compare(&mut self, from: PeerId, hash: u64, told_all: bool, ctx: &mut Context<'_>) {
-        if self.apart || hash == NO_HASH {
-            return;
-        }
-        if hash == self.hash() {
-            self.trickle.on_equal();
-            self.joining.on_compared();
-            let head = self.logs.get(&self.own).map_or(1, |log| log.next);
-            self.confirm_own(from, head, ctx);
-            if told_all {
-                self.frontier_at = None;
-            }
-            return;
-        }
-        let own = self.hash();
-        if !self.pace.allows(own, ctx.now, ctx.config) {
-            return;
-        }
-        self.trickle.reset(ctx.now, ctx.rng, ctx.config);
-        if !self.is_busy(ctx.now) && self.frontier_at.is_none() {
-            self.frontier_at = Some(ctx.now + ctx.rng.within(ctx.config.trickle_min));
-        }
-    }
-
-    /// Whether entries came a moment ago.
-    pub(super) fn is_busy(&self, now: Time) -> bool {
-        now.since(self.busy_at) < BUSY_FOR
-    }
-
     /// A frontier of a peer that is online.
     pub fn on_frontier(&mut self, from: PeerId, frontier: &Frontier, ctx: &mut Context<'_>) {
         let mut disputed = Vec::new();
         for progress in &frontier.logs {
             let id = progress.log();
+            disputed.extend(self.unproven(progress));
             if let Some(hole) = self.disputed(progress) {
                 disputed.push(hole);
+            } else if self.ends_here(id) {
+                self.give_proof(from, progress, ctx);
             } else if id == self.own {
                 self.confirm_own(from, progress.next, ctx);
             } else if (progress.next > self.forgotten.mark(id).unwrap_or(0) || self.logs.contains_key(&id))
@@ -151,15 +87,19 @@ impl Logs {
 
     fn on_progress(&mut self, from: PeerId, progress: &Progress, ctx: &mut Context<'_>) {
         let id = progress.log();
+        let here = self.online.get(&id.author) == Some(&id.boot);
+        let is_author = here && from == id.author;
         let Some(log) = self.logs.get_mut(&id) else { return };
-        let floor = progress.floor.min(progress.next);
-        log.note_claim(from, progress.next, floor, ctx.now);
-        if progress.next == log.next && log.tip.is_news(*progress.tip, from == id.author) {
+        // Of an author who is here others know little that it did not say itself.
+        let next = if here && !is_author { progress.next.min(log.credible()) } else { progress.next };
+        let floor = progress.floor.min(next);
+        log.note_claim(from, next, floor, ctx.now);
+        if progress.next == log.next && log.tip.is_news(*progress.tip) {
             log.tip = Tip::Told(*progress.tip);
             self.hash = None;
         }
         // The author itself does not have them any more: nobody gives them for certain.
-        if from == id.author && floor > log.next {
+        if is_author && floor > log.next {
             let given = log.claims.beyond(log.next).any(|(_, claim)| claim.floor < floor);
             if !given {
                 log.skip_to(floor);
@@ -168,7 +108,7 @@ impl Logs {
             }
         }
         let Some(log) = self.logs.get_mut(&id) else { return };
-        if log.ask.round >= ROUNDS_PATIENT && progress.next > log.next && floor <= log.next {
+        if log.ask.round >= ROUNDS_PATIENT && next > log.next && floor <= log.next {
             // Somebody has it after all: asking had slowed down for nothing.
             log.ask.round = ROUNDS_PATIENT;
             log.ask.at = earlier(log.ask.at, Some(ctx.now + self.round_trip.pause(0, ctx.config)));
@@ -308,6 +248,8 @@ impl Logs {
         let held = log.held.range(log.next..).next().is_some();
         log.forget_claims();
         if (ended || log.said_bye) && !held && lacking > 0 {
+            // Once, whoever claims to have it after all.
+            log.author_said = log.next;
             ctx.stats.lost = ctx.stats.lost.saturating_add(lacking);
             ctx.news.push_back(News::Gap { log: id, nick: None, count: lacking });
         }
@@ -334,8 +276,7 @@ impl Logs {
             self.collect_repairs(from, nack.round, asked.is_some(), hole, &mut repairs, ctx);
         }
         if !repairs.gone.is_empty() {
-            let frontier = Frontier { hash: NO_HASH, logs: repairs.gone, whole: None };
-            ctx.posts.push_back(Post { to: To::Peer(from), message: Message::Frontier(frontier) });
+            Self::post_pages(&To::Peer(from), NO_HASH, repairs.gone, None, ctx);
         }
         post_entries(&To::Peer(from), repairs.to_one, ctx);
         post_entries(&To::Group, repairs.to_all, ctx);
@@ -397,7 +338,7 @@ impl Logs {
                 let before = others.iter().filter(|&&p| weight(p, id, seq / BLOCK) < mine).count();
                 ours = (seq / BLOCK, before < answering);
             }
-            if !ours.1 || held.repaired_at.is_some_and(|at| ctx.now.since(at) < quiet) {
+            if !ours.1 || held.repaired.is_under_way(from, quiet, ctx.now) {
                 continue;
             }
             let bytes = u32::try_from(held.raw.len()).unwrap_or(u32::MAX);
@@ -405,10 +346,11 @@ impl Logs {
                 ctx.stats.repairs_throttled += 1;
                 return;
             }
-            held.repaired_at = Some(ctx.now);
             // Most have it since it was cast again: who still asks for it lacks it alone.
             let recast = held.recast_at.is_some_and(|at| ctx.now.since(at) < RECAST_AFTER);
-            if asked || alone || recast {
+            let to_one = asked || alone || recast;
+            held.repaired = Repaired::now(to_one.then_some(from), ctx.now);
+            if to_one {
                 repairs.to_one.push(Arc::clone(&held.raw));
             } else {
                 held.recast_at = Some(ctx.now);
@@ -428,55 +370,12 @@ impl Logs {
             }
         }
         if due.len() > CONFIRMED_ALONE_MAX.max(self.online.len() / 4) {
-            let logs = due.iter().filter_map(|id| self.progress_of(*id)).collect();
+            let logs = due.iter().filter_map(|id| self.progress(*id)).collect();
             return self.post_frontier(&To::Group, logs, None, ctx);
         }
         for id in due {
-            let logs = self.progress_of(id).into_iter().collect();
+            let logs = self.progress(id).into_iter().collect();
             self.post_frontier(&To::Peer(id.author), logs, None, ctx);
-        }
-    }
-
-    fn progress_of(&self, id: LogId) -> Option<Progress> {
-        self.logs.get(&id).map(|log| log.progress(id))
-    }
-
-    /// Tells our hash alone.
-    pub(super) fn tell_hash(&mut self, ctx: &mut Context<'_>) {
-        let message = Message::Frontier(Frontier { hash: self.hash(), ..Frontier::default() });
-        ctx.stats.frontiers += 1;
-        ctx.posts.push_back(Post { to: To::Group, message });
-    }
-
-    /// Tells our whole frontier.
-    pub(super) fn tell_frontier(&mut self, to: To, ctx: &mut Context<'_>) {
-        let hash = self.hash();
-        self.pace.on_told(hash, ctx.now);
-        let told = self.logs.iter().filter(|(_, log)| log.next > 1);
-        let told = told.map(|(&id, log)| log.progress(id));
-        let forgotten = self.forgotten.iter().map(|(id, next, tip)| Progress::new(id, next, next, tip));
-        let logs = told.chain(forgotten).collect();
-        self.post_frontier(&to, logs, Some(true), ctx);
-    }
-
-    fn post_frontier(&mut self, to: &To, logs: Vec<Progress>, whole: Option<bool>, ctx: &mut Context<'_>) {
-        let hash = self.told_hash();
-        let (mut page, mut len) = (Vec::new(), 0);
-        let mut pages = Vec::new();
-        for progress in logs {
-            let more = body::encoded_len(&progress);
-            if len + more > LOGS_LEN_MAX {
-                pages.push(std::mem::take(&mut page));
-                len = 0;
-            }
-            page.push(progress);
-            len += more;
-        }
-        pages.push(page);
-        for logs in pages {
-            ctx.stats.frontiers += 1;
-            let message = Message::Frontier(Frontier { hash, logs, whole });
-            ctx.posts.push_back(Post { to: to.clone(), message });
         }
     }
 }

@@ -47,13 +47,16 @@ impl Forgotten {
         self.0.remove(&id)
     }
 
-    /// The first entry that was not delivered when the log was forgotten, if it was.
+    /// The first entry that was not delivered when the log was forgotten, if it was. Of one that two machines write
+    /// nothing more is wanted.
     pub(super) fn mark(&self, id: LogId) -> Option<u64> {
-        self.0.get(&id).map(|mark| mark.next)
+        self.0.get(&id).map(|mark| if mark.forked { u64::MAX } else { mark.next })
     }
 
-    /// Each log with the first entry that was not delivered, and the digest of the one before.
+    /// Each log with the first entry that was not delivered, and the digest of the one before; none that two
+    /// machines write.
     pub(super) fn iter(&self) -> impl Iterator<Item = (LogId, u64, Digest)> {
-        self.0.iter().map(|(&id, mark)| (id, mark.next, mark.tip.digest()))
+        let told = self.0.iter().filter(|(_, mark)| !mark.forked);
+        told.map(|(&id, mark)| (id, mark.next, mark.tip.digest()))
     }
 }

@@ -4,6 +4,7 @@
 //! lies before is history: gathered until it is complete, told in the order it was said, and only
 //! then does the rest of that log go on. Logs without history are not held.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logs;
@@ -93,7 +94,7 @@ impl Logs {
                 break;
             }
         }
-        let continues = log.continues();
+        let broken = log.held.get(&log.next).filter(|_| !log.continues()).map(|held| (log.next, Arc::clone(&held.raw)));
         if log.next != before {
             self.bound_assemblies(id, ctx.config.assembling_max);
             self.hash = None;
@@ -104,8 +105,8 @@ impl Logs {
         for news in news {
             self.tell(news, ctx);
         }
-        if !continues {
-            self.on_fork(id, ctx);
+        if let Some((seq, raw)) = broken {
+            self.on_fork(id, seq, raw, ctx);
         }
     }
 

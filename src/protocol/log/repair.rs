@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, Post, To};
 use crate::rng::Rng;
-use crate::time::Rate;
+use crate::time::{Rate, Time};
 use crate::wire::{ENTRY_LEN_MAX, Message};
 
 /// Rounds after which asking slows down.
@@ -78,6 +78,21 @@ impl RoundTrip {
     }
 }
 
+/// When something was last sent because somebody asked, and to whom, if not to everybody.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Repaired(Option<(Time, Option<PeerId>)>);
+
+impl Repaired {
+    pub(super) const fn now(to: Option<PeerId>, now: Time) -> Self {
+        Self(Some((now, to)))
+    }
+
+    /// Whether it is still on its way to whoever asks. What one was given keeps no other waiting.
+    pub(super) fn is_under_way(self, from: PeerId, quiet: Duration, now: Time) -> bool {
+        self.0.is_some_and(|(at, to)| now.since(at) < quiet && to.is_none_or(|to| to == from))
+    }
+}
+
 /// How many bytes may go out for repair.
 pub(super) const fn budget(config: &Config) -> Rate {
     Rate::per_second(config.repair_rate, config.repair_burst)
@@ -124,7 +139,7 @@ pub(super) fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'
 mod tests {
     use super::*;
     use crate::text::Nick;
-    use crate::time::{Bucket, Time};
+    use crate::time::Bucket;
 
     fn config() -> Config {
         Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"))

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::claims::Claims;
+use super::exchange::FAR_BEHIND;
 use super::forgotten::Mark;
+use super::forked::Proof;
+use super::repair::Repaired;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Believed, News, Said};
@@ -29,7 +32,7 @@ pub(super) struct Held {
     /// How it got here; our own entries did not.
     pub(super) arrival: Option<Arrival>,
     /// When it was last sent because somebody asked, ...
-    pub(super) repaired_at: Option<Time>,
+    pub(super) repaired: Repaired,
     /// ... and when to everybody, by us or, as far as we heard, by another.
     pub(super) recast_at: Option<Time>,
 }
@@ -37,7 +40,7 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(entry: Believed, arrival: Option<Arrival>, recast_at: Option<Time>) -> Self {
         let Believed { digest, prev, raw, .. } = entry;
-        Self { raw, digest, prev, arrival, repaired_at: None, recast_at }
+        Self { raw, digest, prev, arrival, repaired: Repaired::default(), recast_at }
     }
 }
 
@@ -46,7 +49,7 @@ impl Held {
 pub(super) enum Tip {
     /// The entry was here; or there is none.
     Known(Digest),
-    /// Somebody said so.
+    /// Somebody said so. Of what is told otherwise the least, so that all come to say the same.
     Told(Digest),
     /// It was skipped.
     Unknown,
@@ -61,14 +64,18 @@ impl Tip {
         }
     }
 
-    /// Whether something else is to be told of it, because somebody says so: the author, or the first who does.
-    pub(super) fn is_news(self, digest: Digest, is_author: bool) -> bool {
-        let takes = self == Self::Unknown || is_author && matches!(self, Self::Told(_));
-        takes && digest != NO_DIGEST && digest != self.digest()
+    /// Whether something else is to be told of it, because somebody says so.
+    pub(super) fn is_news(self, digest: Digest) -> bool {
+        let takes = match self {
+            Self::Known(_) => false,
+            Self::Told(told) => digest < told,
+            Self::Unknown => true,
+        };
+        takes && digest != NO_DIGEST
     }
 
     /// It, if nobody had to say so.
-    const fn known(self) -> Option<Digest> {
+    pub(super) const fn known(self) -> Option<Digest> {
         match self {
             Self::Known(digest) => Some(digest),
             Self::Told(_) | Self::Unknown => None,
@@ -148,6 +155,8 @@ pub(super) struct Log {
     pub(super) said_bye: bool,
     /// Two machines write it. It ends where that was found out.
     pub(super) forked: bool,
+    /// What shows that.
+    pub(super) proof: Option<Proof>,
     /// When its author was last told how far we are.
     pub(super) confirmed_at: Option<Time>,
     next_message: u64,
@@ -184,6 +193,7 @@ impl Log {
             met: false,
             said_bye: false,
             forked: false,
+            proof: None,
             confirmed_at: None,
             next_message: 1,
             nick: None,
@@ -198,9 +208,10 @@ impl Log {
         self
     }
 
-    /// How far it is, for others.
+    /// How far it is, for others. No digest, if two machines write it: whoever tells one does not know.
     pub(super) fn progress(&self, id: LogId) -> Progress {
-        Progress::new(id, self.next, self.floor(), self.tip.digest())
+        let tip = if self.forked || self.proof.is_some() { NO_DIGEST } else { self.tip.digest() };
+        Progress::new(id, self.next, self.floor(), tip)
     }
 
     /// The digest of the entry before `next`, if it was here.
@@ -215,6 +226,11 @@ impl Log {
     pub(super) fn continues(&self) -> bool {
         let prev = self.held.get(&self.next).map(|held| held.prev);
         prev.is_none_or(|prev| self.tip.known().is_none_or(|tip| tip == prev))
+    }
+
+    /// Whether this entry would tell the digest of the last one delivered, which was skipped.
+    pub(super) const fn lacks_tip(&self, seq: u64) -> bool {
+        self.tip.known().is_none() && seq + 1 == self.next
     }
 
     /// The number of the next message.
@@ -295,15 +311,21 @@ impl Log {
 
     /// A peer says how far it has this log.
     pub(super) fn note_claim(&mut self, peer: PeerId, next: u64, floor: u64, now: Time) {
-        if self.claims.note(peer, next, floor, now) {
+        if self.claims.note(peer, (next, floor), self.next, now) {
             self.known = self.known.max(next);
         }
+    }
+
+    /// How far others are believed to have it while its author is here: a little farther than what it said itself.
+    pub(super) fn credible(&self) -> u64 {
+        self.author_said.max(self.proven).max(self.next).saturating_add(FAR_BEHIND)
     }
 
     /// The author itself says how far it is.
     pub(super) fn note_author(&mut self, author: PeerId, head: u64, now: Time) {
         self.claims.trust(author);
         self.note_claim(author, head, 1, now);
+        self.known = self.known.max(head);
         self.author_said = self.author_said.max(head);
     }
 
@@ -339,7 +361,8 @@ impl Log {
     /// Goes on behind entries that nobody can give; the next entry tells how many messages that were.
     pub(super) fn skip_to(&mut self, seq: u64) {
         if seq > self.next {
-            (self.next, self.tip) = (seq, Tip::Unknown);
+            let before = self.held.get(&(seq - 1)).map(|held| Tip::Known(held.digest));
+            (self.next, self.tip) = (seq, before.unwrap_or(Tip::Unknown));
         }
         self.known = self.known.max(self.next);
         self.assembly = None;

@@ -53,6 +53,9 @@ impl Logs {
         if log.is_none() && !here && !self.told.contains(&id) && self.forgotten.mark(id).is_none() {
             return Wants::Unclaimed;
         }
+        if log.is_some_and(|log| log.lacks_tip(seq) && !log.held.contains_key(&seq)) {
+            return Wants::New;
+        }
         let next = log.map_or_else(|| self.forgotten.mark(id).unwrap_or(1), |log| log.next);
         if seq < next || log.is_some_and(|log| log.held.contains_key(&seq)) {
             Wants::Duplicate
