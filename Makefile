@@ -80,7 +80,7 @@ check:  ## formatting, the pure library, lints, documentation
 lint: check  ## check, and the manual pages
 	$(if $(MANUAL),mandoc -T lint -W warning $(MANUAL))
 
-mutants:  ## break the protocol in more than ninety places, one at a time: the simulator must notice
+mutants:  ## break the protocol in more than a hundred places, one at a time: the simulator must notice
 	@CARGO='$(CARGO)' bash tests/mutants/run.sh
 
 SEEDS ?= 1000
