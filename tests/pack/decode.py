@@ -161,7 +161,7 @@ HELLO = table(
     (12, "away", TEXT, True), (13, "challenge", U64, True), (14, "proofs", many(record(id=ID, challenge=U64)), True),
     (15, "pad", exactly(bytes), True),
 )
-PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64)
+PROGRESS = record(author=ID, boot=U64, next=U64, floor=U64, tip=ID)
 FRONTIER = table((0, "hash", U64), (1, "logs", many(PROGRESS)), (2, "whole", FLAG, True))
 HOLE = record(author=ID, boot=U64, **{"from": U64, "to": U64})
 NACK = table((0, "asked", ID, True), (1, "round", U8), (2, "holes", many(HOLE)))
@@ -188,7 +188,7 @@ BODIES |= {"seek": SEEK, "whereabouts": WHEREABOUTS}
 SIGNED = record(entry=exactly(bytes), signature=exactly(bytes, 64))
 ENTRY = table(
     (0, "author", KEY), (1, "boot", U64), (2, "seq", U64), (3, "wall_ms", U64), (4, "nick", TEXT),
-    (5, "first", U64), (6, "count", U32), (7, "kind", U8), (8, "body", exactly(bytes)),
+    (5, "first", U64), (6, "count", U32), (7, "kind", U8), (8, "body", exactly(bytes)), (9, "prev", ID),
 )
 LINES = table((0, "lines", many(TEXT)), (1, "part", U16, True), (2, "parts", U16, True))
 
@@ -527,6 +527,7 @@ def line(found):
         parts += ["whole"] if found.get("whole") else []
         for log in found["logs"]:
             parts.append(f"{log['author'].hex()[:8]}/{log['boot']} next={log['next']} floor={log['floor']}")
+            parts += [f"tip={log['tip'].hex()[:8]}"] if any(log["tip"]) else []
     if kind == "nack":
         parts.append(f"round={found['round']}")
         parts += [f"asked={found['asked'].hex()[:8]}"] if "asked" in found else []
@@ -544,6 +545,7 @@ def place(ip, port):
 def line_of_entry(found):
     text = f"entry={found['author'].hex()[:8]}/{found['boot']}/{found['seq']} nick={quoted(found['nick'])}"
     text += f" messages={found['first']}+{found['count']}"
+    text += f" prev={found['prev'].hex()[:8]}" if found["seq"] > 1 else ""
     if found["kind"] != 1:
         return text + f" kind={found['kind']} {len(found['body'])} bytes"
     text += f" part={found['part']}/{found['parts']}" if "part" in found and "parts" in found else ""
