@@ -12,7 +12,7 @@ use crate::protocol::Believed;
 use crate::protocol::diagnosis::Foreign;
 use crate::protocol::log::Wants;
 use crate::protocol::membership::{Admission, Origin};
-use crate::protocol::sources::Source;
+use crate::protocol::sources::{PROVEN_FOR, SEEMS_FOR, Source};
 use crate::wire::body::Hello;
 use crate::wire::header::Header;
 use crate::wire::{DATAGRAM_DOMAIN, Datagram, Message, Signed, WireError, digest, kind, parse_entry};
@@ -132,17 +132,11 @@ impl Node {
             self.settle();
             self.on_hello(&origin, &hello);
             self.take_claimed();
-            if self.membership.is_there(&origin) {
-                self.sources.on_member(origin.address, &sender.key, self.now);
-            }
+            self.note_source(&origin);
         }
         self.settle();
         if known == Admission::Fresh {
-            // Whoever is online may write any address on what it sends: it has a budget of its own where it is proven
-            // to be.
-            if self.membership.is_there(&origin) {
-                self.sources.on_member(arrival.address, &sender.key, self.now);
-            }
+            self.note_source(&origin);
             self.contacts.on_heard(origin.id, len, &context!(self));
             self.on_member(&origin, message, arrival);
         } else if matches!(message, Message::Frontier(_) | Message::Nack(_) | Message::Direct(_))
@@ -150,6 +144,17 @@ impl Node {
         {
             self.ask_stranger(arrival, len);
         }
+    }
+
+    /// Whoever is online may write any address on what it sends: it has a budget of its own where it is proven to be;
+    /// where casts alone get through, a while where it seems to be.
+    fn note_source(&mut self, origin: &Origin) {
+        let known_for = match self.membership.is_heard_at(origin) {
+            true if self.membership.is_there(origin) => PROVEN_FOR,
+            true => SEEMS_FOR,
+            false => return,
+        };
+        self.sources.on_member(origin.address, &origin.key, self.now + known_for, self.now);
     }
 
     /// Whether the sender of a hello is known, or may be met: whoever makes up identities makes up many.

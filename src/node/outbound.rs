@@ -12,6 +12,7 @@ use crate::protocol::membership::{Path, Peer};
 use crate::protocol::reach::{Listener, Plan, plan};
 use crate::protocol::{Post, To};
 use crate::stats::Stats;
+use crate::wire::body::NO_HASH;
 use crate::wire::header::Sender;
 use crate::wire::{DATAGRAM_DOMAIN, Message, encode};
 
@@ -60,6 +61,9 @@ impl Outbound {
     }
 }
 
+/// In a larger group those who heard a line of one who is reached by cast alone do not each say so to all.
+const CONFIRMED_BY_CAST_MAX: usize = 16;
+
 /// What one message for the group takes on one segment.
 pub(super) struct GroupPlan {
     pub(super) segment: SegmentId,
@@ -72,7 +76,10 @@ impl Node {
     /// Signs and encodes a message, for all whom it concerns.
     pub(super) fn dispatch(&mut self, mut post: Post) {
         debug_assert!(self.outbound.is_empty(), "one datagram at a time");
-        let targets = self.targets(&post.to);
+        let mut targets = self.targets(&post.to);
+        if targets.is_empty() {
+            targets = self.targets_instead(&post);
+        }
         if targets.is_empty() {
             return;
         }
@@ -133,6 +140,24 @@ impl Node {
                 path.map(|(segment, address)| (segment, Cast::Unicast, address)).into_iter().collect()
             }
         }
+    }
+
+    /// Where casts alone get through, what is lacking is asked for and given by cast; in a small group what came is
+    /// confirmed so as well.
+    fn targets_instead(&self, post: &Post) -> Vec<(SegmentId, Cast, SocketAddr)> {
+        let To::Peer(id) = &post.to else { return Vec::new() };
+        let few = self.membership.online_count() <= CONFIRMED_BY_CAST_MAX;
+        let goes = match &post.message {
+            Message::Nack(_) | Message::Entries(..) => true,
+            // Who asks for what is gone is answered alone: nothing but its asking bounds that.
+            Message::Frontier(told) => few && told.hash != NO_HASH && told.logs.iter().all(|log| *log.author == id.0),
+            _ => false,
+        };
+        if !goes {
+            return Vec::new();
+        }
+        let key = self.membership.peer(*id).map(|peer| peer.key);
+        self.group_targets(|_, peer| peer.is_some_and(|peer| Some(peer.key) == key))
     }
 
     /// Whether a peer heard for itself what was cast on these segments: it is on one of their links.

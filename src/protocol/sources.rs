@@ -18,8 +18,12 @@ use crate::time::{Bucket, Rate, Time};
 const SETS: usize = 256;
 const WAYS: usize = 4;
 
-/// A source where a member was heard is known for this long: in the largest group it says hello each 128 s.
-const KNOWN_FOR: Duration = Duration::from_secs(300);
+/// A source where a member is proven to be is known for this long: in the largest group it says hello each 128 s.
+pub const PROVEN_FOR: Duration = Duration::from_secs(300);
+
+/// One where it only seems to be, for nothing that goes to it alone gets there, for so long: a member that lies moves
+/// each second, and there are to be few.
+pub const SEEMS_FOR: Duration = Duration::from_secs(10);
 
 /// What something forged or useless costs, in signatures.
 const VAIN_COST: u32 = 8;
@@ -95,11 +99,11 @@ impl Sources {
         }
     }
 
-    /// A member is heard there.
-    pub fn on_member(&mut self, address: SocketAddr, key: &PublicKey, now: Time) {
+    /// A member is heard there: it is known until then.
+    pub fn on_member(&mut self, address: SocketAddr, key: &PublicKey, until: Time, now: Time) {
         for source in [(address, None), (address, Some(key))] {
             if let Some(slot) = self.slot(source, now) {
-                slot.known_until = now + KNOWN_FOR;
+                slot.known_until = slot.known_until.max(until);
             }
         }
     }
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn many_strangers_have_no_more_than_all_together() {
         let mut sources = Sources::new(1);
-        sources.on_member(host(0), &KEY, at(1));
+        sources.on_member(host(0), &KEY, at(1) + PROVEN_FOR, at(1));
         let all: u32 = (1..100_000).map(|n| u32::from(sources.admits((host(n), None), at(1)))).sum();
         assert_eq!(all, STRANGERS.burst);
         let later: u32 = (1..100_000).map(|n| u32::from(sources.admits((host(n), None), at(1001)))).sum();
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn a_member_is_known_as_long_as_it_is_heard() {
         let mut sources = Sources::new(1);
-        sources.on_member(host(1), &KEY, at(1));
+        sources.on_member(host(1), &KEY, at(1) + PROVEN_FOR, at(1));
         assert_eq!(admitted(&mut sources, (host(1), None), 100_000, at(299_000)), MEMBER.burst);
         assert!(admitted(&mut sources, (host(1), None), 100_000, at(310_000)) <= STRANGER.burst);
     }
@@ -230,7 +234,7 @@ mod tests {
     fn a_group_finds_room_for_all_its_members() {
         for seed in 0..20 {
             let mut sources = Sources::new(seed);
-            (0..256).for_each(|n| sources.on_member(host(n), &KEY, at(1)));
+            (0..256).for_each(|n| sources.on_member(host(n), &KEY, at(1) + PROVEN_FOR, at(1)));
             let few = (0..256).filter(|&n| admitted(&mut sources, (host(n), None), 600, at(1)) < 600).count();
             assert!(few <= 24, "{few} of 256 with seed {seed}");
         }

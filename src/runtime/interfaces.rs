@@ -91,6 +91,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether it is the same place: what is open stays as it was opened when another interface comes to share its
+    /// address.
+    fn is(&self, other: &Self) -> bool {
+        Self { shared: other.shared, ..self.clone() } == *other
+    }
+
     /// Whether another place is what this one has become: one interface, one family.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         self.interface == other.interface && self.ip.is_ipv4() == other.ip.is_ipv4()
@@ -344,8 +350,9 @@ fn place(interface: &Interface, address: Address, port: Option<u16>) -> Place {
 
 /// What is in `old` and no longer in `new`, and the other way round.
 pub(crate) fn diff(old: &[Place], new: &[Place]) -> (Vec<Place>, Vec<Place>) {
-    let gone = old.iter().filter(|place| !new.contains(place)).cloned().collect();
-    let appeared = new.iter().filter(|place| !old.contains(place)).cloned().collect();
+    let is_in = |all: &[Place], place: &Place| all.iter().any(|one| one.is(place));
+    let gone = old.iter().filter(|place| !is_in(new, place)).cloned().collect();
+    let appeared = new.iter().filter(|place| !is_in(old, place)).cloned().collect();
     (gone, appeared)
 }
 
@@ -419,8 +426,13 @@ mod tests {
         };
         assert_eq!(shared(&machine, &[]), ["eth0", "eth3"], "of IPv6 each has its scope");
         assert_eq!(shared(&machine, &["eth3"]), ["eth3"], "whether the other is used or not");
+        let before = choose(&machine, &wanted(&[], None), true);
         machine[1].up = false;
         assert!(shared(&machine, &[]).is_empty());
+        let now = choose(&machine, &wanted(&[], None), true);
+        let names = |places: &[Place]| places.iter().map(|place| place.interface.clone()).collect::<Vec<_>>();
+        let (gone, appeared) = diff(&before, &now);
+        assert_eq!((names(&gone), names(&appeared)), (vec!["eth0".to_owned()], vec![]), "what is open stays open");
     }
 
     #[test]

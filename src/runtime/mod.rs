@@ -43,6 +43,7 @@ mod render;
 mod render_paths;
 mod render_why;
 mod report;
+mod route;
 mod shell;
 mod signals;
 mod sockets;

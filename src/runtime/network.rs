@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 
 use super::interfaces::{self, Interface, InterfaceError, Place, Wanted};
+use super::route;
 use super::sockets::{SocketError, Sockets};
 use crate::address::{Segment, SegmentId};
 use crate::node::SegmentChange;
@@ -159,8 +160,12 @@ impl Network {
     /// send from, if there is one.
     pub(crate) fn routed(&self, to: SocketAddr) -> Option<SegmentId> {
         let from = source_towards(to).ok()?;
-        if let Some(own) = self.segments().find(|segment| segment.address.ip() == from) {
-            return Some(own.id);
+        let own: Vec<_> = self.open.iter().filter(|(place, _)| place.ip == from).collect();
+        if let [first, others @ ..] = own.as_slice() {
+            // Of several with one address the route tells.
+            let leaves_by = if others.is_empty() { None } else { route::interface_towards(to.ip()) };
+            let named = leaves_by.and_then(|name| own.iter().find(|(place, _)| place.interface == name));
+            return Some(named.unwrap_or(first).1.id);
         }
         let interface =
             interfaces::list().ok()?.into_iter().find(|there| there.addresses.iter().any(|a| a.ip == from))?;

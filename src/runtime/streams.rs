@@ -99,6 +99,8 @@ struct Link {
 pub(crate) struct Streams {
     first_token: usize,
     listeners: BTreeMap<SegmentId, (usize, TcpListener)>,
+    /// Segments whose address another has as well, and its listener.
+    sharing: BTreeMap<SegmentId, SocketAddr>,
     links: BTreeMap<StreamId, Link>,
     /// Which stream has which token.
     slots: Vec<Option<StreamId>>,
@@ -115,6 +117,7 @@ impl Streams {
         Self {
             first_token,
             listeners: BTreeMap::new(),
+            sharing: BTreeMap::new(),
             links: BTreeMap::new(),
             slots: vec![None; STREAMS_MAX],
             accepted: 0,
@@ -128,10 +131,15 @@ impl Streams {
     /// # Errors
     /// A [`ListenError`]; the segment works without.
     pub(crate) fn listen(&mut self, registry: &Registry, segment: &Segment) -> Result<(), ListenError> {
-        if self.listeners.contains_key(&segment.id) {
+        if self.listens_on(segment.id) {
             return Ok(());
         }
         let address = segment.address;
+        if self.listeners.values().any(|(_, listener)| listens_at(listener, address)) {
+            // Whoever connects by this segment is accepted there.
+            self.sharing.insert(segment.id, address);
+            return Ok(());
+        }
         let refused = |why: io::Error| ListenError { address, why };
         let taken = |slot: &usize| self.listeners.values().any(|(used, _)| used == slot);
         let Some(slot) = (0..LISTENERS_MAX).find(|slot| !taken(slot)) else {
@@ -146,15 +154,21 @@ impl Streams {
 
     /// Stops listening on a segment. Streams that are open stay.
     pub(crate) fn unlisten(&mut self, registry: &Registry, id: SegmentId) {
-        if let Some((_, mut listener)) = self.listeners.remove(&id) {
-            // Closing would do; a failure means that it is gone already.
-            let _ = registry.deregister(&mut listener);
+        self.sharing.remove(&id);
+        let Some((slot, mut listener)) = self.listeners.remove(&id) else { return };
+        let heir = self.sharing.iter().find(|(_, address)| listens_at(&listener, **address)).map(|(&id, _)| id);
+        if let Some(heir) = heir {
+            self.sharing.remove(&heir);
+            self.listeners.insert(heir, (slot, listener));
+            return;
         }
+        // Closing would do; a failure means that it is gone already.
+        let _ = registry.deregister(&mut listener);
     }
 
     /// Whether anybody can connect on a segment.
     pub(crate) fn listens_on(&self, id: SegmentId) -> bool {
-        self.listeners.contains_key(&id)
+        self.listeners.contains_key(&id) || self.sharing.contains_key(&id)
     }
 
     /// Whether the system once refused to accept: then it is to be tried again now and then.
@@ -299,6 +313,10 @@ impl Link {
     }
 }
 
+fn listens_at(listener: &TcpListener, address: SocketAddr) -> bool {
+    listener.local_addr().is_ok_and(|own| own == address)
+}
+
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
     // Connections of an earlier run may still be closing; two listeners are refused all the same.
@@ -392,6 +410,24 @@ mod tests {
         // No route leads there: refused at once.
         streams.connect(registry, StreamId(3), "255.255.255.255:1".parse().expect("an address"));
         assert_eq!(streams.take_failed().filter(|id| id.0 == 3), Some(StreamId(3)));
+    }
+
+    #[test]
+    fn segments_of_one_address_are_listened_for_until_the_last_is_gone() {
+        let poll = mio::Poll::new().expect("a poll");
+        let (registry, mut streams) = (poll.registry(), Streams::new(0));
+        let free =
+            std::net::TcpListener::bind("127.82.0.6:0").and_then(|socket| socket.local_addr()).expect("loopback");
+        let on = |id| Segment { id: SegmentId(id), ..segment(&free.to_string()) };
+        streams.listen(registry, &on(1)).expect("free");
+        streams.listen(registry, &on(2)).expect("ours");
+        assert!(streams.listens_on(SegmentId(1)) && streams.listens_on(SegmentId(2)));
+        streams.unlisten(registry, SegmentId(1));
+        assert!(!streams.listens_on(SegmentId(1)) && streams.listens_on(SegmentId(2)));
+        let _other = std::net::TcpStream::connect(free).expect("it listens");
+        until(|| matches!(streams.accept(registry, SegmentId(2)), Accepted::One(..)).then_some(()));
+        streams.unlisten(registry, SegmentId(2));
+        assert!(std::net::TcpStream::connect(free).is_err(), "nobody listens");
     }
 
     #[test]

@@ -171,6 +171,9 @@ pub struct Bye {
     pub head: u64,
 }
 
+/// In [`Frontier::hash`], and in that of a hello: not to be compared.
+pub const NO_HASH: u64 = 0;
+
 /// How far I have each log. Without logs it is but a hash to compare.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode, CborLen)]
 #[cbor(map)]

@@ -282,6 +282,30 @@ fn a_pipe_is_faster_where_it_can_be() {
     assert!(took < millis(300), "3000 lines in {took:?}");
 }
 
+/// Where nothing that is sent to one alone gets through, much is said, and some is lost.
+#[test]
+fn what_is_lost_where_casts_alone_get_through_is_repaired() {
+    for (seed, loss, within) in [(84, 0.0, secs(1)), (85, 0.05, secs(20))] {
+        let faults = Faults { blocked: 1, ..Faults::rough(loss, 0.0, 1) };
+        let mut world = World::of(3, seed_or(seed), faults);
+        assert!(world.run_until(secs(30), all_met).is_some());
+        world.run_for(secs(3));
+        let (mut left, began) = (2000, world.now);
+        while left > 0 && world.now.since(began) < secs(120) {
+            while left > 0 && world.hosts[0].node.as_ref().is_some_and(|node| node.wants_line()) {
+                world.say(0, &"x".repeat(900));
+                left -= 1;
+            }
+            world.run_for(millis(1));
+        }
+        let took = world.run_until(secs(60), |world| owed(world, &[0, 1, 2]) == 0);
+        let all = world.now.since(began);
+        eprintln!("2000 lines by cast alone at loss {loss}: {all:?}");
+        assert!(left == 0 && took.is_some(), "{left} left, {} owed", owed(&world, &[0, 1, 2]));
+        assert!(all < within, "{all:?}");
+    }
+}
+
 #[test]
 fn what_is_only_out_of_order_is_not_asked_for() {
     let cost = converse(2, Faults::rough(0.0, 0.05, 3), 300, millis(1));

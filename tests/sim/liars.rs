@@ -919,6 +919,24 @@ fn what_a_member_claims_of_another_keeps_nobody_from_relaying() {
     assert!(relayed >= 20, "{relayed} of 20 lines of one who is not here are passed on");
 }
 
+/// Whoever says that an author who is here is far ahead, and that nothing of it can be given, has nobody skip what
+/// that author says next.
+#[test]
+fn who_tells_that_an_author_lost_much_silences_nobody() {
+    let mut scene = Scene::new(|_| {});
+    let dan = Identity::new(&[9; 32], 3);
+    scene.meet(Identity::new(&[9; 32], 3), "dan", 1);
+    scene.pass_on(&dan, &[1]);
+    for _ in 0..20 {
+        scene.claim(dan.log(), 1 << 48, 1 << 48);
+        scene.run_for(500);
+    }
+    scene.say(Message::Entries(Errand::Said, vec![line(&dan, 3, 2)]));
+    scene.run_for(1000);
+    let said = scene.told.iter().filter(|event| matches!(event, Event::Message(_))).count();
+    assert_eq!(said, 2, "{:?}", scene.told);
+}
+
 #[test]
 fn an_author_in_another_run_knows_no_more_of_what_it_said_than_others() {
     let mut scene = Scene::new(|_| {});

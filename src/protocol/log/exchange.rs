@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logs;
-use super::frontier::NO_HASH;
 use super::repair::{Repaired, answering, budget, post_entries, weight};
 use super::store::{Ask, Log, Tip};
 use super::table::Source;
@@ -13,7 +12,7 @@ use super::whom::{holder, unclaimed};
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Post, To, earlier};
 use crate::wire::Message;
-use crate::wire::body::{self, Frontier, Hole, Nack, Progress};
+use crate::wire::body::{self, Frontier, Hole, NO_HASH, Nack, Progress};
 
 /// Ranges asked for in one datagram: as many as fit whatever their numbers.
 const HOLES_MAX: usize = 22;
@@ -194,7 +193,10 @@ impl Logs {
         // A frontier, by which others say that they have it, takes its time.
         let in_vain_for = log.ask.elsewhere_since.map_or(Duration::ZERO, |at| ctx.now.since(at));
         let is_patient = rounds < ROUNDS_PATIENT || !author_here && in_vain_for < PATIENT_FOR;
-        if !is_patient && let Some(to) = unclaimed(log, ended || ctx.now.since(log.ask.since) >= GONE_AFTER) {
+        // What its author has not said cannot be behind us, whoever says so while it is here.
+        let said = if author_here { log.author_said.max(log.proven) } else { u64::MAX };
+        let given_up = unclaimed(log, ended || ctx.now.since(log.ask.since) >= GONE_AFTER).filter(|&to| to <= said);
+        if !is_patient && let Some(to) = given_up {
             log.skip_to(to);
             log.ask = Ask::default();
             self.hash = None;

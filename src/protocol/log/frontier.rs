@@ -7,11 +7,9 @@ use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
 use crate::protocol::{Context, Post, To};
 use crate::time::Time;
-use crate::wire::body::{self, Frontier, Progress};
+use crate::wire::body::{self, Frontier, NO_HASH, Progress};
 use crate::wire::{Message, SIGNED_OVERHEAD};
 
-/// The hash of who does not compare frontiers.
-pub(super) const NO_HASH: u64 = 0;
 /// Room for the logs of a frontier in one datagram.
 const LOGS_LEN_MAX: usize = DATAGRAM_MAX - SIGNED_OVERHEAD - 24;
 /// While entries came this recently, frontiers differ because of them: nothing is wrong.

@@ -318,7 +318,7 @@ impl Log {
 
     /// How far others are believed to have it while its author is here: a little farther than what it said itself.
     pub(super) fn credible(&self) -> u64 {
-        self.author_said.max(self.proven).max(self.next).saturating_add(FAR_BEHIND)
+        self.author_said.max(self.proven).saturating_add(FAR_BEHIND)
     }
 
     /// The author itself says how far it is.

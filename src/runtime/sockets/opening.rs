@@ -47,7 +47,7 @@ pub(super) fn unicast(
         io::ErrorKind::AddrNotAvailable => SocketError::NotYet(place.interface.clone(), address),
         _ => SocketError::Refused(place.interface.clone(), address, why),
     };
-    let socket = datagram_socket(address, gate).map_err(refused)?;
+    let mut socket = datagram_socket(address, gate).map_err(refused)?;
     let on_device = match bind(&socket, place, address) {
         Ok(on_device) => on_device,
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
@@ -55,6 +55,8 @@ pub(super) fn unicast(
             if place.port.is_some() {
                 return Err(SocketError::Taken(address, holder));
             }
+            // A new one: who may not do everything may bind a socket to an interface once.
+            socket = datagram_socket(address, gate).map_err(refused)?;
             let on_device = bind(&socket, place, scoped(place.ip, 0, place.scope())).map_err(refused)?;
             warnings.push(another_port(&socket, address, holder));
             on_device
