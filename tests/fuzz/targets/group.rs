@@ -25,7 +25,10 @@ const ACTS_MAX: u64 = 160;
 const SPAN_MAX: Duration = Duration::from_secs(20);
 
 /// How much time passes at once, in milliseconds.
-const STEPS: [u64; 8] = [1, 4, 20, 70, 250, 800, 2500, 9000];
+const STEPS: [u64; 6] = [1, 4, 20, 70, 250, 800];
+
+/// Now and then, and rarely: with as much as nothing to be heard it takes longer than all else.
+const LONG_STEPS: [u64; 2] = [2500, 9000];
 
 /// What is over the header, the sender and the signature of the largest datagram.
 const BODY_MAX: usize = 1158 - 128;
@@ -112,7 +115,11 @@ impl Play<'_> {
     }
 
     fn pass_time(&mut self) {
-        let span = Duration::from_millis(STEPS[self.choices.below(STEPS.len())]);
+        let span = Duration::from_millis(match self.choices.byte() {
+            step @ 0..=0xEF => STEPS[usize::from(step) % STEPS.len()],
+            0xF0..=0xFB => LONG_STEPS[0],
+            0xFC.. => LONG_STEPS[1],
+        });
         self.span += span;
         self.town.run_for(span);
     }

@@ -101,7 +101,7 @@ pub(crate) fn run(input: &[u8]) -> u64 {
         events.extend(drain(&mut ann));
     }
     assert!(events.len() >= 3, "a peer came, or somebody spoke: {events:?}");
-    judge(&events, &ann);
+    judge(&events, &ann, input.iter().map(|&byte| usize::from(byte)).sum());
     let line = Line::from_peer(&String::from_utf8_lossy(input));
     assert!(safe(line.as_str()), "{line:?}");
     assert_eq!(Line::from_peer(line.as_str()), line, "made safe twice it is the same");
@@ -194,8 +194,8 @@ fn entries(choices: &mut Choices<'_>) -> Vec<u8> {
     bytes
 }
 
-/// What a person is told, and everything that may be asked.
-pub(crate) fn judge(events: &[Event], node: &Node) {
+/// What a person is told, and everything that may be asked: each question in one of its forms, another for each `turn`.
+pub(crate) fn judge(events: &[Event], node: &Node, turn: usize) {
     let mut terminal = Terminal::new();
     terminal.takes(&shown(Told::Prompt, events, Some(node), TYPED));
     terminal.has_its_prompt();
@@ -209,10 +209,12 @@ pub(crate) fn judge(events: &[Event], node: &Node) {
         questions.extend(parse(&format!("/why {}", peer.name.label())));
         questions.extend(parse(&format!("/doctor {}", peer.name.label())));
     }
-    for question in questions {
-        terminal.takes(&answered(Told::Prompt, node, &question));
-        plain(&answered(Told::Text, node, &question));
-        json(&answered(Told::Json, node, &question));
+    for (n, question) in questions.iter().enumerate() {
+        match (turn + n) % 3 {
+            0 => terminal.takes(&answered(Told::Prompt, node, question)),
+            1 => plain(&answered(Told::Text, node, question)),
+            _ => json(&answered(Told::Json, node, question)),
+        }
     }
     terminal.is_as_it_was();
 }

@@ -79,14 +79,19 @@ pub(crate) fn config(nick: &str, keyed: bool) -> Config {
 
 /// A member in one of its runs, or somebody who speaks like one.
 pub(crate) fn identity(n: usize, boot: u64) -> Identity {
-    Identity::new(&[n as u8 + 1; 32], boot).with_signer(sign)
+    identities()[n].in_run(boot)
+}
+
+/// All of them, made once: it takes longer than most of what is done with them.
+fn identities() -> &'static [Identity] {
+    static IDENTITIES: OnceLock<Vec<Identity>> = OnceLock::new();
+    let made = |n| Identity::new(&[n as u8 + 1; 32], 1).with_signer(sign);
+    IDENTITIES.get_or_init(|| (0..HOSTS + 2).map(made).collect())
 }
 
 /// The public key of a member, or of somebody who speaks like one.
 pub(crate) fn key(n: usize) -> PublicKey {
-    // Made once: it takes longer than most of what is done with it.
-    static KEYS: OnceLock<Vec<PublicKey>> = OnceLock::new();
-    KEYS.get_or_init(|| (0..HOSTS + 2).map(|n| *identity(n, 1).public()).collect())[n]
+    *identities()[n].public()
 }
 
 pub(crate) fn node(n: usize, boot: u64, keyed: bool, seed: u8) -> Node {
