@@ -43,7 +43,7 @@ use crate::time::{Bucket, Time};
 use crate::wire::Message;
 use crate::wire::body::{Digest, NO_DIGEST};
 use author::Author;
-use converge::{Confirmations, Pace, Trickle};
+use converge::{Confirmations, Pace, Telling, Trickle};
 use forgotten::Forgotten;
 use joining::Joining;
 use repair::RoundTrip;
@@ -66,8 +66,7 @@ pub struct Logs {
     trickle: Trickle,
     round_trip: RoundTrip,
     budget: Bucket,
-    /// When to tell our whole frontier, because somebody's differs.
-    frontier_at: Option<Time>,
+    telling: Telling,
     pace: Pace,
     /// When something new came last: frontiers differ while entries are under way.
     busy_at: Time,
@@ -115,7 +114,7 @@ impl Logs {
             trickle: Trickle::default(),
             round_trip: RoundTrip::new(ctx.config),
             budget: Bucket::new(ctx.now),
-            frontier_at: None,
+            telling: Telling::default(),
             pace: Pace::default(),
             busy_at: ctx.now,
             repeat: None,
@@ -297,15 +296,14 @@ impl Logs {
     /// An entry that was here already: its author may not know that we have it.
     pub fn on_duplicate(&mut self, id: LogId, seq: u64, arrival: &Arrival, ctx: &mut Context<'_>) {
         ctx.stats.duplicates += 1;
-        let log = self.logs.get_mut(&id);
-        let confirmed_at = log.as_ref().and_then(|log| log.confirmed_at);
-        if let Some(held) = log.and_then(|log| log.held.get_mut(&seq)).filter(|_| is_recast(arrival)) {
+        let Some(log) = self.logs.get_mut(&id) else { return };
+        if let Some(held) = log.held.get_mut(&seq).filter(|_| is_recast(arrival)) {
             // Another holder seems to have given it to everybody: nothing vouches for that, so who asks is answered.
             held.recast_at = Some(ctx.now);
         }
-        let told = confirmed_at.is_some_and(|at| ctx.now.since(at) < ctx.config.repeat_at[0]);
-        if self.online.contains_key(&id.author) && !told {
-            self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
+        let told = log.confirmed_at.is_some_and(|at| ctx.now.since(at) < ctx.config.repeat_at[0]);
+        if self.online.contains_key(&id.author) && !told && log.tells_again() {
+            self.confirmations.note_again(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
         }
     }
 
@@ -385,7 +383,7 @@ impl Logs {
         let look_at = self.joining.wake_at();
         let repeat_at = self.repeat.as_ref().map(|repeat| repeat.at);
         let mut wake = earlier(self.confirmations.wake_at(), self.trickle.wake_at());
-        wake = earlier(wake, earlier(self.frontier_at, self.ask_at));
+        wake = earlier(wake, earlier(self.telling.wake_at(), self.ask_at));
         wake = earlier(wake, earlier(self.deliver_at, self.author.wake_at(config)));
         earlier(earlier(wake, self.detour_at), earlier(repeat_at, look_at))
     }
@@ -407,8 +405,7 @@ impl Logs {
         if self.trickle.on_timeout(ctx.now, ctx.rng, ctx.config) && !self.is_busy(ctx.now) && !self.apart {
             self.tell_hash(ctx);
         }
-        if self.frontier_at.is_some_and(|at| at <= ctx.now) {
-            self.frontier_at = None;
+        if self.telling.take_due(ctx.now) {
             self.tell_frontier(To::Group, ctx);
         }
     }

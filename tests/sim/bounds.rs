@@ -231,6 +231,102 @@ fn what_was_dropped_is_told_as_a_gap_and_counted() {
     assert_eq!(told.sum::<u64>(), 150);
 }
 
+/// While somebody talks what was told of a log is soon old: who asks learns from the answer what is not there any more.
+#[test]
+fn who_asks_for_what_is_gone_is_told_so() {
+    const SEEDS: u32 = 40;
+    let mut all = Duration::ZERO;
+    for seed in 0..SEEDS {
+        let mut world = World::new(seed_or(84) + u64::from(seed), Faults::NONE);
+        let author = world.add_host(&[0], |config| config.entries_max = 100);
+        world.start(author);
+        let late = world.add_host(&[0], |config| config.history = 50);
+        world.nets[0].links.insert((author, late), Faults { loss: 0.5, ..Faults::NONE });
+        let mut lines = (0..4000).map(|n| format!("line {n}"));
+        let mut talk = |world: &mut World| lines.next().map(|line| world.say(author, &line)).is_some();
+        (0..500).for_each(|_| {
+            talk(&mut world);
+            world.run_for(millis(5));
+        });
+        world.start(late);
+        let joined = world.now;
+        while !screen(&world, late).contains_key("n0") && talk(&mut world) {
+            world.run_for(millis(5));
+        }
+        all += world.now.since(joined);
+    }
+    eprintln!("who joins while somebody talks and every second datagram is lost sees a line after {:?}", all / SEEDS);
+    assert!(all / SEEDS < millis(2800), "{:?}", all / SEEDS);
+}
+
+/// What is here is not given up because its author dropped what follows it, or left with it.
+#[test]
+fn what_waits_for_a_reader_is_not_skipped() {
+    for leaves in [false, true] {
+        let mut world = World::new(seed_or(86), Faults::NONE);
+        let author = world.add_host(&[0], |config| config.entries_max = 150);
+        let stopped = world.add_host(&[0], |config| config.ahead_max = 32);
+        (0..2).for_each(|host| world.start(host));
+        assert!(world.run_until(secs(5), all_met).is_some());
+        world.run_for(secs(2));
+        world.input(stopped, Input::Reader { ready: false });
+        let mut said = 0;
+        let mut talk = |world: &mut World, count: u32| {
+            for _ in 0..count {
+                world.say(author, &format!("line {said}"));
+                world.run_for(millis(10));
+                said += 1;
+            }
+        };
+        talk(&mut world, 30);
+        world.run_for(secs(40));
+        talk(&mut world, 400);
+        if leaves {
+            world.input(author, Input::Command(Command::Quit));
+            world.input(author, Input::Command(Command::Quit));
+            let other = world.add_host(&[0], |_| {});
+            world.start(other);
+        }
+        world.run_for(secs(20));
+        world.input(stopped, Input::Reader { ready: true });
+        world.run_for(secs(40));
+        let shown = &screen(&world, stopped)["n0"];
+        let first = (0..30).map(|n| format!("line {n}"));
+        assert!(shown.iter().map(|(_, text)| text.clone()).take(30).eq(first), "it left: {leaves}; {shown:?}");
+        let gap = |event: &Event| matches!(event, Event::Gap { .. });
+        assert!(count(&world, stopped, gap) >= 1, "what follows is told as lost");
+    }
+}
+
+/// Frontiers differ all the time where two talk, and are compared nevertheless.
+#[test]
+fn what_one_said_who_left_is_seen_while_others_talk() {
+    for seed in 0..5 {
+        let mut world = World::of(5, seed_or(seed), Faults::NONE);
+        assert!(world.run_until(secs(5), all_met).is_some());
+        world.run_for(secs(2));
+        let talk = |world: &mut World, seconds: u64| {
+            for line in 0..seconds * 20 {
+                world.say(0, &format!("one {line}"));
+                world.run_for(millis(25));
+                world.say(1, &format!("two {line}"));
+                world.run_for(millis(25));
+            }
+        };
+        let (dan, cleo) = (2, 3);
+        world.nets[0].partition(&[cleo], &[0, 1, dan, 4]);
+        talk(&mut world, 10);
+        world.say(dan, "meet at five");
+        talk(&mut world, 2);
+        world.input(dan, Input::Command(Command::Quit));
+        talk(&mut world, 3);
+        world.nets[0].heal();
+        talk(&mut world, 15);
+        let shown = screen(&world, cleo);
+        assert!(shown.contains_key("n2"), "seed {seed}: it is not shown while others talk");
+    }
+}
+
 #[test]
 fn repairs_never_take_more_than_their_budget() {
     let mut world = World::new(seed_or(76), Faults::NONE);
@@ -338,7 +434,7 @@ fn what_all_lack_is_asked_for_by_few() {
     let repairs = each(sum(&world, |stats| stats.repairs), before.1);
     eprintln!("all lack it: {nacks} requests and {repairs} repairs of {} who lack it", count - 1);
     all_hold_the_same(&world, &hosts);
-    assert!(nacks < 14.0, "{nacks} requests");
+    assert!(nacks < 8.0, "{nacks} requests");
     assert!(repairs < 3.0, "{repairs} repairs");
 }
 
@@ -363,9 +459,12 @@ fn who_comes_later_does_not_matter_to_marks() {
             }
         }
         world.start(late);
-        world.run_for(secs(3));
+        let met = |world: &World| world.hosts[0].node.as_ref().is_some_and(|node| node.peers().count() == 2);
+        assert!(world.run_until(secs(3), met).is_some());
+        world.run_for(millis(1500));
         assert_eq!(screen(&world, late).contains_key("n0"), hears);
         world.input(1, Input::Reader { ready: true });
+        // Sooner than nothing is expected any more of one who never confirmed anything.
         world.run_for(secs(1));
         let mark = |event: &Event| matches!(event, Event::Delivered { seq: 1, confirmed: 1, online: 1 });
         assert_eq!(count(&world, 0, mark), 1, "the late one hears it: {hears}");

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use udpnode::address::{Cast, SegmentId};
 use udpnode::event::Event;
 use udpnode::node::Input;
+use udpnode::wire::{Datagram, Message};
 
 use crate::check::all_met;
 use crate::net::Faults;
@@ -34,14 +35,19 @@ fn recorded(nodes: usize, seed: u64, loss: f64) -> (World, Vec<Sent>) {
 /// Says everything again to these hosts, each datagram to all of them, at the pace of a line.
 fn replay(world: &mut World, tape: &[Sent], hosts: &[usize]) {
     for sent in tape {
-        for &host in hosts {
-            let Sent { from, cast, bytes, .. } = sent;
-            let input = Input::Datagram { segment: SegmentId(0), cast: *cast, from: *from, ttl: Some(1), bytes };
-            world.input(host, input);
-        }
+        say_again(world, sent, hosts);
         world.run_for(millis(1));
     }
     world.run_for(secs(5));
+}
+
+/// Says a datagram again to these hosts.
+fn say_again(world: &mut World, sent: &Sent, hosts: &[usize]) {
+    let Sent { from, cast, bytes, .. } = sent;
+    for &host in hosts {
+        let input = Input::Datagram { segment: SegmentId(0), cast: *cast, from: *from, ttl: Some(1), bytes };
+        world.input(host, input);
+    }
 }
 
 fn told(world: &World) -> Vec<(usize, &Event)> {
@@ -97,6 +103,33 @@ fn a_recording_tells_nothing_to_one_alone_and_draws_no_more_than_it_brings() {
         let brought: usize = tape.iter().filter(|sent| sent.from == victim).map(|sent| sent.bytes.len()).sum();
         assert!(bytes <= brought, "{bytes} bytes to {victim} for {brought}");
     }
+}
+
+/// A copy of an entry is nobody's word: its author is told a few times how far everybody is, and then no more.
+#[test]
+fn entries_that_are_replayed_draw_few_confirmations() {
+    let mut world = World::of(6, seed_or(6), Faults::NONE);
+    world.tap = Some(Vec::new());
+    assert!(world.run_until(secs(5), all_met).is_some());
+    let all: Vec<_> = (0..6).collect();
+    talk(&mut world, &all, 60, millis(20), seed_or(6));
+    world.run_for(secs(5));
+    let entries = |sent: &Sent| {
+        let read = Datagram::parse(&sent.bytes);
+        read.is_ok_and(|datagram| matches!(datagram.message(), Ok(Message::Entries(..))))
+    };
+    let tape: Vec<_> = world.tap.take().expect("put there above").into_iter().filter(entries).collect();
+    let frontiers = |world: &World| -> u64 {
+        all.iter().filter_map(|&host| world.hosts[host].node.as_ref()).map(|node| node.stats().frontiers).sum()
+    };
+    let before = frontiers(&world);
+    for _ in 0..100 {
+        tape.iter().for_each(|sent| say_again(&mut world, sent, &all));
+        world.run_for(millis(50));
+    }
+    let drawn = frontiers(&world) - before;
+    eprintln!("{} replays drew {drawn} confirmations", 100 * tape.len());
+    assert!(drawn < 6 * 5 * 12 + 100, "{drawn}");
 }
 
 #[test]

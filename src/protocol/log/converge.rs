@@ -108,6 +108,78 @@ impl Pace {
     }
 }
 
+/// When our whole frontier is told, because somebody's differs.
+///
+/// While nothing is under way that is soon. While entries come all the time frontiers differ because of them, but not
+/// for that alone: who never sees an equal one tells its own now and then, and one of the others answers with theirs.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    at: Option<Time>,
+    why: Why,
+    /// How often another one told its own before we answered.
+    yielded: usize,
+    told_at: Option<Time>,
+}
+
+/// Why our frontier is to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Why {
+    /// Nothing is under way that could make the difference.
+    #[default]
+    Differs,
+    /// Something is, all the time.
+    Late,
+    /// Another one told its own meanwhile.
+    Answer,
+}
+
+impl Telling {
+    /// While entries come all the time differences are looked into after this, and up to twice as much.
+    const LATE: Duration = Duration::from_secs(3);
+
+    /// Somebody's frontier differs from ours.
+    pub(super) fn on_differs(&mut self, busy: bool, now: Time, rng: &mut Rng, config: &Config) {
+        if !busy && (self.at.is_none() || self.why == Why::Late) {
+            self.at = earlier(self.at, Some(now + rng.within(config.trickle_min)));
+            self.why = Why::Differs;
+        } else if busy && self.at.is_none() {
+            (self.at, self.why) = (Some(now + Self::LATE + rng.within(Self::LATE)), Why::Late);
+        }
+    }
+
+    /// Another one among `online` told all of one that differs, while entries come: one answers.
+    pub(super) fn on_other(&mut self, online: usize, now: Time, rng: &mut Rng, config: &Config) {
+        let told = self.told_at.is_some_and(|at| now.since(at) < Self::LATE);
+        if self.why != Why::Answer && !told {
+            (self.at, self.why) = (Some(now + rng.within(config.trickle_min)), Why::Answer);
+        } else if self.why == Why::Answer && self.yielded < online {
+            // With an answer in each one's name nobody keeps ours back for good.
+            (self.at, self.why) = (None, Why::Differs);
+            self.yielded += 1;
+        }
+    }
+
+    /// Somebody's is the same: it told all of it, or nothing but what was under way made the difference.
+    pub(super) fn on_equal(&mut self, told_all: bool) {
+        if told_all || self.why == Why::Late {
+            (self.at, self.why) = (None, Why::Differs);
+        }
+    }
+
+    /// Whether it is told now.
+    pub(super) fn take_due(&mut self, now: Time) -> bool {
+        let due = self.at.is_some_and(|at| at <= now);
+        if due {
+            *self = Self { told_at: Some(now), ..Self::default() };
+        }
+        due
+    }
+
+    pub(super) const fn wake_at(&self) -> Option<Time> {
+        self.at
+    }
+}
+
 /// What is to be confirmed, and when.
 #[derive(Debug, Default)]
 pub(super) struct Confirmations {
@@ -121,14 +193,19 @@ impl Confirmations {
     /// An entry of `log` came: confirm it soon, at a moment of our own among `online` peers; at
     /// once after a burst.
     pub(super) fn note(&mut self, log: LogId, now: Time, online: usize, rng: &mut Rng, config: &Config) {
-        self.logs.insert(log);
         self.entries += 1;
-        let spread = config.confirm_spread * u32::try_from(online).unwrap_or(u32::MAX);
-        let soon = now + Duration::from_millis(1) + rng.within(spread.min(config.confirm_max));
-        self.at = Some(self.at.unwrap_or(soon));
+        self.note_again(log, now, online, rng, config);
         if self.entries >= config.confirm_burst {
             self.at = Some(now);
         }
+    }
+
+    /// As [`Confirmations::note`], of an entry that was here already.
+    pub(super) fn note_again(&mut self, log: LogId, now: Time, online: usize, rng: &mut Rng, config: &Config) {
+        self.logs.insert(log);
+        let spread = config.confirm_spread * u32::try_from(online).unwrap_or(u32::MAX);
+        let soon = now + Duration::from_millis(1) + rng.within(spread.min(config.confirm_max));
+        self.at = Some(self.at.unwrap_or(soon));
     }
 
     pub(super) const fn wake_at(&self) -> Option<Time> {

@@ -35,6 +35,9 @@ const ROUNDS_PATIENT: u32 = 4;
 /// ... and the time that others have to say that they have it, once its author is not here.
 const PATIENT_FOR: Duration = Duration::from_millis(1500);
 
+/// The round of a request to everybody from which on so many answer that each gives half as much as in the one before.
+const CROWDED_ROUND: u32 = 3;
+
 /// Entries of one log that follow each other and have the same holders in the same order: weighing all
 /// peers for each entry costs more than sending it.
 const BLOCK: u64 = 16;
@@ -204,7 +207,7 @@ impl Logs {
             self.look_for_holes(id, ctx);
             return None;
         }
-        let proven = log.held.range(log.next..).next().is_some();
+        let proven = log.first_held().is_some();
         if !is_patient && !proven && (!log.is_claimed() || log.ask.round >= ROUNDS_MAX) {
             self.give_up_on(id, ctx);
             return None;
@@ -247,7 +250,7 @@ impl Logs {
         let Some(log) = self.logs.get_mut(&id) else { return };
         // What the author itself told of: others may say what they like.
         let lacking = log.author_said.saturating_sub(log.next);
-        let held = log.held.range(log.next..).next().is_some();
+        let held = log.first_held().is_some();
         log.forget_claims();
         if (ended || log.said_bye) && !held && lacking > 0 {
             // Once, whoever claims to have it after all.
@@ -327,7 +330,9 @@ impl Logs {
         let quiet = self.round_trip.get() * if asked { 1 } else { 2 };
         let others: Vec<_> = self.online.keys().copied().filter(|&p| p != from && p != id.author).collect();
         let alone = self.online.len() <= 1;
-        let room = usize::try_from(ctx.config.ask_max).unwrap_or(usize::MAX);
+        // Where everybody answers at once each gives a little.
+        let crowd = if asked { 0 } else { u32::from(round).saturating_sub(CROWDED_ROUND).min(6) };
+        let room = usize::try_from(ctx.config.ask_max >> crowd).unwrap_or(usize::MAX).max(1);
         let looks_max = ctx.config.ask_max * REQUESTS_SERVED;
         let mut ours = (u64::MAX, asked || id == self.own);
         for (&seq, held) in log.held.range_mut(hole.from..hole.to) {

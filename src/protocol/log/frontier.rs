@@ -57,9 +57,7 @@ impl Logs {
             self.joining.on_compared();
             let head = self.logs.get(&self.own).map_or(1, |log| log.next);
             self.confirm_own(from, head, ctx);
-            if told_all {
-                self.frontier_at = None;
-            }
+            self.telling.on_equal(told_all);
             return;
         }
         let own = self.hash();
@@ -68,8 +66,9 @@ impl Logs {
             return self.trickle.on_equal();
         }
         self.trickle.reset(ctx.now, ctx.rng, ctx.config);
-        if !self.is_busy(ctx.now) && self.frontier_at.is_none() {
-            self.frontier_at = Some(ctx.now + ctx.rng.within(ctx.config.trickle_min));
+        match self.is_busy(ctx.now) {
+            true if told_all => self.telling.on_other(self.online.len(), ctx.now, ctx.rng, ctx.config),
+            busy => self.telling.on_differs(busy, ctx.now, ctx.rng, ctx.config),
         }
     }
 

@@ -4,6 +4,7 @@
 //! lies before is history: gathered until it is complete, told in the order it was said, and only
 //! then does the rest of that log go on. Logs without history are not held.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ const JOINING_MIN: Duration = Duration::from_millis(700);
 const PLACING_PATIENCE: Duration = Duration::from_millis(150);
 /// ... while history still comes, with no pause longer than this, ...
 const JOINING_IDLE_MAX: Duration = Duration::from_millis(1500);
+/// ... nor for what was asked for in vain so often, ...
+const JOINING_ROUNDS: u32 = 8;
+/// ... nor longer than this for greetings, ...
+const PLACED_WITHIN: Duration = Duration::from_secs(5);
 /// ... and at most.
 const JOINING_MAX: Duration = Duration::from_secs(30);
 
@@ -117,7 +122,7 @@ impl Logs {
                 gathered.push(said);
                 // Not sorted for each line, and never many more than will be shown.
                 if gathered.len() > 2 * ctx.config.history + 64 {
-                    latest(gathered, ctx.config.history);
+                    latest(gathered, ctx.config.history, ctx.config.woke);
                 }
             }
             (_, News::Said(said)) if said.history && self.history_left == 0 => {}
@@ -163,7 +168,8 @@ impl Logs {
         let (age, idle) = (ctx.now.since(*met_at), ctx.now.since(self.busy_at.max(*met_at)));
         let compared = *compared;
         let waits = age < JOINING_MAX && idle < JOINING_IDLE_MAX;
-        let complete = compared && self.unplaced().next().is_none() && self.is_complete();
+        let placed = age >= PLACED_WITHIN || self.unplaced().next().is_none();
+        let complete = compared && placed && self.is_complete();
         if age < JOINING_MIN || waits && !complete {
             return;
         }
@@ -174,7 +180,7 @@ impl Logs {
         }
         self.deliver_all(ctx);
         if let Joining::Since { mut gathered, .. } = std::mem::replace(&mut self.joining, Joining::Done) {
-            latest(&mut gathered, ctx.config.history);
+            latest(&mut gathered, ctx.config.history, ctx.config.woke);
             self.history_left -= gathered.len();
             ctx.news.extend(gathered.into_iter().map(News::Said));
         }
@@ -200,18 +206,27 @@ impl Logs {
         !matches!(self.joining, Joining::Done)
     }
 
+    /// Whether everything is here that will soon be.
     fn is_complete(&self) -> bool {
-        self.logs.values().all(Log::is_complete)
+        let in_vain = |log: &Log| log.forked || log.ask.round >= JOINING_ROUNDS;
+        self.logs.values().all(|log| log.is_complete() || in_vain(log))
     }
 }
 
 /// Keeps the last `count` by the clocks of their authors, in order: what an author said later is later, whatever its
-/// clock was set back to.
-fn latest(gathered: &mut Vec<Said>, count: usize) {
+/// clock was set back to. A clock that is ahead of ours is taken back to when we `woke`: history is of before that.
+fn latest(gathered: &mut Vec<Said>, count: usize, woke: WallTime) {
     gathered.sort_by_key(|said| (said.log, said.seq));
+    let mut ahead = BTreeMap::new();
+    // Without a clock of our own nothing is ahead of it.
+    for said in gathered.iter().filter(|_| woke > WallTime(0)) {
+        let most: &mut u64 = ahead.entry(said.log).or_default();
+        *most = (*most).max(said.wall.0.saturating_sub(woke.0));
+    }
     let (mut log, mut wall) = (None, WallTime(0));
     let keyed = gathered.drain(..).map(|said| {
-        wall = if log == Some(said.log) { wall.max(said.wall) } else { said.wall };
+        let at = WallTime(said.wall.0 - ahead.get(&said.log).copied().unwrap_or(0).min(said.wall.0));
+        wall = if log == Some(said.log) { wall.max(at) } else { at };
         log = Some(said.log);
         ((wall, said.log, said.seq), said)
     });
@@ -228,8 +243,7 @@ mod tests {
     use crate::event::Arrival;
     use crate::text::{Line, Nick};
 
-    #[test]
-    fn what_an_author_said_stays_in_its_order_whatever_its_clock_shows() {
+    fn said(author: u8, seq: u64, wall: u64) -> Said {
         let arrival = Arrival {
             segment: crate::address::SegmentId(1),
             cast: Cast::Multicast,
@@ -237,7 +251,7 @@ mod tests {
             ttl: None,
             errand: Errand::Said,
         };
-        let said = |author: u8, seq: u64, wall: u64| Said {
+        Said {
             log: LogId { author: PeerId([author; 16]), boot: 1 },
             nick: Nick::from_any("bob"),
             seq,
@@ -245,11 +259,28 @@ mod tests {
             text: Line::from_peer("hi"),
             history: true,
             arrival,
-        };
+        }
+    }
+
+    #[test]
+    fn what_an_author_said_stays_in_its_order_whatever_its_clock_shows() {
         // The clock of the first was set back between its lines 2 and 3.
         let mut gathered = vec![said(1, 3, 100), said(2, 1, 500), said(1, 1, 900), said(1, 2, 1000), said(1, 4, 110)];
-        latest(&mut gathered, 4);
+        latest(&mut gathered, 4, WallTime(2000));
         let order: Vec<_> = gathered.iter().map(|said| (said.log.author.0[0], said.seq)).collect();
         assert_eq!(order, [(1, 1), (1, 2), (1, 3), (1, 4)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_takes_no_places_from_what_was_said_since() {
+        const DAY: u64 = 86_400_000;
+        let hour = DAY / 24;
+        // Of the first the clock is a day ahead: it said this one, three and two hours ago.
+        let ahead = (0..3).map(|n| said(1, n + 1, 2 * DAY - (3 - n) * hour));
+        let others = (0..3).map(|n| said(2, n + 1, DAY - hour / 2 + n));
+        let mut gathered: Vec<_> = ahead.chain(others).collect();
+        latest(&mut gathered, 4, WallTime(DAY));
+        let order: Vec<_> = gathered.iter().map(|said| (said.log.author.0[0], said.seq)).collect();
+        assert_eq!(order, [(2, 1), (2, 2), (2, 3), (1, 3)]);
     }
 }

@@ -20,6 +20,10 @@ use crate::wire::parse_entry;
 /// Parts that a long message may have: enough for [`LINE_MAX`] bytes of three-byte pictures.
 const PARTS_MAX: u16 = 512;
 
+/// How often an author is told how far we are because something came again, before more of it comes. It repeats what
+/// it says five times, and hands it to each five times.
+const TOLD_AGAIN_MAX: u32 = 12;
+
 /// An entry that is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -159,6 +163,8 @@ pub(super) struct Log {
     pub(super) proof: Option<Proof>,
     /// When its author was last told how far we are.
     pub(super) confirmed_at: Option<Time>,
+    /// How often that was said again, and how far we were.
+    told_again: (u64, u32),
     next_message: u64,
     nick: Option<Nick>,
     assembly: Option<Assembly>,
@@ -195,6 +201,7 @@ impl Log {
             forked: false,
             proof: None,
             confirmed_at: None,
+            told_again: (0, 0),
             next_message: 1,
             nick: None,
             assembly: None,
@@ -358,12 +365,30 @@ impl Log {
         self.ask = Ask::default();
     }
 
-    /// Goes on behind entries that nobody can give; the next entry tells how many messages that were.
-    pub(super) fn skip_to(&mut self, seq: u64) {
-        if seq > self.next {
-            let before = self.held.get(&(seq - 1)).map(|held| Tip::Known(held.digest));
-            (self.next, self.tip) = (seq, before.unwrap_or(Tip::Unknown));
+    /// An entry came once more: whether its author is to be told again how far we are. A copy is nobody's word: whoever
+    /// recorded it may say it for ever.
+    pub(super) fn tells_again(&mut self) -> bool {
+        if self.told_again.0 != self.next {
+            self.told_again = (self.next, 0);
         }
+        self.told_again.1 += 1;
+        self.told_again.1 <= TOLD_AGAIN_MAX
+    }
+
+    /// The first entry that is here and not delivered: what follows a hole, or waits for a reader.
+    pub(super) fn first_held(&self) -> Option<u64> {
+        self.held.range(self.next..).next().map(|(&seq, _)| seq)
+    }
+
+    /// Goes on behind entries that nobody can give, at the first that is here if there is one before `seq`; the next
+    /// entry tells how many messages that were.
+    pub(super) fn skip_to(&mut self, seq: u64) {
+        let seq = self.first_held().map_or(seq, |held| held.min(seq));
+        if seq <= self.next {
+            return;
+        }
+        let before = self.held.get(&(seq - 1)).map(|held| Tip::Known(held.digest));
+        (self.next, self.tip) = (seq, before.unwrap_or(Tip::Unknown));
         self.known = self.known.max(self.next);
         self.assembly = None;
     }

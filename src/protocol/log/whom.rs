@@ -18,14 +18,18 @@ pub(super) fn holder(id: LogId, log: &Log, online: &BTreeMap<PeerId, u64>) -> Op
     able.get(turn.checked_rem(able.len())?).map(|&(_, peer)| peer)
 }
 
-/// The first entry behind our next that somebody online claims to have, if nobody claims our next.
+/// The first entry behind our next that somebody online claims to have, if nobody claims our next and it is not here:
+/// where nobody reads it waits to be delivered.
 pub(super) fn unclaimed(log: &Log, ended: bool) -> Option<u64> {
+    let held = log.first_held();
+    if held == Some(log.next) {
+        return None;
+    }
     let claims = || log.claims.beyond(log.next);
     if claims().any(|(_, claim)| claim.floor <= log.next) {
         return None;
     }
     let claimed = claims().map(|(_, claim)| claim.floor).min();
-    let held = log.held.range(log.next + 1..).next().map(|(&seq, _)| seq);
     match (claimed, held) {
         (Some(floor), Some(held)) => Some(floor.min(held)),
         (floor, held) => floor.or_else(|| held.filter(|_| ended)),
