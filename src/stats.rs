@@ -42,7 +42,7 @@ counters! {
     malformed,
     /// Datagrams whose signature is not their sender's.
     forged,
-    /// Signatures that were not checked: where they came from, too many did.
+    /// Signatures that were not checked, and letters not opened: where they came from, too many did.
     unchecked,
     /// Entries that their author signed in another's place: two machines speak with one key.
     forks,

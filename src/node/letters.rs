@@ -52,10 +52,16 @@ impl Node {
         if *letter.to != self.identity.id().0 {
             return;
         }
+        let source = (origin.address, Some(&origin.key));
+        if !self.sources.admits_letter(source, self.now) {
+            self.stats.unchecked += 1;
+            return;
+        }
         let from = Party { key: origin.key, boot: origin.boot };
         let opened = self.courier.open(&from, kind, &letter.sealed);
         let Some(secret) = opened.and_then(|bytes| Secret::parse(kind, &bytes).ok()) else {
             self.stats.unopened += 1;
+            self.sources.on_vain(source, self.now);
             return;
         };
         let back = Way::Address(arrival.segment, arrival.address);

@@ -91,6 +91,14 @@ impl Node {
         !self.named(name.as_str()).is_empty()
     }
 
+    /// While false, leave what a pipe has for whoever this name means in the pipe: that one is there, and has enough to
+    /// take.
+    #[must_use]
+    pub fn wants_tell(&self, to: &Line) -> bool {
+        let [id] = self.named(to.as_str())[..] else { return true };
+        self.directs.has_room(id)
+    }
+
     /// What was to be sent is not.
     pub(super) fn refuse(&mut self, text: String) {
         self.events.push_back(Event::Refused(text));

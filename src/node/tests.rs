@@ -2,6 +2,7 @@
 
 mod clones;
 mod families;
+mod letters;
 mod names;
 
 use super::*;

@@ -60,19 +60,31 @@ const CREDIT_MAX: usize = 16 * 1024;
 /// Peers looked for because one member names them, so that none can fill the table alone.
 const WANTED_BY_MAX: usize = 64;
 
+/// Members remembered that name one peer, to be asked in turn. When full, the one asked last makes room for another;
+/// while none of them was asked, nobody does.
+const NAMERS_MAX: usize = 8;
+
 /// A candidate that was greeted so often in vain makes room for another.
 const STALE_TRIES: u32 = 3;
 
 /// A peer that others hear.
 #[derive(Debug)]
 struct Wanted {
-    /// The member that named it last: it knows where.
-    by: PeerId,
+    /// The members that name it: they say that they know where. Never empty.
+    namers: Vec<Namer>,
     named_at: Time,
     /// The member asked last: its answer is taken.
     asked: Option<PeerId>,
     times: u32,
     ask_at: Time,
+}
+
+/// A member that names a peer.
+#[derive(Debug)]
+struct Namer {
+    id: PeerId,
+    /// Which of the questions it was asked last, from 1; 0 is none.
+    turn: u32,
 }
 
 /// Who says that somebody is at an address.
@@ -131,17 +143,13 @@ impl Contacts {
             if id == ctx.me || online(id) {
                 continue;
             }
-            let named = |contacts: &Self| contacts.wanted.values().filter(|wanted| wanted.by == from).count();
+            let named = |contacts: &Self| contacts.wanted.values().filter(|wanted| wanted.is_by(from)).count();
             if let Some(wanted) = self.wanted.get_mut(&id) {
-                // Whoever was asked may still answer; only who did not is not asked again.
-                if wanted.by == from || wanted.times > 1 || wanted.asked.is_none() {
-                    wanted.by = from;
-                }
+                wanted.on_named(from);
                 wanted.named_at = ctx.now;
             } else if self.wanted.len() < WANTED_MAX && named(self) < WANTED_BY_MAX {
-                let wanted =
-                    Wanted { by: from, named_at: ctx.now, asked: None, times: 0, ask_at: ctx.now + SEEK_AFTER };
-                self.wanted.insert(id, wanted);
+                let (namers, ask_at) = (vec![Namer { id: from, turn: 0 }], ctx.now + SEEK_AFTER);
+                self.wanted.insert(id, Wanted { namers, named_at: ctx.now, asked: None, times: 0, ask_at });
             } else {
                 ctx.stats.contacts_refused += 1;
             }
@@ -246,14 +254,16 @@ impl Contacts {
         if now < self.seek_from || self.wanted.values().all(|wanted| wanted.ask_at > now) {
             return;
         }
-        self.wanted.retain(|&id, wanted| now.since(wanted.named_at) < WANTED_FOR && online(wanted.by) && !online(id));
-        let due = |wanted: &Wanted| wanted.ask_at <= now;
-        let Some(by) = self.wanted.values().find(|wanted| due(wanted)).map(|wanted| wanted.by) else { return };
+        self.wanted.retain(|&id, wanted| {
+            wanted.namers.retain(|namer| online(namer.id));
+            now.since(wanted.named_at) < WANTED_FOR && !wanted.namers.is_empty() && !online(id)
+        });
+        let Some(by) = self.wanted.values().find(|wanted| wanted.ask_at <= now).and_then(Wanted::next) else { return };
         let mut ids = Vec::new();
-        for (&id, wanted) in self.wanted.iter_mut().filter(|(_, wanted)| wanted.by == by && due(wanted)).take(SEEK_MAX)
-        {
+        let its = self.wanted.iter_mut().filter(|(_, wanted)| wanted.ask_at <= now && wanted.next() == Some(by));
+        for (&id, wanted) in its.take(SEEK_MAX) {
             wanted.ask_at = now + doubled(wanted.times, SEEK_PAUSE_MAX);
-            (wanted.asked, wanted.times) = (Some(by), wanted.times + 1);
+            wanted.on_asked(by);
             ids.push(body::bytes(id));
         }
         let padding = vec![0; ids.len() * SEEK_PADDING].into();
@@ -315,6 +325,39 @@ impl Contacts {
     /// Asserts that the tables are bounded.
     pub fn check(&self) {
         assert!(self.wanted.len() <= WANTED_MAX && self.candidates.len() <= CONTACTS_MAX, "contacts are bounded");
+    }
+}
+
+impl Wanted {
+    /// Whether this one is why it is looked for: the first of those who name it.
+    fn is_by(&self, member: PeerId) -> bool {
+        self.namers.first().is_some_and(|namer| namer.id == member)
+    }
+
+    /// A member names it, once more or first.
+    fn on_named(&mut self, by: PeerId) {
+        if self.namers.iter().any(|namer| namer.id == by) {
+            return;
+        }
+        if self.namers.len() >= NAMERS_MAX {
+            let asked = self.namers.iter().enumerate().filter(|(_, namer)| namer.turn > 0);
+            let Some((last, _)) = asked.max_by_key(|(_, namer)| namer.turn) else { return };
+            self.namers.remove(last);
+        }
+        self.namers.push(Namer { id: by, turn: 0 });
+    }
+
+    /// The one to ask next: whose turn is longest ago. How often it is named does not count.
+    fn next(&self) -> Option<PeerId> {
+        self.namers.iter().min_by_key(|namer| namer.turn).map(|namer| namer.id)
+    }
+
+    fn on_asked(&mut self, member: PeerId) {
+        self.times += 1;
+        self.asked = Some(member);
+        if let Some(namer) = self.namers.iter_mut().find(|namer| namer.id == member) {
+            namer.turn = self.times;
+        }
     }
 }
 

@@ -35,11 +35,14 @@ const AHEAD_MAX: u64 = 64;
 const QUEUE_MAX: usize = 10_000;
 /// Bytes queued for all peers together. When full, a further message is refused, aloud.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
+/// Frames queued for one peer that is there. From so many on, who can wait is asked to: they keep its window full.
+const WAITING_MAX: usize = 4 * WINDOW;
 /// A frame is sent again after this, doubled each time, ...
 const RETRY_AFTER: Duration = Duration::from_millis(60);
 /// ... but at least this often.
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// Peers of whom is remembered what they said to us. When full, one is forgotten.
+/// Peers of whom is remembered what they said to us: as many as there can be. When full, the one that is gone and
+/// said nothing for longest is forgotten: what it did not see acknowledged it says again, and that is shown twice.
 const INBOXES_MAX: usize = 256;
 /// A frame that later ones have overtaken is sent again, but not sooner than this after the last time.
 const OVERTAKEN_AFTER: Duration = Duration::from_millis(10);
@@ -109,6 +112,10 @@ struct Inbox {
     next: u64,
     held: BTreeMap<u64, (Direct, Arrival)>,
     parts: Option<(u16, String)>,
+    /// It is there, ...
+    online: bool,
+    /// ... and said something then.
+    heard_at: Time,
 }
 
 impl Directs {
@@ -139,6 +146,16 @@ impl Directs {
         Ok(mid)
     }
 
+    /// Whether a message for this peer is to be queued now by those who can wait: not while what is queued already is
+    /// being taken. What is for peers that are away is not, and nothing waits for it.
+    #[must_use]
+    pub fn has_room(&self, to: PeerId) -> bool {
+        let Some(outbox) = self.outboxes.get(&to).filter(|outbox| outbox.online) else { return true };
+        let is_full = self.bytes + LINE_MAX > QUEUE_BYTES_MAX;
+        let shrinks = |outbox: &Outbox| outbox.online && !outbox.frames.is_empty();
+        outbox.frames.len() < WAITING_MAX && !(is_full && self.outboxes.values().any(shrinks))
+    }
+
     /// The next thing to seal and send.
     pub fn take_outgoing(&mut self) -> Option<Outgoing> {
         self.outgoing.pop_front()
@@ -165,6 +182,9 @@ impl Directs {
 
     /// A peer is there: what was queued for it goes out at once.
     pub fn on_online(&mut self, peer: PeerId, ctx: &mut Context<'_>) {
+        if let Some(inbox) = self.inboxes.get_mut(&peer) {
+            inbox.online = true;
+        }
         if let Some(outbox) = self.outboxes.get_mut(&peer) {
             outbox.online = true;
             // Whoever runs anew has nothing of what it acknowledged out of order.
@@ -177,6 +197,9 @@ impl Directs {
     pub fn on_gone(&mut self, peer: PeerId) {
         if let Some(outbox) = self.outboxes.get_mut(&peer) {
             (outbox.online, outbox.wake) = (false, None);
+        }
+        if let Some(inbox) = self.inboxes.get_mut(&peer) {
+            inbox.online = false;
         }
     }
 
@@ -191,8 +214,7 @@ impl Directs {
         ctx: &mut Context<'_>,
     ) {
         if self.inboxes.len() >= INBOXES_MAX && !self.inboxes.contains_key(&from) {
-            // The smallest id, for want of a better: whoever is forgotten begins anew at its base.
-            self.inboxes.pop_first();
+            self.forget_one();
         }
         let inbox = self.inboxes.entry(from).or_insert_with(|| Inbox::new(boot, frame.base));
         if boot > inbox.boot {
@@ -201,6 +223,8 @@ impl Directs {
         if boot < inbox.boot {
             return;
         }
+        (inbox.online, inbox.heard_at) = (true, ctx.now);
+        inbox.begin_at(frame.base);
         let room = inbox.next..inbox.next.saturating_add(AHEAD_MAX);
         if room.contains(&frame.seq) {
             inbox.held.insert(frame.seq, (frame, arrival));
@@ -211,12 +235,20 @@ impl Directs {
         self.outgoing.push_back(Outgoing { to: from, way: back, what: Secret::Receipt(inbox.receipt()) });
     }
 
+    fn forget_one(&mut self) {
+        let oldest = self.inboxes.iter().min_by_key(|(_, inbox)| (inbox.online, inbox.heard_at)).map(|(&id, _)| id);
+        oldest.map(|id| self.inboxes.remove(&id));
+    }
+
     /// A receipt of a peer, for us; ours is this `boot`.
     pub fn on_receipt(&mut self, from: PeerId, receipt: &Receipt, boot: u64, ctx: &mut Context<'_>) {
         if receipt.boot != boot {
             return;
         }
         let Some(outbox) = self.outboxes.get_mut(&from) else { return };
+        // Whoever waits for what it acknowledged before has forgotten us: only what is sent again tells it where to
+        // go on.
+        let forgot = outbox.frames.front().is_some_and(|first| receipt.next < first.body.seq);
         for frame in &mut outbox.frames {
             let ahead = frame.body.seq.checked_sub(receipt.next.saturating_add(1));
             let is_ahead = ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
@@ -224,7 +256,7 @@ impl Directs {
             if arrived && !frame.acknowledged {
                 self.progress_at = Some(ctx.now);
             }
-            frame.acknowledged = arrived || is_ahead;
+            frame.acknowledged = arrived || is_ahead && !forgot;
         }
         // Later frames arrived and this one did not: it is lost, not late.
         let reached = receipt.next + u64::from(64 - receipt.ahead.leading_zeros());
@@ -336,7 +368,16 @@ fn pause(times: u32) -> Duration {
 impl Inbox {
     const fn new(boot: u64, base: u64) -> Self {
         let next = if base > 0 { base } else { 1 };
-        Self { boot, next, held: BTreeMap::new(), parts: None }
+        Self { boot, next, held: BTreeMap::new(), parts: None, online: true, heard_at: Time::ZERO }
+    }
+
+    /// What its author saw acknowledged it never says again: if we forgot that, nothing before `base` will come.
+    fn begin_at(&mut self, base: u64) {
+        if base > self.next {
+            self.next = base;
+            self.held = self.held.split_off(&base);
+            self.parts = None;
+        }
     }
 
     fn receipt(&self) -> Receipt {
@@ -377,3 +418,6 @@ impl Inbox {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

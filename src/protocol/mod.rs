@@ -7,6 +7,22 @@
 //! Parts do not know each other. They are handed a [`Context`], post typed messages and never
 //! bytes, and tell [`News`]; `node` carries both to where they belong.
 
+/// The context of a part that is tested alone, by something with fields of these names.
+#[cfg(test)]
+macro_rules! ctx {
+    ($bench:expr) => {
+        Context {
+            now: $bench.now,
+            config: &$bench.config,
+            me: $bench.me,
+            rng: &mut $bench.rng,
+            posts: &mut $bench.posts,
+            news: &mut $bench.news,
+            stats: &mut $bench.stats,
+        }
+    };
+}
+
 pub mod contacts;
 pub mod diagnosis;
 pub mod direct;

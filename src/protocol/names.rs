@@ -12,6 +12,7 @@
 //!   /trust bob~x                                        now x is bob, and y would be bob~y
 //! ```
 
+mod claims;
 mod looks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use crate::id::PeerId;
 use crate::protocol::{Context, Full, News};
 use crate::text::Nick;
 use crate::time::{Time, WallTime};
+use claims::Claims;
 use looks::Looks;
 
 /// Pins kept. When full, whoever is online or trusted stays, and so do those of earlier runs unless they were not seen
@@ -35,9 +37,6 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// ... and after this one that was never seen over more than a day: whoever makes up names fills the table for
 /// no longer.
 const PASSERS_FORGOTTEN_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// Names that anybody claimed in this run. When full, of those that nobody online claims alone the half claimed
-/// longest ago make room.
-const CLAIMS_MAX: usize = 4096;
 /// Ids whose beginning is remembered. When full, of those neither online nor pinned the half heard of longest ago
 /// make room.
 const IDS_MAX: usize = 4096;
@@ -96,7 +95,7 @@ pub struct Names {
     /// What our own nick looks like.
     own: String,
     pins: BTreeMap<String, Pin>,
-    claims: BTreeMap<String, Claim>,
+    claims: Claims,
     ids: BTreeMap<u32, (PeerId, Time)>,
     alarmed: BTreeMap<String, BTreeSet<PeerId>>,
     looks: BTreeMap<Nick, Looks>,
@@ -108,14 +107,6 @@ pub struct Names {
     changes: u64,
 }
 
-/// Who called itself so in this run.
-#[derive(Debug)]
-struct Claim {
-    /// The only one; nobody if there were several.
-    by: Option<PeerId>,
-    at: Time,
-}
-
 impl Names {
     /// The names as an earlier run left them. Of two pins that look the same the trusted one is kept, else the older.
     #[must_use]
@@ -125,7 +116,7 @@ impl Names {
             me,
             own: String::new(),
             pins: BTreeMap::new(),
-            claims: BTreeMap::new(),
+            claims: Claims::new(me),
             ids: BTreeMap::new(),
             alarmed: BTreeMap::new(),
             looks: BTreeMap::new(),
@@ -148,7 +139,8 @@ impl Names {
     pub fn rename(&mut self, nick: &Nick, now: Time) {
         let looks = self.looks_of(nick);
         self.note_id(self.me, now, |_| false);
-        self.claim(&looks, self.me, now, |_| false);
+        self.claims.on_online(self.me, &looks.key);
+        self.claim(&looks, self.me, now);
         (self.own, self.namesake_told) = (looks.key, false);
     }
 
@@ -162,6 +154,7 @@ impl Names {
         ctx: &mut Context<'_>,
     ) {
         let looks = self.note(id, nick, &online, ctx);
+        self.claims.on_online(id, &looks.key);
         let now = wall(ctx);
         if let Some(pin) = self.pins.get_mut(&looks.key) {
             if pin.id == id {
@@ -171,7 +164,7 @@ impl Names {
             }
             return;
         }
-        let is_its = self.claims.get(&looks.key).is_some_and(|claim| claim.by == Some(id));
+        let is_its = self.claims.is_alone(&looks.key, id);
         let has = self.pins.values().filter(|pin| pin.id == id).count();
         if !is_its || ephemeral || looks.mixed || has >= PINS_PER_KEY_MAX {
             return;
@@ -193,7 +186,7 @@ impl Names {
     fn note(&mut self, id: PeerId, nick: &Nick, online: impl Fn(PeerId) -> bool, ctx: &mut Context<'_>) -> Looks {
         let looks = self.looks_of(nick);
         self.note_id(id, ctx.now, &online);
-        self.claim(&looks, id, ctx.now, &online);
+        self.claim(&looks, id, ctx.now);
         match self.pins.get(&looks.key) {
             Some(pin) if pin.id != id && id != self.me => self.alarm(id, nick, &looks.key, ctx),
             _ if looks.key == self.own && id != self.me && !self.namesake_told => {
@@ -247,7 +240,7 @@ impl Names {
     #[must_use]
     pub fn suffix_of(&self, id: PeerId, nick: &Nick) -> usize {
         let is_its = |looks: &Looks| {
-            let claimed = || self.claims.get(&looks.key).is_some_and(|claim| claim.by == Some(id));
+            let claimed = || self.claims.is_alone(&looks.key, id);
             !looks.mixed && self.pins.get(&looks.key).map_or_else(claimed, |pin| pin.id == id)
         };
         if self.with_looks(nick, is_its) { 0 } else { self.length_of(id) }
@@ -296,6 +289,7 @@ impl Names {
 
     /// A peer is gone: until now it was seen.
     pub fn on_gone(&mut self, id: PeerId, ctx: &Context<'_>) {
+        self.claims.on_gone(id);
         let now = wall(ctx);
         for pin in self.pins.values_mut().filter(|pin| pin.id == id) {
             pin.last = pin.last.max(now);
@@ -304,7 +298,8 @@ impl Names {
 
     /// Asserts that the tables are bounded.
     pub fn check(&self) {
-        assert!(self.pins.len() <= PINS_MAX && self.claims.len() <= CLAIMS_MAX, "names are bounded");
+        self.claims.check();
+        assert!(self.pins.len() <= PINS_MAX, "names are bounded");
         assert!(self.ids.len() <= IDS_MAX && self.looks.len() <= LOOKS_MAX, "names are bounded");
     }
 
@@ -327,36 +322,15 @@ impl Names {
         };
         let Some(pin) = self.pins.remove(&key) else { return false };
         self.earlier.remove(&key);
-        let has_room = self.claims.len() < CLAIMS_MAX;
-        if let Some(claim) = self.claims.get_mut(&key) {
-            claim.by = claim.by.filter(|&by| by == pin.id);
-        } else if has_room {
-            self.claims.insert(key, Claim { by: Some(pin.id), at: ctx.now });
-        }
+        self.claims.on_unpinned(&key, pin.id, ctx.now);
         true
     }
 
-    fn claim(&mut self, looks: &Looks, id: PeerId, now: Time, online: impl Fn(PeerId) -> bool) {
-        if looks.mixed {
-            // Shown with its suffix anyway: it is not to take the name from whom it imitates.
-            return;
+    fn claim(&mut self, looks: &Looks, id: PeerId, now: Time) {
+        // What is mixed is shown with its suffix anyway: it is not to take the name from whom it imitates.
+        if !looks.mixed {
+            self.claims.note(&looks.key, id, now);
         }
-        if let Some(claim) = self.claims.get_mut(&looks.key) {
-            claim.by = claim.by.filter(|&by| by == id);
-            claim.at = now;
-            return;
-        }
-        if self.claims.len() >= CLAIMS_MAX {
-            let drops = |key: &String, claim: &Claim| *key != self.own && !claim.by.is_some_and(&online);
-            let times = self.claims.iter().filter(|(key, claim)| drops(key, claim)).map(|(_, claim)| claim.at);
-            let until = median(times.collect());
-            self.claims.retain(|key, claim| !drops(key, claim) || Some(claim.at) > until);
-        }
-        if self.claims.len() >= CLAIMS_MAX {
-            // Without room it is not its own: it is shown with a suffix.
-            return;
-        }
-        self.claims.insert(looks.key.clone(), Claim { by: Some(id), at: now });
     }
 
     fn note_id(&mut self, id: PeerId, now: Time, online: impl Fn(PeerId) -> bool) {

@@ -28,6 +28,9 @@ pub const SEEMS_FOR: Duration = Duration::from_secs(10);
 /// What something forged or useless costs, in signatures.
 const VAIN_COST: u32 = 8;
 
+/// What a letter costs besides its signature, in signatures: to open it, and to seal and sign the receipt.
+const LETTER_COST: u32 = 3;
+
 /// Signatures of a member: 100,000 lines a second of 46 bytes are 6,300 entries, and some are repaired. At 41 us
 /// each that is half a core at most.
 const MEMBER: Rate = Rate::per_second(10_000, 16_384);
@@ -82,15 +85,24 @@ impl Sources {
 
     /// Whether a signature from there is checked now.
     pub fn admits(&mut self, source: Source<'_>, now: Time) -> bool {
-        if let Some(slot) = self.member(source, now) {
-            return slot.bucket.take(1, MEMBER, now);
-        }
-        // Its own first: who has nothing left does not draw on what is for all.
-        let own = self.slot(stranger(source), now).is_none_or(|slot| slot.bucket.take(1, STRANGER, now));
-        own && self.strangers.take(1, STRANGERS, now)
+        self.takes(source, 1, now)
     }
 
-    /// A signature from there was checked in vain.
+    /// Whether a letter from there whose signature holds is opened now.
+    pub fn admits_letter(&mut self, source: Source<'_>, now: Time) -> bool {
+        self.takes(source, LETTER_COST, now)
+    }
+
+    fn takes(&mut self, source: Source<'_>, cost: u32, now: Time) -> bool {
+        if let Some(slot) = self.member(source, now) {
+            return slot.bucket.take(cost, MEMBER, now);
+        }
+        // Its own first: who has nothing left does not draw on what is for all.
+        let own = self.slot(stranger(source), now).is_none_or(|slot| slot.bucket.take(cost, STRANGER, now));
+        own && self.strangers.take(cost, STRANGERS, now)
+    }
+
+    /// A signature from there was checked in vain, or a letter opened.
     pub fn on_vain(&mut self, source: Source<'_>, now: Time) {
         let is_member = self.member(source, now).is_some();
         let (source, rate) = if is_member { (source, MEMBER) } else { (stranger(source), STRANGER) };
@@ -220,6 +232,27 @@ mod tests {
             admitted
         });
         assert_eq!(u32::try_from(checked.count()), Ok(STRANGER.burst / VAIN_COST));
+    }
+
+    #[test]
+    fn a_letter_costs_what_it_makes_us_do_and_junk_costs_more() {
+        let opened = |junk, source, now| {
+            let mut sources = Sources::new(1);
+            sources.on_member(host(1), &KEY, at(1) + PROVEN_FOR, at(1));
+            let letters = (0..100_000).filter(|_| {
+                let opened = sources.admits(source, now) && sources.admits_letter(source, now);
+                if opened && junk {
+                    sources.on_vain(source, now);
+                }
+                opened
+            });
+            u32::try_from(letters.count()).expect("few")
+        };
+        let (member, other) = ((host(1), Some(&KEY)), (host(2), Some(&KEY)));
+        assert_eq!(opened(false, member, at(1)), MEMBER.burst / (1 + LETTER_COST));
+        assert_eq!(opened(true, member, at(1)), MEMBER.burst.div_ceil(VAIN_COST + LETTER_COST));
+        assert_eq!(opened(false, other, at(1)), STRANGER.burst / (1 + LETTER_COST));
+        assert_eq!(opened(true, other, at(1)), STRANGER.burst.div_ceil(VAIN_COST + LETTER_COST));
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Console {
             false => registry.register(&mut SourceFd(&fd), token, Interest::READABLE),
         };
         let (always, readable) = (registered.is_err(), registered.is_ok());
-        Self { always, readable, ended, ..Self::detached(kind, commands, plain) }
+        Self { always, readable, ended, chunk: vec![0; READ_MAX], ..Self::detached(kind, commands, plain) }
     }
 
     /// A console that reads nothing by itself: what it is fed with [`Console::feed`].
@@ -123,7 +123,7 @@ impl Console {
             ended: false,
             lines: Lines::default(),
             editor: Editor::default(),
-            chunk: vec![0; READ_MAX],
+            chunk: Vec::new(),
             items: VecDeque::new(),
             typed: VecDeque::new(),
             taken: String::new(),
@@ -135,7 +135,8 @@ impl Console {
     /// As if these bytes had been read; no more than one read brings.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let len = bytes.len().min(READ_MAX);
-        self.chunk[..len].copy_from_slice(&bytes[..len]);
+        self.chunk.clear();
+        self.chunk.extend_from_slice(&bytes[..len]);
         self.on_bytes(len);
     }
 
@@ -193,12 +194,18 @@ impl Console {
 
     /// Whether the next thing is there and not wanted yet: `lines` tells whether lines for the group are, and `opened`
     /// whether they ever were. Until then a script that is about others waits for them, but for what is about one whom
-    /// the node `knows`.
-    pub(crate) fn waits(&mut self, lines: bool, opened: bool, knows: impl Fn(&Line) -> bool) -> bool {
+    /// the node `knows`. What a pipe has for one alone also waits until that one `takes` more.
+    pub(crate) fn waits(
+        &mut self,
+        lines: bool,
+        opened: bool,
+        knows: impl Fn(&Line) -> bool,
+        takes: impl Fn(&Line) -> bool,
+    ) -> bool {
         let piped = self.is_piped();
         match self.peek() {
             Some(Item::Say(_)) => !lines,
-            Some(Item::Typed(Typed::Tell { to, .. })) => !opened && !knows(to),
+            Some(Item::Typed(Typed::Tell { to, .. })) => !opened && !knows(to) || piped && !takes(to),
             Some(Item::Typed(typed)) if piped && !opened => match typed {
                 Typed::Why(name) | Typed::Verify(Some(name)) => !knows(name),
                 Typed::Command(Command::Trust(name) | Command::Verify { name, .. }) => !knows(name),
@@ -264,13 +271,14 @@ impl Console {
             return;
         }
         match read(io::stdin(), &mut self.chunk) {
-            Ok(0) => self.finish(None, registry),
+            Ok(0) => self.finish(self.end(!Self::is_terminal()), registry),
             Ok(len) => self.on_bytes(len),
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => self.readable = false,
-            // The terminal is gone.
-            Err(Errno::EIO) if self.kind != Kind::Piped => self.finish(None, registry),
-            Err(why) => self.finish(Some(why.into()), registry),
+            Err(Errno::EIO) if self.kind != Kind::Piped => self.finish(self.end(true), registry),
+            // Open for writing only, as nohup(1) leaves it where a terminal was: nobody has anything to say there.
+            Err(Errno::EBADF) => self.finish(Item::End, registry),
+            Err(why) => self.finish(Item::Failed(why.into()), registry),
         }
     }
 
@@ -280,7 +288,7 @@ impl Console {
             return;
         }
         let unseen = self.put_back.take().is_some_and(|at| at.elapsed() < SEEN_AFTER);
-        if unseen && is_text(self.chunk[0]) {
+        if unseen && self.chunk.first().is_some_and(|&byte| is_text(byte)) {
             self.items.push_back(Item::NotDone(self.editor.text().to_owned()));
             self.typed.push_back(String::new());
             self.editor.put(String::new());
@@ -302,16 +310,22 @@ impl Console {
         }
     }
 
-    fn finish(&mut self, failed: Option<io::Error>, registry: &Registry) {
+    /// What it means that nothing more comes; `gone` if there is no terminal any more. Where nobody edits, whoever
+    /// closed it may have wanted this to go on without; with the line editor the screen is gone as well.
+    const fn end(&self, gone: bool) -> Item {
+        match self.kind {
+            Kind::Edited => Item::Leave,
+            Kind::Typed if !gone => Item::Leave,
+            Kind::Typed | Kind::Piped | Kind::Nothing => Item::End,
+        }
+    }
+
+    fn finish(&mut self, last: Item, registry: &Registry) {
         self.ended = true;
         if let Some(piece) = self.lines.finish() {
             self.on_piece(piece);
         }
-        self.items.push_back(match (failed, self.kind) {
-            (Some(why), _) => Item::Failed(why),
-            (None, Kind::Piped) => Item::End,
-            (None, _) => Item::Leave,
-        });
+        self.items.push_back(last);
         if !self.always {
             let fd = io::stdin().as_raw_fd();
             // What is closed is not watched any more.
@@ -514,18 +528,31 @@ mod tests {
     #[test]
     fn a_line_waits_until_it_is_wanted_and_so_does_a_command_about_others() {
         let mut pipe = console(Kind::Piped, true);
+        let waits = |pipe: &mut Console, lines, opened, knows| pipe.waits(lines, opened, |_| knows, |_| true);
         pipe.lines.push(b"/stats\n/who\n/trust bob\n/tell bob hi\nhi\n");
-        assert!(pipe.is_ready() && !pipe.waits(false, false, |_| false));
-        assert!(pipe.take().is_some() && pipe.waits(false, false, |_| true) && !pipe.waits(false, true, |_| false));
+        assert!(pipe.is_ready() && !waits(&mut pipe, false, false, false));
+        assert!(pipe.take().is_some() && waits(&mut pipe, false, false, true) && !waits(&mut pipe, false, true, false));
         for about_bob in ["/trust", "/tell"] {
             let is_bob = |to: &Line| to.as_str() == "bob";
-            assert!(pipe.take().is_some() && pipe.waits(false, false, |_| false), "{about_bob}");
-            assert!(!pipe.waits(false, false, is_bob) && !pipe.waits(false, true, |_| false), "{about_bob}");
+            assert!(pipe.take().is_some() && waits(&mut pipe, false, false, false), "{about_bob}");
+            assert!(!pipe.waits(false, false, is_bob, |_| true), "{about_bob}");
+            assert!(!waits(&mut pipe, false, true, false), "{about_bob}");
         }
         assert!(pipe.take().is_some());
-        assert!(pipe.waits(false, true, |_| true) && !pipe.waits(true, true, |_| false));
+        assert!(waits(&mut pipe, false, true, true) && !waits(&mut pipe, true, true, false));
         let mut keys = console(Kind::Typed, true);
         keys.lines.push(b"/who\n");
-        assert!(!keys.waits(false, false, |_| false), "who sits there sees who comes");
+        assert!(!waits(&mut keys, false, false, false), "who sits there sees who comes");
+    }
+
+    #[test]
+    fn what_a_pipe_has_for_one_alone_waits_until_that_one_takes_more() {
+        for (kind, waits) in [(Kind::Piped, true), (Kind::Typed, false)] {
+            let mut lines = console(kind, true);
+            lines.lines.push(b"/tell bob hi\n");
+            let is_bob = |to: &Line| to.as_str() == "bob";
+            assert_eq!(lines.waits(true, true, |_| true, |to| !is_bob(to)), waits);
+            assert!(!lines.waits(true, true, |_| true, is_bob));
+        }
     }
 }

@@ -157,7 +157,12 @@ impl Shell {
         self.keep_pins(Keep::Last);
         self.teller.leave();
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
-        let lost = self.teller.output.flush(self.wait, || patient && signals.next().is_none());
+        let mut cut = None;
+        let lost = self.teller.output.flush(self.wait, || {
+            cut = patient.then(|| signals.next_end()).flatten();
+            patient && cut.is_none()
+        });
+        let status = cut.unwrap_or(status);
         terminal::leave();
         let (lost, status) = match lost {
             Ok(lost) => (lost, status),

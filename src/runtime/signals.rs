@@ -97,6 +97,14 @@ impl Signals {
         None
     }
 
+    /// The exit status of the next signal that asks for an end; what others ask for is nothing any more.
+    pub(crate) fn next_end(&mut self) -> Option<u8> {
+        std::iter::from_fn(|| self.next()).find_map(|heard| match heard {
+            Heard::Leave(status) | Heard::Abort(status) => Some(status),
+            Heard::Resized | Heard::Stop | Heard::Continued => None,
+        })
+    }
+
     /// Stops this process as the terminal asked; returns when it goes on.
     pub(crate) fn stop(&self) {
         let mut mask = SigSet::empty();

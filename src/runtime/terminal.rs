@@ -36,11 +36,15 @@ const ROOM_MS: u8 = 200;
 
 static HOOK: Once = Once::new();
 
-/// Hands out keys one by one and shows none of them; signals stay with the kernel.
+/// Hands out keys one by one and shows none of them; signals stay with the kernel. Not in the background, where whoever
+/// touches it is stopped: there it stays as it is until it becomes ours and this is called again.
 ///
 /// # Errors
 /// When the terminal refuses.
 pub(crate) fn enter() -> io::Result<()> {
+    if !is_ours() {
+        return Ok(());
+    }
     HOOK.call_once(|| {
         let default = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {

@@ -48,6 +48,21 @@ fn a_direct_message_goes_to_one_alone_with_and_without_tcp() {
 }
 
 #[test]
+fn what_one_alone_cannot_take_yet_stays_in_the_pipe() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    // More than is kept for others.
+    let lines: String = (1..=100).map(|n| format!("/tell bob {n} {}\n", "x".repeat(60_000))).collect();
+    let mut ann = net.node("ann", 2).args(&["--commands"]).feed(lines.as_bytes());
+    for n in [25, 50, 75, 100] {
+        let begins = format!("{n} x");
+        bob.event_where("message", |v| v["text"].as_str().is_some_and(|text| text.starts_with(&begins)));
+    }
+    ann.exits(0);
+    assert_eq!((ann.errors().as_str(), bob.texts().len()), ("", 100));
+}
+
+#[test]
 fn a_pipe_waits_for_the_one_it_has_something_to_tell() {
     let net = Net::new();
     let mut bob = net.listener("bob", 3);

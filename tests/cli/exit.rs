@@ -174,6 +174,44 @@ fn closed_outputs_are_survived() {
     }
 }
 
+/// How bob ends who is told more than a pipe holds, and leaves; then he is sent this signal, and all is read.
+fn told_while_printing(signal: Signal) -> (Option<i32>, String) {
+    let net = Net::new();
+    let mut cat = net.listener("cat", 4);
+    let mut bob = Command::new(BIN);
+    let at = net.address(3);
+    bob.args(["-n", "bob", "-a", &at, "-g", &net.group(), "--ephemeral", "--stay", "--wait", "10"]);
+    let mut bob = bob.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    cat.joined("bob");
+    net.node("ann", 2).feed(("y".repeat(40_000) + "\n").repeat(3).as_bytes()).exits(0);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(bob.id()).expect("a pid"));
+    let tell = |signal| nix::sys::signal::kill(pid, signal).expect("it runs");
+    tell(Signal::SIGTERM);
+    cat.event_where("left", |v| v["peer"] == "bob");
+    // Longer than he goes on after his last word.
+    std::thread::park_timeout(Duration::from_millis(500));
+    tell(signal);
+    std::thread::park_timeout(Duration::from_millis(200));
+    let mut text = String::new();
+    bob.stdout.take().expect("piped").read_to_string(&mut text).expect("text");
+    (bob.wait().expect("it ends").code(), text)
+}
+
+#[test]
+fn a_window_that_changes_at_the_end_costs_nothing() {
+    for signal in [Signal::SIGWINCH, Signal::SIGCONT] {
+        let (code, text) = told_while_printing(signal);
+        assert_eq!((code, text.matches(": yyy").count()), (Some(143), 3), "{signal}");
+    }
+}
+
+#[test]
+fn a_signal_while_the_last_is_printed_ends_it_at_once_and_makes_the_status() {
+    let (code, text) = told_while_printing(Signal::SIGINT);
+    assert!(text.len() < 120_000, "it was cut off");
+    assert_eq!(code, Some(130));
+}
+
 /// Bob is told more than a pipe holds, and leaves; whoever reads for him stops for `pause` before
 /// each portion. What was read, and what bob complained of.
 fn read_slowly(wait: &str, pause: Duration, portions: usize) -> (String, String) {

@@ -1,9 +1,14 @@
 //! Standard input that is not a terminal, in every form it comes in.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
+use nix::unistd::write;
 
 use crate::driver::{BIN, Net, Node};
 
@@ -127,6 +132,21 @@ fn closed_input_is_nothing_said() {
 }
 
 #[test]
+fn input_that_cannot_be_read_has_nothing_to_say() {
+    // As nohup(1) leaves it where a terminal was.
+    let unreadable = || File::options().write(true).open("/dev/null").expect("it is there");
+    let net = Net::new();
+    let mut ann = net.node("ann", 2).stdin(unreadable()).start();
+    ann.exits(0);
+    assert_eq!(ann.errors(), "");
+    let mut bob = net.node("bob", 3).args(&["--json", "--stay"]).stdin(unreadable()).start();
+    net.node("cat", 4).feed(b"hi\n").exits(0);
+    bob.message("hi");
+    bob.signal(Signal::SIGTERM);
+    bob.exits(143);
+}
+
+#[test]
 fn with_stay_it_goes_on_as_a_listener() {
     let net = Net::new();
     let mut bob = net.listener("bob", 3);
@@ -136,6 +156,40 @@ fn with_stay_it_goes_on_as_a_listener() {
     let mut cat = net.node("cat", 4).feed(b"still there?\n");
     cat.exits(0);
     ann.message("still there?");
+}
+
+/// A window, and the terminal in it. Nobody inherits the window: when it is dropped it is closed.
+fn pty() -> (PtyMaster, File) {
+    let window = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a pty");
+    grantpt(&window).and_then(|()| unlockpt(&window)).expect("ours");
+    let mut terminal = File::options();
+    terminal.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    let path = ptsname_r(&window).expect("a path");
+    (window, terminal.open(path).expect("a terminal"))
+}
+
+#[test]
+fn with_stay_it_outlives_a_terminal_that_nobody_edits_on() {
+    let net = Net::new();
+    let (window, terminal) = pty();
+    let mut ann = net.node("ann", 2).args(&["--json", "--stay"]).stdin(terminal).start();
+    ann.event("ready");
+    // The window is closed.
+    drop(window);
+    net.node("bob", 3).feed(b"still there?\n").exits(0);
+    ann.message("still there?");
+    ann.signal(Signal::SIGTERM);
+    ann.exits(143);
+}
+
+#[test]
+fn whoever_ends_what_is_typed_leaves() {
+    let net = Net::new();
+    let (window, terminal) = pty();
+    let mut ann = net.node("ann", 2).args(&["--json", "--stay"]).stdin(terminal).start();
+    ann.event("ready");
+    write(&window, b"\x04").expect("the terminal takes keys");
+    ann.exits(0);
 }
 
 #[test]

@@ -451,17 +451,44 @@ fn whoever_ends_it_amid_a_row_has_a_terminal_that_wraps() {
     }
 }
 
-/// A shell in which ann runs.
+/// A shell in which ann runs, in front.
 fn shell_with_ann(net: &Net, columns: u16) -> (Terminal, Node) {
+    shell_and_ann(net, columns, "")
+}
+
+/// A shell in which ann runs: in front, or behind if `how` is an ampersand.
+fn shell_and_ann(net: &Net, columns: u16, how: &str) -> (Terminal, Node) {
     let mut bob = net.node("bob", 3).args(&["--json"]).start();
     bob.event("ready");
     let mut shell = Terminal::shell(columns);
     shell.shows("$");
     // It tells at once how what runs in it ends.
     shell.type_in("set -b\r");
-    shell.type_in(&format!("{} -n ann -a {} -g {} --ephemeral\r", driver::BIN, net.address(2), net.group()));
+    shell.type_in(&format!("{} -n ann -a {} -g {} --ephemeral {how}\r", driver::BIN, net.address(2), net.group()));
     shell.shows("bob joined");
     (shell, bob)
+}
+
+/// Ann, who runs behind, is brought in front, says something there and is stopped.
+fn brings_in_front_and_stops(shell: &mut Terminal, bob: &mut Node) {
+    let told = shell.contents().matches("--ephemeral").count();
+    shell.type_in("fg\r");
+    shell.until("it is in front", |shell| shell.contents().matches("--ephemeral").count() > told);
+    // The first line is that of the terminal, which tells nothing before its end; then the editor has it.
+    shell.type_in("in front\r");
+    bob.message("in front");
+    shell.type_in("half\x01x");
+    shell.shows("> xhalf");
+    shell.type_in("\r");
+    bob.message("xhalf");
+    shell.type_in("\x1a");
+}
+
+fn ends_it_by_kill(shell: &mut Terminal, bob: &mut Node) {
+    shell.type_in("kill %1\r");
+    bob.event_where("left", |v| v["peer"] == "ann");
+    shell.shows("Exit 143");
+    assert!(!shell.contents().contains("tty output"), "{}", shell.contents());
 }
 
 #[test]
@@ -493,23 +520,25 @@ fn what_is_stopped_without_a_word_can_go_on_behind_and_in_front() {
         shell.shows("the key is 7");
         assert!(!begins(&shell, "12:04:06 alice"), "{}", shell.contents());
         if in_front {
-            let told = shell.contents().matches("--ephemeral").count();
-            shell.type_in("fg\r");
-            shell.until("it is in front", |shell| shell.contents().matches("--ephemeral").count() > told);
-            // The first line is that of the terminal, which tells nothing before its end; then the editor has it again.
-            shell.type_in("in front\r");
-            bob.message("in front");
-            shell.type_in("half\x01x");
-            shell.shows("> xhalf");
-            shell.type_in("\r");
-            bob.message("xhalf");
-            shell.type_in("\x1a");
+            brings_in_front_and_stops(&mut shell, &mut bob);
             shell.until("it is stopped again", |shell| shell.contents().matches("Stopped").count() == 2);
         }
-        shell.type_in("kill %1\r");
-        bob.event_where("left", |v| v["peer"] == "ann");
-        shell.shows("Exit 143");
-        assert!(!shell.contents().contains("tty output"), "{}", shell.contents());
+        ends_it_by_kill(&mut shell, &mut bob);
+    }
+}
+
+#[test]
+fn what_is_started_behind_can_be_ended_there_and_brought_in_front() {
+    for in_front in [true, false] {
+        let net = Net::new();
+        let (mut shell, mut bob) = shell_and_ann(&net, 200, "&");
+        shell.type_in("echo $((6 * 7))\r");
+        shell.shows("42");
+        if in_front {
+            brings_in_front_and_stops(&mut shell, &mut bob);
+            shell.shows("Stopped");
+        }
+        ends_it_by_kill(&mut shell, &mut bob);
     }
 }
 

@@ -143,6 +143,29 @@ fn a_long_direct_message_comes_whole_to_one_that_is_started_anew_in_the_midst_of
 }
 
 #[test]
+fn what_is_for_one_alone_waits_outside_as_long_as_others_take_what_waits_inside() {
+    fn wants(world: &World, to: &str) -> bool {
+        let to = udpnode::text::Line::new(to).expect("short");
+        world.hosts[0].node.as_ref().is_some_and(|node| node.wants_tell(&to))
+    }
+    let mut world = some(3, Faults::NONE, |_| {});
+    let long = "x".repeat(60_000);
+    let told = (0..100).take_while(|_| wants(&world, "n1").then(|| tell(&mut world, 0, "n1", &long)).is_some()).count();
+    assert!((1..10).contains(&told) && wants(&world, "n2"), "{told}");
+    assert!(world.run_until(secs(5), |world| wants(world, "n1")).is_some(), "it takes more");
+    (0..3).for_each(|_| tell(&mut world, 0, "n1", &long));
+    world.crash(1);
+    assert!(!wants(&world, "n1"), "who is silent may answer yet");
+    assert!(world.run_until(secs(30), |world| wants(world, "n1")).is_some(), "nobody waits for who is away");
+    (0..100).for_each(|_| tell(&mut world, 0, "n1", &long));
+    assert!(wants(&world, "n1") && count(&world, 0, |event| matches!(event, Event::Refused(_))) > 0, "it is full");
+    assert!(wants(&world, "n2"), "it does not get emptier");
+    tell(&mut world, 0, "n2", "short");
+    assert!(!wants(&world, "n2"), "it will");
+    assert!(world.run_until(secs(5), |world| wants(world, "n2")).is_some());
+}
+
+#[test]
 fn a_private_line_to_nobody_is_refused_aloud() {
     let mut world = two(false, Faults::NONE);
     tell(&mut world, 0, "n7", "hello?");

@@ -10,9 +10,11 @@ use crate::text::Nick;
 
 const ANN: PeerId = PeerId([1; 16]);
 const BOB: PeerId = PeerId([2; 16]);
+const EVE: PeerId = PeerId([200; 16]);
 
 /// A node with contacts and nothing else, in its network.
 struct Bench {
+    me: PeerId,
     now: Time,
     config: Config,
     rng: Rng,
@@ -24,20 +26,6 @@ struct Bench {
     greeted: Vec<(Time, SocketAddr)>,
     /// The number of each try.
     tries: Vec<u32>,
-}
-
-macro_rules! ctx {
-    ($bench:expr) => {
-        Context {
-            now: $bench.now,
-            config: &$bench.config,
-            me: ANN,
-            rng: &mut $bench.rng,
-            posts: &mut $bench.posts,
-            news: &mut $bench.news,
-            stats: &mut $bench.stats,
-        }
-    };
 }
 
 fn id(n: u8) -> PeerId {
@@ -60,6 +48,7 @@ impl Bench {
     fn with(remembered: &[SocketAddr]) -> Self {
         let group = "239.192.7.7:5007".parse().expect("an address");
         Self {
+            me: ANN,
             now: Time::ZERO,
             config: Config::new(Nick::from_any("ann"), group),
             rng: Rng::new(1),
@@ -77,12 +66,17 @@ impl Bench {
         self.contacts.on_named(BOB, ids.map(id), |id| id == BOB, &mut ctx!(self));
     }
 
+    /// Somebody's hello names one.
+    fn named_by(&mut self, from: PeerId, n: u8) {
+        self.contacts.on_named(from, [id(n)].into_iter(), |_| false, &mut ctx!(self));
+    }
+
     /// Time passes; greetings have 300 bytes each.
     fn run(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some(at) = self.contacts.wake_at().filter(|&at| at <= end) {
             self.now = at.max(self.now);
-            self.contacts.on_timeout(|id| id == BOB, &mut ctx!(self));
+            self.contacts.on_timeout(|id| id == BOB || id == EVE, &mut ctx!(self));
             if let Some((address, tries)) = self.contacts.greeting_due(&ctx!(self)) {
                 self.tries.push(tries);
                 self.greeted.push((self.now, address));
@@ -133,6 +127,44 @@ fn who_is_named_and_stays_unknown_is_asked_for_and_greeted() {
     ann.contacts.on_online(id(7), at(7));
     ann.run(secs(100));
     assert_eq!((ann.greeted.len(), ann.seek()), (1, None));
+}
+
+#[test]
+fn whoever_says_it_most_often_is_not_asked_alone() {
+    let mut ann = Bench::new();
+    let mut asked = Vec::new();
+    for tick in 0..60 * 20 {
+        if tick % 100 == 10 {
+            ann.named_by(BOB, 7);
+        }
+        ann.named_by(EVE, 7);
+        ann.run(Duration::from_millis(50));
+        asked.extend(ann.seek().map(|(to, _)| to));
+        if tick == 20 * 20 {
+            ann.told(BOB, &[(7, at(7))]);
+            ann.told(EVE, &[(7, at(8))]);
+            assert!(!ann.contacts.candidates.is_empty(), "whoever was asked last is believed");
+        }
+    }
+    let (eve, bob) = (To::Peer(EVE), To::Peer(BOB));
+    assert_eq!(asked, [&eve, &bob, &eve, &bob, &eve, &bob].map(To::clone), "in turn");
+}
+
+#[test]
+fn who_was_asked_makes_room_for_others_who_name_somebody() {
+    let mut ann = Bench::new();
+    for n in 100..100 + u8::try_from(NAMERS_MAX).expect("few") {
+        ann.named_by(id(n), 7);
+    }
+    ann.named_by(BOB, 7);
+    let namers = |ann: &Bench| ann.contacts.wanted[&id(7)].namers.iter().map(|namer| namer.id).collect::<Vec<_>>();
+    assert!(!namers(&ann).contains(&BOB), "none of them was asked");
+    ann.contacts.wanted.get_mut(&id(7)).expect("wanted").namers[1].turn = 1;
+    ann.named_by(BOB, 7);
+    assert!(namers(&ann).contains(&BOB) && !namers(&ann).contains(&id(101)));
+    assert_eq!(namers(&ann).len(), NAMERS_MAX);
+    ann.run(secs(2));
+    assert_eq!(ann.seek().map(|(to, _)| to), Some(To::Peer(BOB)), "who is gone is not asked");
 }
 
 #[test]

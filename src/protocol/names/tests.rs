@@ -1,9 +1,12 @@
+mod crowds;
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::Config;
+use crate::protocol::Post;
 use crate::rng::Rng;
 use crate::stats::Stats;
 
@@ -14,27 +17,15 @@ const CAT: PeerId = PeerId([4; 16]);
 
 /// The names that ann knows, and who is online.
 struct Bench {
+    me: PeerId,
     now: Time,
     config: Config,
     rng: Rng,
+    posts: VecDeque<Post>,
     news: VecDeque<News>,
     stats: Stats,
     names: Names,
     online: BTreeSet<PeerId>,
-}
-
-macro_rules! ctx {
-    ($bench:expr) => {
-        Context {
-            now: $bench.now,
-            config: &$bench.config,
-            me: ME,
-            rng: &mut $bench.rng,
-            posts: &mut VecDeque::new(),
-            news: &mut $bench.news,
-            stats: &mut $bench.stats,
-        }
-    };
 }
 
 fn nick(text: &str) -> Nick {
@@ -49,9 +40,11 @@ impl Bench {
     fn with(pins: Vec<Pin>) -> Self {
         let config = Config::new(nick("ann"), "239.192.7.7:5007".parse().expect("an address"));
         Self {
+            me: ME,
             now: Time::ZERO,
             config,
             rng: Rng::new(1),
+            posts: VecDeque::new(),
             news: VecDeque::new(),
             stats: Stats::default(),
             names: Names::new(ME, &nick("ann"), pins, Time::ZERO),
@@ -366,7 +359,7 @@ fn tables_that_are_full_forget_the_older_half_and_nobody_who_is_here() {
         bench.now = bench.now + Duration::from_millis(1);
         bench.says(numbered(n), &format!("s{n}"));
     }
-    assert!(bench.names.ids.len() >= IDS_MAX / 2 && bench.names.claims.len() >= CLAIMS_MAX / 2);
+    assert!(bench.names.ids.len() >= IDS_MAX / 2 && bench.names.claims.len() >= claims::CLAIMS_MAX / 2);
     for (id, name) in
         [(BOB, "bob".into()), (ME, "ann".into()), (numbered(2 * IDS_MAX - 1), format!("s{}", 2 * IDS_MAX - 1))]
     {

@@ -44,9 +44,10 @@ impl Shell {
         let lines = self.machine.wants_line();
         self.opened |= lines;
         let knows = |name: &Line| self.machine.native().is_some_and(|node| node.knows(name));
+        let takes = |name: &Line| self.machine.native().is_none_or(|node| node.wants_tell(name));
         // A listener waits for lines as long as it must, for answers no longer than it was told to.
         let opened = self.opened || self.stay && self.now() >= Time::ZERO + self.wait;
-        self.console.waits(lines, opened, knows)
+        self.console.waits(lines, opened, knows, takes)
     }
 
     /// Whether what a pipe asked for must be answered before anything else is looked at.
