@@ -106,7 +106,8 @@ impl Node {
         let joined = on.is_some_and(|on| on.hears() & Cast::Multicast.bit() != 0);
         let Origin { id, segment, cast, address, .. } = *origin;
         let there = self.membership.is_heard_at(origin);
-        let due = self.records.on_hello(Came { id, segment, cast, address, near, joined, there }, hello, self.now);
+        let us = self.identity.id();
+        let due = self.records.on_hello(Came { id, us, segment, cast, address, near, joined, there }, hello, self.now);
         let online = self.membership.online_count();
         if due.hello && online <= PROMPTED_MAX {
             let spread = PROMPT_SPREAD * u32::try_from(online).unwrap_or(u32::MAX);
@@ -292,7 +293,8 @@ impl Node {
                 Some(peer) => self.name_of(speaker, &peer.nick).label(),
                 None => format!("~{}", speaker.suffix()),
             };
-            let entry = all.entry(speaker).or_insert_with(|| Unheard { label, by: Vec::new(), lasting: false });
+            let address = peer.map(|peer| peer.last_address().ip());
+            let entry = all.entry(speaker).or_insert(Unheard { label, by: Vec::new(), address, lasting: false });
             entry.by.push(self.name_of_peer(listener).label());
             entry.lasting |= lasting;
         }

@@ -185,10 +185,9 @@ impl Network {
         let places = self.choose(&there, &mut changes);
         self.loopback = self.loopback && places.iter().all(|place| place.loopback);
         let open: Vec<Place> = self.open.iter().map(|(place, _)| place.clone()).collect();
-        let old: Vec<Place> = open.iter().filter(|place| !deleted.contains(&place.index)).cloned().collect();
-        let (_, appeared) = interfaces::diff(&old, &places);
-        let (mut gone, _) = interfaces::diff(&open, &places);
-        gone.extend(open.into_iter().filter(|place| deleted.contains(&place.index) && places.contains(place)));
+        let (remade, old): (Vec<_>, Vec<_>) = open.into_iter().partition(|place| deleted.contains(&place.index));
+        let (mut gone, appeared) = interfaces::diff(&old, &places);
+        gone.extend(remade);
         self.failed.retain(|failed| appeared.contains(&failed.place));
         for place in &gone {
             self.close(place, registry, sockets, &mut changes);

@@ -87,12 +87,18 @@ fn others(view: &View) -> impl Iterator<Item = &str> {
 }
 
 /// How somebody is shown whom a name means: a peer, if need be without its suffix where only one is called so, else one
-/// who is heard and answers nothing.
+/// who is heard and answers nothing, or whom others hear.
 fn named<'a>(view: &'a View, name: &str) -> Option<&'a str> {
     let is_nick = |label: &&str| label.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('~'));
     let called: BTreeSet<&str> = others(view).filter(is_nick).collect();
     let only = || called.first().copied().filter(|_| called.len() == 1);
-    called.get(name).copied().or_else(only).or_else(|| deaf(view).find(is_nick))
+    called.get(name).copied().or_else(only).or_else(|| deaf(view).chain(unheard(view)).find(is_nick))
+}
+
+/// Those whom others hear and we do not, and who are to be told of.
+fn unheard(view: &View) -> impl Iterator<Item = &str> {
+    let all = view.segments.iter().flat_map(|segment| &segment.unheard);
+    all.filter(|other| other.lasting).map(|other| other.label.as_str())
 }
 
 /// Those who are heard and answer nothing.

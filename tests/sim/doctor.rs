@@ -77,6 +77,24 @@ fn whom_we_alone_miss_is_named_and_who_crashed_is_not() {
     }
     world.run_for(secs(30));
     assert_eq!(examined(&mut world, 0).0, ["not-heard: from n1 to us"]);
+    let theirs = examined(&mut world, 1).0;
+    assert!(theirs.iter().any(|finding| finding.contains("to n0")), "n0 hears nothing of n1: {theirs:?}");
+}
+
+/// A firewall that is put up after the two have met.
+#[test]
+fn who_does_not_hear_us_any_more_is_not_healthy() {
+    for count in [2, 3, 9] {
+        let mut world = group(count, 67, Faults::NONE);
+        for from in (0..count).filter(|&from| from != 1) {
+            world.nets[0].links.insert((from, 1), Faults { loss: 1.0, ..Faults::NONE });
+        }
+        world.run_for(secs(40));
+        let found = examined(&mut world, 0).0;
+        eprintln!("n1 of {count} hears nothing any more: {found:?}");
+        assert!(!found.is_empty(), "n1 of {count} hears nothing");
+        assert!(found.iter().all(|finding| finding.contains("n1")), "{found:?}");
+    }
 }
 
 #[test]

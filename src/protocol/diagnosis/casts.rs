@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Code, Finding, Flaw, Member, SegmentView, Side, US, View};
+use super::{Code, Finding, Flaw, Member, SegmentView, Side, US, Unheard, View};
 use crate::address::Cast;
 
 /// Pairs named one by one; where there are more, the network is at fault.
@@ -287,25 +287,25 @@ fn reverse_path(view: &View, segment: &SegmentView) -> (Vec<Finding>, BTreeSet<(
         }
         findings.extend((!whom.is_empty()).then(|| filter_found(segment, listener, &whom)));
     }
-    // We do not hear whom others hear, and the kernel says that it drops by the reverse path.
-    if segment.members.first().is_some_and(filters) && view.reverse_path_drops.is_some_and(|drops| drops > 0) {
-        let whom: Vec<_> = segment.unheard.iter().map(heard_by).collect();
-        findings.extend((!whom.is_empty()).then(|| filter_found(segment, 0, &whom)));
-    } else {
-        findings.extend(segment.unheard.iter().filter(|other| other.lasting).map(|other| {
-            let (by, on) = (other.by.join(", "), &segment.name);
-            let cause = format!("{} is heard by {by} on {on}, but nothing of it comes here", other.label);
-            let remedy = "look for a firewall here and there, and whether both have addresses of one network".into();
-            let side = Side::Between { from: other.label.clone(), to: US.into(), both: false };
-            finding(Code::NotHeard, segment, None, side, cause, remedy)
-        }));
-    }
+    // We do not hear whom others hear, and the kernel says that it drops by the reverse path: not those of our network.
+    let drops = segment.members.first().is_some_and(filters) && view.reverse_path_drops.is_some_and(|drops| drops > 0);
+    let is_filtered = |other: &&Unheard| drops && other.address.is_none_or(|ip| !segment.contains(ip));
+    let (filtered_here, others): (Vec<_>, Vec<_>) = segment.unheard.iter().partition(is_filtered);
+    let whom: Vec<_> = filtered_here.into_iter().map(heard_by).collect();
+    findings.extend((!whom.is_empty()).then(|| filter_found(segment, 0, &whom)));
+    findings.extend(others.into_iter().filter(|other| other.lasting).map(|other| {
+        let (by, on) = (other.by.join(", "), &segment.name);
+        let cause = format!("{} is heard by {by} on {on}, but nothing of it comes here", other.label);
+        let remedy = "look for a firewall here and there, and whether both have addresses of one network".into();
+        let side = Side::Between { from: other.label.clone(), to: US.into(), both: false };
+        finding(Code::NotHeard, segment, None, side, cause, remedy)
+    }));
     findings.extend(silent_pairs(segment, &filtered));
     (findings, filtered)
 }
 
 /// Somebody whom we never met, as it is shown.
-fn heard_by(other: &super::Unheard) -> String {
+fn heard_by(other: &Unheard) -> String {
     format!("{} (heard by {})", other.label, other.by.join(", "))
 }
 

@@ -61,6 +61,8 @@ impl Told {
 pub struct Came {
     /// From whom.
     pub id: PeerId,
+    /// Who heard it: we.
+    pub us: PeerId,
     /// On which segment.
     pub segment: SegmentId,
     /// By which cast.
@@ -114,12 +116,13 @@ impl Records {
     }
 
     /// What a peer says of whom it hears, and whom it does not.
-    fn note_statements(&mut self, segment: SegmentId, id: PeerId, hello: &Hello, now: Time) {
+    fn note_statements(&mut self, came: Came, hello: &Hello, now: Time) {
+        let Came { segment, id, us, .. } = came;
         let said = hello.heard.iter().map(|heard| (PeerId(*heard.id), heard.casts));
         self.hearing.on_statements(segment, id, said, now);
         // Whoever is not among all that it hears is not heard.
         if hello.of.is_none() && hello.flags & FLAG_ASKS == 0 {
-            let all = self.hearing.speakers(segment).filter(|speaker| *speaker != id);
+            let all = self.hearing.speakers(segment).chain([us]).filter(|speaker| *speaker != id);
             let unsaid: Vec<_> = all.filter(|speaker| hello.heard_of(*speaker).is_none()).collect();
             self.hearing.on_statements(segment, id, unsaid.into_iter().map(|speaker| (speaker, 0)), now);
         }
@@ -130,7 +133,7 @@ impl Records {
         let (segment, id) = (came.segment, came.id);
         self.hearing.on_hello(segment, id, came.cast, now);
         if came.there {
-            self.note_statements(segment, id, hello, now);
+            self.note_statements(came, hello, now);
         }
         self.note_told(came, hello, now);
         let asks = hello.flags & FLAG_ASKS != 0;
@@ -294,7 +297,8 @@ mod tests {
         hello.sends = Some(6);
         records.describe(&mut hello, &deaf, None, GROUP_DEFAULT, Time::ZERO);
         let (cast, address) = (Cast::Multicast, deaf.address);
-        let came = Came { id: bob, segment: deaf.id, cast, address, near: true, joined: true, there: true };
+        let us = PeerId([1; 16]);
+        let came = Came { id: bob, us, segment: deaf.id, cast, address, near: true, joined: true, there: true };
         records.on_hello(came, &hello, Time::ZERO);
         let told = records.told(deaf.id, bob).flaws();
         assert_eq!(told, [Flaw::Deaf(Cast::Multicast), Flaw::Deaf(Cast::Broadcast)]);

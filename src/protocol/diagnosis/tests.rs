@@ -233,14 +233,22 @@ fn the_reverse_path_needs_an_address_of_another_network() {
 
 #[test]
 fn whom_others_hear_and_we_do_not() {
-    let unheard = |lasting| Unheard { label: "~k7f2q".into(), by: vec!["bob".into()], lasting };
-    let ours = |drops: u64, lasting| {
+    let of = |address: Option<&str>, drops: u64, lasting| {
+        let address = address.map(|ip| ip.parse().expect("an address"));
         found(2, |view, _| {
             here(view).members[0].flaws = vec![Flaw::ReversePath];
-            here(view).unheard = vec![unheard(lasting)];
+            here(view).unheard = vec![Unheard { label: "~k7f2q".into(), by: vec!["bob".into()], address, lasting }];
             view.reverse_path_drops = Some(drops);
         })
     };
+    let ours = |drops, lasting| of(None, drops, lasting);
+    assert_eq!(of(Some("10.9.9.9"), 9, false), ["reverse-path-filter: this machine"]);
+    assert_eq!(
+        of(Some("10.0.0.9"), 9, true),
+        ["not-heard: from ~k7f2q to us"],
+        "one of our network is not filtered so"
+    );
+    assert!(of(Some("10.0.0.9"), 9, false).is_empty());
     assert_eq!(ours(9, false), ["reverse-path-filter: this machine"]);
     assert_eq!(ours(0, true), ["not-heard: from ~k7f2q to us"]);
     assert!(ours(0, false).is_empty(), "it may just have left");

@@ -142,6 +142,8 @@ pub struct Unheard {
     pub label: String,
     /// By whom it is heard.
     pub by: Vec<String>,
+    /// Where it was last, if we ever met it.
+    pub address: Option<IpAddr>,
     /// It was told for so long that it cannot be somebody who just left.
     pub lasting: bool,
 }
