@@ -83,6 +83,8 @@ pub(crate) struct Console {
     always: bool,
     /// epoll told that there is something to read.
     readable: bool,
+    /// The terminal served somebody else when it was looked at last.
+    away: bool,
     ended: bool,
     lines: Lines,
     editor: Editor,
@@ -109,7 +111,10 @@ impl Console {
             false => registry.register(&mut SourceFd(&fd), token, Interest::READABLE),
         };
         let (always, readable) = (registered.is_err(), registered.is_ok());
-        Self { always, readable, ended, chunk: vec![0; READ_MAX], ..Self::detached(kind, commands, plain) }
+        let chunk = vec![0; READ_MAX];
+        let mut console = Self { always, readable, ended, chunk, ..Self::detached(kind, commands, plain) };
+        console.is_served();
+        console
     }
 
     /// A console that reads nothing by itself: what it is fed with [`Console::feed`].
@@ -120,6 +125,7 @@ impl Console {
             plain,
             always: true,
             readable: false,
+            away: false,
             ended: false,
             lines: Lines::default(),
             editor: Editor::default(),
@@ -150,7 +156,18 @@ impl Console {
         isatty(io::stdin()).unwrap_or(false)
     }
 
-    /// epoll told that there is something to read.
+    /// Looks whether the terminal that it reads, if it is one, serves us now.
+    pub(crate) fn is_served(&mut self) -> bool {
+        self.away = matches!(self.kind, Kind::Edited | Kind::Typed) && !terminal::is_ours();
+        !self.away
+    }
+
+    /// Whether it served somebody else when it was looked at last.
+    pub(crate) const fn is_away(&self) -> bool {
+        self.away
+    }
+
+    /// There may be something to read, as epoll told.
     pub(crate) const fn on_readable(&mut self) {
         self.readable = true;
     }
@@ -260,7 +277,7 @@ impl Console {
         if self.ended || self.peek().is_some() {
             return;
         }
-        if self.kind != Kind::Piped && self.readable && !terminal::is_ours() {
+        if self.readable && !self.is_served() {
             // What is typed now is for somebody else, and who reads it in the background is stopped.
             self.readable = false;
             return;

@@ -71,6 +71,10 @@ const NOT_TAKEN: &str = "not sent: no network took it";
 /// How often the interfaces are looked at where nothing tells of changes, or something is amiss.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether a terminal that serves somebody else serves us again. No signal tells that to whoever
+/// goes on in the background, and what was typed before is told to nobody.
+const TERMINAL_EVERY: Duration = Duration::from_millis(200);
+
 /// The running program.
 pub(super) struct Shell {
     poll: Poll,
@@ -197,7 +201,8 @@ impl Shell {
         } else {
             let here = [self.sockets.gate_by(), self.teller.crowd_by()].into_iter().flatten().min();
             let here = here.map(|at| Time::ZERO + at.saturating_duration_since(self.woke));
-            let others = [self.ending.by(), self.job_by(), self.peers_by(), here];
+            let front = self.console.is_away().then(|| now + TERMINAL_EVERY);
+            let others = [self.ending.by(), self.job_by(), self.peers_by(), front, here];
             let times = [Some(self.look_at), self.machine.poll_timeout()].into_iter().chain(others);
             times.flatten().min().map_or(LOOK_EVERY, |at| at.since(now))
         };
@@ -227,7 +232,6 @@ impl Shell {
                 }
             }
             STDIN => {
-                // A shell that has us go on in the background tells nothing when it gives us the terminal later.
                 if !terminal::is_on() {
                     self.take_terminal();
                 }
@@ -268,21 +272,24 @@ impl Shell {
     /// whoever touches it there is stopped, even if a signal that waits would have it end. After a stop of which
     /// nothing told our mode is lost there as well.
     fn take_terminal(&mut self) {
-        if !terminal::is_ours() {
+        if !self.console.is_served() {
             return terminal::lose();
         }
+        // Something may have been typed before it was ours again.
+        self.console.on_readable();
         if self.teller.has_prompt() && !self.ending.is_decided() {
             if let Err(why) = terminal::enter() {
                 self.teller.warning(&format!("cannot set up the terminal: {why}"));
             }
-            // Something may have been typed before it was ours again.
-            self.console.on_readable();
             self.teller.repaint();
         }
     }
 
     fn on_time(&mut self) {
         let now = self.now();
+        if self.console.is_away() {
+            self.take_terminal();
+        }
         if self.machine.poll_timeout().is_some_and(|at| at <= now) {
             self.machine.handle_timeout(now);
             self.drain();

@@ -472,10 +472,9 @@ fn shell_and_ann(net: &Net, columns: u16, how: &str) -> (Terminal, Node) {
 /// Ann, who runs behind, is brought in front, says something there and is stopped.
 fn brings_in_front_and_stops(shell: &mut Terminal, bob: &mut Node) {
     let told = shell.contents().matches("--ephemeral").count();
-    shell.type_in("fg\r");
+    // No signal tells who runs behind that it is in front, and what was typed before that has been there all the time.
+    shell.type_in("sleep 0.3; fg\rin front\r");
     shell.until("it is in front", |shell| shell.contents().matches("--ephemeral").count() > told);
-    // The first line is that of the terminal, which tells nothing before its end; then the editor has it.
-    shell.type_in("in front\r");
     bob.message("in front");
     shell.type_in("half\x01x");
     shell.shows("> xhalf");
