@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::wire::{EntryDomain, entry_domain};
+
 /// The tag of an open group: the first 8 bytes of a BLAKE3 hash of its address and port.
 ///
 /// It keeps rooms apart that share a port; it keeps no secret.
@@ -11,6 +13,12 @@ pub fn open_group_tag(group: SocketAddr) -> [u8; 8] {
     let mut tag = [0; 8];
     tag.copy_from_slice(&hash[..8]);
     tag
+}
+
+/// What entries of an open group are signed for.
+#[must_use]
+pub(super) fn open_entry_domain(group: SocketAddr) -> EntryDomain {
+    entry_domain(&blake3::derive_key("udpnode 1 open group entries", group.to_string().as_bytes()))
 }
 
 #[cfg(test)]

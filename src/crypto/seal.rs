@@ -16,10 +16,10 @@ use chacha20poly1305::aead::{AeadInPlace, KeyInit};
 use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroize;
 
-use super::group::open_group_tag;
+use super::group::{open_entry_domain, open_group_tag};
 use crate::config::{GroupSecret, SEAL_OVERHEAD, SEALED_MAX};
 use crate::wire::header::{HEADER_LEN, Header};
-use crate::wire::kind;
+use crate::wire::{EntryDomain, entry_domain, kind};
 
 /// Length of a nonce in bytes.
 const NONCE_LEN: usize = 24;
@@ -38,19 +38,21 @@ struct GroupKey {
 }
 
 impl GroupKey {
-    fn new(secret: &GroupSecret, group: SocketAddr) -> Self {
+    /// The key, and what entries are signed for by those who seal with it.
+    fn new(secret: &GroupSecret, group: SocketAddr) -> (Self, EntryDomain) {
         // The address and port of the group tell rooms apart that share a key.
         let mut material = secret.bytes().to_vec();
         material.extend_from_slice(group.to_string().as_bytes());
         let mut sealing = blake3::derive_key("udpnode 1 group sealing key", &material);
         let nonces = blake3::derive_key("udpnode 1 group nonce key", &material);
         let hash = blake3::derive_key("udpnode 1 keyed group tag", &material);
+        let room = blake3::derive_key("udpnode 1 keyed group entries", &material);
         material.zeroize();
         let cipher = XChaCha20Poly1305::new(Key::from_slice(&sealing));
         sealing.zeroize();
         let mut tag = [0; 8];
         tag.copy_from_slice(&hash[..8]);
-        Self { cipher, nonces, tag }
+        (Self { cipher, nonces, tag }, entry_domain(&room))
     }
 
     fn nonce(&self, salt: &[u64; 3], plain: &[u8]) -> [u8; NONCE_LEN] {
@@ -86,6 +88,7 @@ pub enum Opened {
 pub struct Keyring {
     keys: Vec<GroupKey>,
     tag: [u8; 8],
+    entry_domains: Vec<EntryDomain>,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -99,9 +102,19 @@ impl Keyring {
     /// The keys made of `secrets` for a group. The first seals, each opens. None: the group is open.
     #[must_use]
     pub fn new(secrets: &[GroupSecret], group: SocketAddr) -> Self {
-        let keys: Vec<_> = secrets.iter().map(|secret| GroupKey::new(secret, group)).collect();
+        let (keys, mut entry_domains): (Vec<_>, Vec<_>) =
+            secrets.iter().map(|secret| GroupKey::new(secret, group)).unzip();
+        if keys.is_empty() {
+            entry_domains.push(open_entry_domain(group));
+        }
         let tag = keys.first().map_or_else(|| open_group_tag(group), |key| key.tag);
-        Self { keys, tag }
+        Self { keys, tag, entry_domains }
+    }
+
+    /// What entries may be signed for, ours for the first: what was said under a key is believed by who has that key.
+    #[must_use]
+    pub fn entry_domains(&self) -> &[EntryDomain] {
+        &self.entry_domains
     }
 
     /// Whether whoever is there can read what is said.
@@ -219,6 +232,17 @@ mod tests {
         open.seal(&mut bytes, &[1, 2, 3]);
         assert_eq!(bytes, before);
         assert_eq!(open.open(b"anything"), Opened::AsItIs);
+    }
+
+    #[test]
+    fn entries_are_signed_for_one_group_and_believed_under_each_key() {
+        let (old, both, new, open) = (ring(&[1]), ring(&[2, 1]), ring(&[2]), ring(&[]));
+        assert_eq!(both.entry_domains(), [new.entry_domains()[0], old.entry_domains()[0]]);
+        let elsewhere = "239.192.7.8:5007".parse().expect("an address");
+        let moved = [Keyring::new(&[], elsewhere), Keyring::new(&[GroupSecret::new([1; 32])], elsewhere)];
+        let all: std::collections::BTreeSet<_> =
+            [&old, &new, &open, &moved[0], &moved[1]].map(|ring| ring.entry_domains()[0]).into();
+        assert_eq!(all.len(), 5);
     }
 
     #[test]

@@ -40,14 +40,18 @@ impl Node {
         holds
     }
 
+    /// Whether the author of an entry signed it, for this group.
+    pub(super) fn is_said_here(&self, signed: &SignedEntry<'_>) -> bool {
+        let holds = |domain| (self.verifier)(signed.author(), domain, signed.bytes, signed.signature);
+        self.keyring.entry_domains().iter().any(|domain| holds(domain))
+    }
+
     /// An entry of a number that we have, or of our own log. Most are what we have.
     pub(super) fn compare_entry(&mut self, log: LogId, signed: &SignedEntry<'_>, raw: &[u8], arrival: Arrival) {
         if !self.logs.contradicts(log, signed.entry.seq, signed.bytes) {
             return;
         }
-        let domain = self.entry_domain();
-        let check = |node: &Self| (node.verifier)(signed.author(), domain, signed.bytes, signed.signature);
-        if self.is_signed((arrival.address, None), check) {
+        if self.is_signed((arrival.address, None), |node| node.is_said_here(signed)) {
             self.logs.on_fork(log, signed.entry.seq, Arc::from(raw), &mut context!(self));
         }
     }

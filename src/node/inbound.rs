@@ -256,14 +256,14 @@ impl Node {
                 self.compare_entry(log, &signed, raw, arrival);
             }
             Wants::Duplicate => {
-                self.relay.on_again(log, seq, arrival.segment);
-                self.logs.on_duplicate(log, seq, &arrival, &mut context!(self));
+                if arrival.cast != Cast::Unicast {
+                    self.relay.on_again(log, seq, raw, arrival.segment);
+                }
+                self.logs.on_duplicate(log, seq, raw, &arrival, &mut context!(self));
                 self.compare_entry(log, &signed, raw, arrival);
             }
             Wants::New | Wants::TooFar
-                if !self.is_signed((arrival.address, None), |node| {
-                    (node.verifier)(signed.author(), node.entry_domain(), signed.bytes, signed.signature)
-                }) =>
+                if !self.is_signed((arrival.address, None), |node| node.is_said_here(&signed)) =>
             {
                 return;
             }

@@ -338,7 +338,11 @@ impl Node {
                 self.directs.on_reader(ready, &mut context!(self));
             }
             Input::Survey(survey) => self.records.on_survey(survey, self.now),
-            Input::Resumed => self.membership.on_resumed(&context!(self)),
+            Input::Resumed => {
+                self.membership.on_resumed(&context!(self));
+                self.session.on_resumed(self.now);
+                self.logs.on_resumed(self.now);
+            }
             Input::Command(command) => self.on_command(command),
         }
         self.settle();

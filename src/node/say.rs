@@ -6,7 +6,7 @@ use crate::protocol::Believed;
 use crate::text::Line;
 use crate::time::WallTime;
 use crate::wire::body::{ENTRY_TEXT, Entry};
-use crate::wire::{ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, digest, encode_entry};
+use crate::wire::{digest, encode_entry};
 
 impl Node {
     pub(super) fn say(&mut self, lines: &[Line], wall: WallTime) {
@@ -32,7 +32,7 @@ impl Node {
             };
             let raw = encode_entry(&entry, |bytes| {
                 tip = digest(bytes);
-                self.identity.sign(self.entry_domain(), bytes)
+                self.identity.sign(&self.keyring.entry_domains()[0], bytes)
             });
             Believed { log: self.identity.log(), seq: draft.seq, digest: tip, prev, raw }
         });
@@ -48,10 +48,5 @@ impl Node {
             let text = format!("nobody else is here yet{heard}: whoever joins will be shown it as history");
             self.events.push_back(Event::Notice(text));
         }
-    }
-
-    /// What entries are signed for: what was said in an open group was not said in a keyed one.
-    pub(super) const fn entry_domain(&self) -> &'static [u8] {
-        if self.keyring.is_open() { ENTRY_DOMAIN } else { KEYED_ENTRY_DOMAIN }
     }
 }

@@ -185,6 +185,11 @@ impl Logs {
         (self.bytes, self.logs.values().map(|log| log.held.len()).sum())
     }
 
+    /// We did not run for a while.
+    pub fn on_resumed(&mut self, now: Time) {
+        self.author.on_resumed(now);
+    }
+
     /// A peer joined or came back, in this run of its.
     pub fn on_online(&mut self, peer: PeerId, boot: u64, ctx: &mut Context<'_>) {
         self.online.insert(peer, boot);
@@ -293,11 +298,11 @@ impl Logs {
         self.logs.get(&id).is_none_or(|log| seq >= log.proven && !is_asked_for(log.ask.far))
     }
 
-    /// An entry that was here already: its author may not know that we have it.
-    pub fn on_duplicate(&mut self, id: LogId, seq: u64, arrival: &Arrival, ctx: &mut Context<'_>) {
+    /// An entry that was here already, as far as its number tells: its author may not know that we have it.
+    pub fn on_duplicate(&mut self, id: LogId, seq: u64, raw: &[u8], arrival: &Arrival, ctx: &mut Context<'_>) {
         ctx.stats.duplicates += 1;
         let Some(log) = self.logs.get_mut(&id) else { return };
-        if let Some(held) = log.held.get_mut(&seq).filter(|_| is_recast(arrival)) {
+        if let Some(held) = log.held.get_mut(&seq).filter(|held| is_recast(arrival) && *held.raw == *raw) {
             // Another holder seems to have given it to everybody: nothing vouches for that, so who asks is answered.
             held.recast_at = Some(ctx.now);
         }

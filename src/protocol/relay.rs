@@ -57,9 +57,10 @@ impl Relay {
         self.pending.insert((log, seq), Pending { raw, at, heard: heard.into_iter().collect() });
     }
 
-    /// An entry was heard once more: there it need not be passed on.
-    pub fn on_again(&mut self, log: LogId, seq: u64, segment: SegmentId) {
-        if let Some(pending) = self.pending.get_mut(&(log, seq)) {
+    /// An entry was heard once more: there it need not be passed on. Nobody checked its signature, so nothing but the
+    /// same bytes will do.
+    pub fn on_again(&mut self, log: LogId, seq: u64, raw: &[u8], segment: SegmentId) {
+        if let Some(pending) = self.pending.get_mut(&(log, seq)).filter(|pending| *pending.raw == *raw) {
             pending.heard.insert(segment);
         }
     }

@@ -61,6 +61,13 @@ impl Session {
         self.ended_at = self.ended_at.or(Some(now));
     }
 
+    /// We did not run for a while, and nobody had occasion to come or to confirm: all waiting begins anew.
+    pub fn on_resumed(&mut self, now: Time) {
+        for since in [&mut self.waiting_since, &mut self.alone_since, &mut self.ended_at] {
+            *since = since.map(|_| now);
+        }
+    }
+
     /// Looks at the state of things; says how the run ended, if it has.
     pub fn step(&mut self, now: Time, view: &View, config: &Config) -> Option<Outcome> {
         self.alone_since = if view.online == 0 { self.alone_since.or(Some(now)) } else { None };
@@ -157,6 +164,19 @@ mod tests {
         let mut empty = Session::new(at(0), &config);
         empty.on_end(at(1));
         assert_eq!(empty.step(at(1), &view(0, 0, Tally::default()), &config), Some(Outcome::Complete));
+    }
+
+    #[test]
+    fn who_was_stopped_waits_anew() {
+        let config = config(true);
+        let mut session = Session::new(at(0), &config);
+        session.on_line_waiting(at(10));
+        session.on_end(at(20));
+        session.on_resumed(at(100_000));
+        assert_eq!(session.step(at(100_000), &view(0, 0, Tally { open: 1, ..Tally::default() }), &config), None);
+        let seen = view(1, 100_000, Tally { entries: 1, open: 1, ..Tally::default() });
+        assert_eq!(session.step(at(104_999), &seen, &config), None);
+        assert_eq!(session.step(at(105_000), &seen, &config), Some(Outcome::Partial));
     }
 
     #[test]

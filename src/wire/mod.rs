@@ -36,11 +36,24 @@ pub const VERSION: u8 = 1;
 /// What was signed: bytes signed as a datagram are never valid as an entry, nor the other way.
 pub const DATAGRAM_DOMAIN: &[u8] = b"udpnode datagram 1\0";
 
-/// See [`DATAGRAM_DOMAIN`].
+/// See [`DATAGRAM_DOMAIN`]; behind it stands the group, see [`entry_domain`].
 pub const ENTRY_DOMAIN: &[u8] = b"udpnode entry 1\0";
 
-/// See [`DATAGRAM_DOMAIN`]; entries of keyed groups.
-pub const KEYED_ENTRY_DOMAIN: &[u8] = b"udpnode keyed entry 1\0";
+/// Length of what tells groups apart in what is signed, in bytes.
+pub const ROOM_LEN: usize = 32;
+
+/// What entries of one group are signed for.
+pub type EntryDomain = [u8; ENTRY_DOMAIN.len() + ROOM_LEN];
+
+/// What entries are signed for: what was said in one group was not said in another, whoever is in both.
+#[must_use]
+pub fn entry_domain(room: &[u8; ROOM_LEN]) -> EntryDomain {
+    let mut domain = [0; ENTRY_DOMAIN.len() + ROOM_LEN];
+    let (name, place) = domain.split_at_mut(ENTRY_DOMAIN.len());
+    name.copy_from_slice(ENTRY_DOMAIN);
+    place.copy_from_slice(room);
+    domain
+}
 
 /// What a letter was sealed as, and so is not valid as anything else.
 pub const LETTER_DOMAIN: &[u8] = b"udpnode letter 1\0";
@@ -308,7 +321,7 @@ pub struct SignedEntry<'a> {
     pub entry: Entry<'a>,
     /// The bytes that were signed, as received.
     pub bytes: &'a [u8],
-    /// The signature over [`ENTRY_DOMAIN`] and them.
+    /// The signature over the [`entry_domain`] of their group and them.
     pub signature: &'a [u8; SIGNATURE_LEN],
 }
 

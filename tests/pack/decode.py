@@ -24,7 +24,7 @@ KINDS = {1: "hello", 2: "bye", 3: "entries", 4: "frontier", 5: "nack", 6: "direc
          12: "seek", 13: "whereabouts"}
 DATAGRAM_DOMAIN = b"udpnode datagram 1\0"
 ENTRY_DOMAIN = b"udpnode entry 1\0"
-KEYED_ENTRY_DOMAIN = b"udpnode keyed entry 1\0"
+DEFAULT = "239.192.7.7:5007"
 SEALED = 16
 
 
@@ -242,6 +242,11 @@ def group_tag(group):
     return derived(b"udpnode 1 open group tag", group.encode())[:8]
 
 
+def entry_domain(group=DEFAULT):
+    """What entries of an open group are signed for."""
+    return ENTRY_DOMAIN + derived(b"udpnode 1 open group entries", group.encode())
+
+
 P = 2**255 - 19
 Q = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
@@ -406,12 +411,13 @@ def ed25519_public(seed):
 class Keyed:
     """A keyed group: what is sealed for it can be read."""
 
-    def __init__(self, path, group="239.192.7.7:5007"):
+    def __init__(self, path, group=DEFAULT):
         with open(path, encoding="utf-8") as file:
             (digits,) = [line.split()[1] for line in file if line.startswith("udpnode-key-1 ")]
         material = bytes.fromhex(digits) + group.encode()
         self.key = derived(b"udpnode 1 group sealing key", material)
         self.tag = derived(b"udpnode 1 keyed group tag", material)[:8]
+        self.entry_domain = ENTRY_DOMAIN + derived(b"udpnode 1 keyed group entries", material)
 
     def inside(self, data):
         """The datagram that is sealed in this one, or Malformed."""
@@ -425,8 +431,8 @@ class Keyed:
 # --- datagrams -----------------------------------------------------------------------------------
 
 
-def decode(data, check=False, entry_domain=ENTRY_DOMAIN):
-    """A datagram as a dictionary. With `check`, signatures are verified."""
+def decode(data, check=False, domain=None):
+    """A datagram as a dictionary. With `check`, signatures are verified, those of entries for `domain`."""
     if data[:4] != MAGIC:
         return {"kind": "plain", "text": data.decode(errors="replace")}
     if len(data) < 16:
@@ -441,7 +447,7 @@ def decode(data, check=False, entry_domain=ENTRY_DOMAIN):
     found = {"kind": kind, "group": data[8:16]}
     if kind == "entries":
         found["errand"] = data[6]
-        return found | {"entries": [entry(one, check and entry_domain) for one in exactly(list)(cbor(data[16:]))]}
+        return found | {"entries": [entry(one, check and domain) for one in exactly(list)(cbor(data[16:]))]}
     if len(data) < 128:
         raise Malformed("no sender or no signature")
     key, (boot, counter) = data[16:48], struct.unpack(">QQ", data[48:64])
@@ -594,9 +600,10 @@ def open_letters(seed, boot, paths):
 def main(args):
     if args[:1] == ["--open"]:
         return open_letters(args[1], args[2], args[3:])
-    group, domain = None, ENTRY_DOMAIN
+    group, domain = None, entry_domain()
     if args[:1] == ["--key"]:
-        group, domain, args = Keyed(args[1]), KEYED_ENTRY_DOMAIN, args[2:]
+        group, args = Keyed(args[1]), args[2:]
+        domain = group.entry_domain
     everything = args[:1] == ["--all"]
     bad = False
     for path in args[everything:]:

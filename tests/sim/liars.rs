@@ -9,7 +9,7 @@ use std::time::Duration;
 use udpnode::address::{Cast, Errand, Segment, SegmentId, Ttls};
 use udpnode::command::Command;
 use udpnode::config::Config;
-use udpnode::crypto::{Identity, open_group_tag, verify};
+use udpnode::crypto::{Identity, Keyring, open_group_tag, verify};
 use udpnode::event::Event;
 use udpnode::id::{LogId, PeerId, PublicKey};
 use udpnode::node::{Input, Node, Output, SegmentChange};
@@ -19,7 +19,7 @@ use udpnode::wire::body::{
     Answer, Bye, Digest, ENTRY_TEXT, Entry, Frontier, Hello, Hole, NO_DIGEST, Nack, Progress, Text,
 };
 use udpnode::wire::header::Sender;
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, digest, encode, encode_entry};
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, Message, digest, encode, encode_entry};
 
 use crate::check::{all_met, screen};
 use crate::net::Faults;
@@ -223,27 +223,84 @@ fn part(author: &Identity, part: u16, parts: u16) -> Arc<[u8]> {
 /// Text, which part it is, and its messages.
 type Content = (String, Option<(u16, u16)>, (u64, u32));
 
+/// Where and when its author signed an entry.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    group: &'a str,
+    wall_ms: u64,
+}
+
+/// In our group, by one whose clock was never set.
+const USUAL: Terms<'_> = Terms { group: GROUP, wall_ms: 1_000_000_000 };
+
 /// The entry `seq` of a log of which this is said.
 fn one_of(author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
-    let prev = (1..seq).fold(NO_DIGEST, |prev, seq| follow(author, boot, seq, content(seq), prev, false).1);
-    follow(author, boot, seq, content(seq), prev, true).0
+    one_on(USUAL, author, boot, seq, content)
+}
+
+fn one_on(terms: Terms<'_>, author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
+    let prev = (1..seq).fold(NO_DIGEST, |prev, seq| follow(author, boot, seq, content(seq), prev, (terms, false)).1);
+    follow(author, boot, seq, content(seq), prev, (terms, true)).0
 }
 
 /// The entry that follows the one with this digest, and its own; signed, if it is to be sent.
-fn follow(author: &Identity, boot: u64, seq: u64, content: Content, prev: Digest, signs: bool) -> (Arc<[u8]>, Digest) {
+fn follow(
+    author: &Identity,
+    boot: u64,
+    seq: u64,
+    content: Content,
+    prev: Digest,
+    (terms, signs): (Terms<'_>, bool),
+) -> (Arc<[u8]>, Digest) {
     let (line, part, (first, count)) = content;
     let text = Text { lines: vec![line], part: part.map(|part| part.0), parts: part.map(|part| part.1) };
     let mut body = Vec::new();
     udpnode::wire::body::encode(&mut body, &text);
-    let (nick, wall_ms, kind, body) = ("dan", 1_000_000_000, ENTRY_TEXT, body.as_slice().into());
+    let (nick, wall_ms, kind, body) = ("dan", terms.wall_ms, ENTRY_TEXT, body.as_slice().into());
     let (author_key, prev) = ((*author.public()).into(), prev.into());
     let entry = Entry { author: author_key, boot, seq, wall_ms, nick, first, count, kind, body, prev };
     let mut own = NO_DIGEST;
     let raw = encode_entry(&entry, |bytes| {
         own = digest(bytes);
-        if signs { author.sign(ENTRY_DOMAIN, bytes) } else { [0; 64] }
+        let keyring = Keyring::new(&[], terms.group.parse().expect("an address"));
+        if signs { author.sign(&keyring.entry_domains()[0], bytes) } else { [0; 64] }
     });
     (raw, own)
+}
+
+/// What is told of two lines that an author said so, and a member brings us later: whether each is history.
+fn brought(terms: Terms<'_>, first_claim: u64) -> Vec<bool> {
+    let mut scene = Scene::new(|config| config.woke = WallTime(NOON));
+    let dan = Identity::new(&[50; 32], 7);
+    scene.claim(dan.log(), first_claim, 1);
+    scene.claim(dan.log(), 3, 1);
+    let lines = (1..3).map(|seq| one_on(terms, &dan, 7, seq, |seq| (format!("line {seq}"), None, (seq, 1))));
+    scene.say(Message::Entries(Errand::Repair, lines.collect()));
+    scene.run_for(5000);
+    let history = |event: &Event| if let Event::Message(message) = event { Some(message.history) } else { None };
+    scene.told.iter().filter_map(history).collect()
+}
+
+/// When we woke, in Unix time.
+const NOON: u64 = 1_800_000_000_000;
+
+#[test]
+fn what_was_said_in_another_group_is_not_said_in_this_one() {
+    let now = Terms { wall_ms: NOON + 1000, ..USUAL };
+    assert_eq!(brought(now, 3), [false, false]);
+    for elsewhere in ["239.192.7.8:5007", "239.192.7.7:5008"] {
+        assert!(brought(Terms { group: elsewhere, ..now }, 3).is_empty(), "{elsewhere}");
+    }
+}
+
+#[test]
+fn what_was_said_before_we_woke_is_history_whoever_brings_it() {
+    let yesterday = Terms { wall_ms: NOON - 86_400_000, ..USUAL };
+    for first_claim in [1, 2, 3] {
+        assert_eq!(brought(yesterday, first_claim), [true, true], "{first_claim}");
+    }
+    // Whose clock was never set may have said it now: what nobody told of before is news.
+    assert_eq!(brought(USUAL, 2), [true, false]);
 }
 
 #[test]
@@ -757,7 +814,7 @@ fn a_recording_costs_no_signatures() {
     scene.say(frontier);
     assert_eq!(CHECKED.get(), checked + 1, "what is new is looked at");
     let forged: Vec<_> =
-        (2..5).map(|seq| follow(&eve, 1, seq, ("x".into(), None, (seq, 1)), [1; 16], false).0).collect();
+        (2..5).map(|seq| follow(&eve, 1, seq, ("x".into(), None, (seq, 1)), [1; 16], (USUAL, false)).0).collect();
     scene.say(Message::Entries(Errand::Said, forged));
     assert_eq!(CHECKED.get(), checked + 2, "nor what stands behind what is forged");
 }
@@ -847,7 +904,7 @@ impl Intruder {
 
     /// The first that it says, in one of many ways.
     fn first(&self, way: usize) -> Message {
-        let (raw, _) = follow(&self.who, 1, 1, (format!("way {way}"), None, (1, 1)), NO_DIGEST, true);
+        let (raw, _) = follow(&self.who, 1, 1, (format!("way {way}"), None, (1, 1)), NO_DIGEST, (USUAL, true));
         Message::Entries(Errand::Said, vec![raw])
     }
 }
@@ -1067,7 +1124,7 @@ fn a_log_that_two_write_stays_ended_when_it_made_room() {
     let mut scene = Scene::new(|config| config.logs_max = 8);
     let dan = Identity::new(&[4; 32], 9);
     scene.pass_on(&dan, &[1]);
-    let other = follow(&dan, 9, 1, ("otherwise".into(), None, (1, 1)), NO_DIGEST, true).0;
+    let other = follow(&dan, 9, 1, ("otherwise".into(), None, (1, 1)), NO_DIGEST, (USUAL, true)).0;
     scene.say(Message::Entries(Errand::Relay, vec![other]));
     assert_eq!(scene.node.stats().forks, 1);
     for author in (100..140).map(|n| Identity::new(&[n; 32], 1)) {
@@ -1109,7 +1166,7 @@ fn what_is_told_of_an_entry_gives_way_to_the_entry() {
     scene.greet();
     scene.sent.clear();
     let (raw, digest) = (1..4).fold((Arc::from([]), NO_DIGEST), |(_, prev), seq| {
-        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, true)
+        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, (USUAL, true))
     });
     say(&mut scene, 1, digest);
     let asks = |message: &Message| matches!(message, Message::Nack(nack) if nack.holes == [Hole::new(dan.log(), 3, 4)]);

@@ -1,12 +1,13 @@
 //! Datagrams made by fixed identities, as bytes and as one line of text.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use udpnode::address::Errand;
 use udpnode::config::DATAGRAM_MAX;
-use udpnode::crypto::{Courier, Identity, Party, open_group_tag, verify};
+use udpnode::crypto::{Courier, Identity, Keyring, Party, open_group_tag, verify};
 use udpnode::wire::body::{
     self, Alive, Answer, Bye, Condition, Direct, ENTRY_TEXT, Entry, FLAG_ASKS, FLAG_EPHEMERAL, FLAG_LISTENS,
     FLAW_REVERSE_PATH, FLAW_REVIVED, Frontier, Heard, Hello, Hole, Letter, NO_DIGEST, Nack, PROBE_DOUBTS,
@@ -17,7 +18,7 @@ use udpnode::wire::dump::dump;
 use udpnode::wire::header::Sender;
 use udpnode::wire::secret::{SECRET_MAX, Secret};
 use udpnode::wire::{
-    DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, NUMBER_MAX, encode, encode_entry, kind, parse_entry,
+    DATAGRAM_DOMAIN, Datagram, EntryDomain, Message, NUMBER_MAX, encode, encode_entry, kind, parse_entry,
 };
 
 pub(crate) fn ann() -> Identity {
@@ -28,8 +29,17 @@ fn bob() -> Identity {
     Identity::new(&[2; 32], 1 << 40)
 }
 
+fn group() -> SocketAddr {
+    SocketAddr::from(([239, 192, 7, 7], 5007))
+}
+
 fn tag() -> [u8; 8] {
-    open_group_tag("239.192.7.7:5007".parse().expect("an address"))
+    open_group_tag(group())
+}
+
+/// What entries of the default group are signed for.
+pub(crate) fn entry_domain() -> EntryDomain {
+    Keyring::new(&[], group()).entry_domains()[0]
 }
 
 pub(crate) fn datagram(message: &Message, counter: u64) -> Vec<u8> {
@@ -56,7 +66,7 @@ fn entry(author: &Identity, seq: u64, first: u64, count: u32, text: &Text) -> Ar
         body: content.as_slice().into(),
         prev: if seq == 1 { NO_DIGEST.into() } else { [0xA5; 16].into() },
     };
-    encode_entry(&entry, |bytes| author.sign(ENTRY_DOMAIN, bytes))
+    encode_entry(&entry, |bytes| author.sign(&entry_domain(), bytes))
 }
 
 fn lines(lines: &[&str]) -> Text {
@@ -273,13 +283,13 @@ fn what_is_written_is_read_and_verifies() {
         if let Some(signed) = &read.signed {
             assert_eq!((signed.sender.boot, signed.sender.counter), (3, counter), "{name}");
             assert!(verify(&signed.sender.key, DATAGRAM_DOMAIN, signed.bytes, signed.signature), "{name}");
-            assert!(!verify(&signed.sender.key, ENTRY_DOMAIN, signed.bytes, signed.signature), "{name}");
+            assert!(!verify(&signed.sender.key, &entry_domain(), signed.bytes, signed.signature), "{name}");
         } else {
             assert!(matches!(message, Message::Entries(..)), "{name} is signed");
         }
         for raw in read.entries().unwrap_or_default() {
             let entry = parse_entry(raw).expect(name);
-            assert!(verify(entry.author(), ENTRY_DOMAIN, entry.bytes, entry.signature), "{name}");
+            assert!(verify(entry.author(), &entry_domain(), entry.bytes, entry.signature), "{name}");
             assert!(!verify(entry.author(), DATAGRAM_DOMAIN, entry.bytes, entry.signature), "{name}");
         }
     }

@@ -10,9 +10,9 @@ use udpnode::wire::body::{
     Probe, Progress, Proof, Receipt, Seek, Suspect, Suspected, Text, Whereabouts,
 };
 use udpnode::wire::dump::dump;
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, parse_entry};
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, Message, parse_entry};
 
-use crate::golden::{ann, datagram, samples};
+use crate::golden::{ann, datagram, entry_domain, samples};
 
 const FLIPS: u64 = 100_000;
 
@@ -26,7 +26,7 @@ fn believed(bytes: &[u8]) -> usize {
     let good = |raw: &&[u8]| {
         parse_entry(raw).is_ok_and(|entry| {
             let _ = body::decode::<Text>(entry.entry.body);
-            verify(entry.author(), ENTRY_DOMAIN, entry.bytes, entry.signature)
+            verify(entry.author(), &entry_domain(), entry.bytes, entry.signature)
         })
     };
     usize::from(whole) + read.entries().unwrap_or_default().iter().filter(|raw| good(raw)).count()
@@ -217,7 +217,7 @@ fn an_entry_of_another_kind_is_shown_as_such() {
         body,
         prev,
     };
-    let raw = udpnode::wire::encode_entry(&entry, |bytes| ann.sign(ENTRY_DOMAIN, bytes));
+    let raw = udpnode::wire::encode_entry(&entry, |bytes| ann.sign(&entry_domain(), bytes));
     let shown = dump(&datagram(&Message::Entries(Errand::Said, vec![raw]), 0));
     assert!(shown.ends_with("kind=2 1 bytes"), "{shown}");
     assert_eq!(peer_id(ann.public()), ann.id());

@@ -18,8 +18,7 @@ use udpnode::wire::header::{HEADER_LEN, MAGIC, SENDER_LEN, SIGNATURE_LEN};
 use udpnode::wire::secret::LENGTHS;
 use udpnode::wire::stream::{GREETING_MAX, PREAMBLE};
 use udpnode::wire::{
-    DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, LETTER_DOMAIN, NUMBER_MAX, SIGNED_OVERHEAD,
-    STREAM_DOMAIN, parse_entry,
+    DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, LETTER_DOMAIN, NUMBER_MAX, SIGNED_OVERHEAD, STREAM_DOMAIN, parse_entry,
 };
 
 fn root() -> PathBuf {
@@ -141,7 +140,7 @@ fn the_tables_have_the_lengths_of_the_header() {
 #[test]
 fn the_domains_and_the_tag_are_ours() {
     let manual = manual();
-    for domain in [DATAGRAM_DOMAIN, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, LETTER_DOMAIN, STREAM_DOMAIN] {
+    for domain in [DATAGRAM_DOMAIN, ENTRY_DOMAIN, LETTER_DOMAIN, STREAM_DOMAIN] {
         let text = String::from_utf8_lossy(domain).replace('\0', "\\e0");
         assert!(manual.contains(&format!("the {} bytes\n.Ql {text}\n", domain.len())), "{text}");
     }

@@ -155,6 +155,14 @@ impl Author {
         self.next - self.oldest_awaited() < u64::from(self.window)
     }
 
+    /// We did not run for a while: what was not confirmed meanwhile is nobody's fault.
+    pub(super) fn on_resumed(&mut self, now: Time) {
+        self.progress_at = now;
+        for listener in self.listeners.values_mut() {
+            listener.progress_at = now;
+        }
+    }
+
     pub(super) fn on_online(&mut self, peer: PeerId, now: Time) {
         let (base, handed) = (self.next, (now, 0));
         let listener = Listener { base, next: 0, progress_at: now, goal: base, stalls: 0, stalled: false, handed };

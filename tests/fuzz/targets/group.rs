@@ -13,12 +13,12 @@ use udpnode::text::{Line, Nick};
 use udpnode::time::WallTime;
 use udpnode::wire::header::{Header, Sender};
 use udpnode::wire::stream::{PREAMBLE, write_frame};
-use udpnode::wire::{DATAGRAM_DOMAIN, ENTRY_DOMAIN, KEYED_ENTRY_DOMAIN, kind};
+use udpnode::wire::{DATAGRAM_DOMAIN, kind};
 
 use super::choices::Choices;
 use super::shapes::Writer;
 use super::speakers::{self, Speakers};
-use super::town::{HOSTS, Town, address, segment, sign};
+use super::town::{HOSTS, Town, address, entry_domain, segment, sign};
 
 /// Things that one input may do, and the time that it may take in all.
 const ACTS_MAX: u64 = 160;
@@ -302,8 +302,7 @@ impl Play<'_> {
         if !forges {
             self.speakers.said(speaker, boot, seq, &said);
         }
-        let domain = if self.keyed { KEYED_ENTRY_DOMAIN } else { ENTRY_DOMAIN };
-        let signature = self.sign(speaker, forges, domain, &said);
+        let signature = self.sign(speaker, forges, entry_domain(self.keyed), &said);
         let cbor = &mut Encoder::new(&mut entry);
         cbor.array(2)
             .and_then(|c| c.bytes(&said))

@@ -15,10 +15,10 @@ use udpnode::text::Line;
 use udpnode::time::Time;
 use udpnode::wire::body::NO_DIGEST;
 use udpnode::wire::header::{Header, Sender};
-use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, ENTRY_DOMAIN, Message, kind};
+use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, Message, kind};
 
 use super::choices::Choices;
-use super::town::{address, group, key, node, segment, sign};
+use super::town::{address, entry_domain, group, key, node, segment, sign};
 
 /// What somebody types while all this comes.
 const TYPED: &str = "half a line";
@@ -187,7 +187,7 @@ fn entries(choices: &mut Choices<'_>) -> Vec<u8> {
         cbor.u8(9)?.bytes(&NO_DIGEST)?;
         Ok(())
     });
-    let signature = sign(&eve, ENTRY_DOMAIN, &entry);
+    let signature = sign(&eve, entry_domain(false), &entry);
     let mut bytes = Vec::new();
     Header { kind: kind::ENTRIES, errand: 0, group_tag: open_group_tag(group()) }.write(&mut bytes);
     bytes.extend(written(|cbor| cbor.array(1)?.array(2)?.bytes(&entry)?.bytes(&signature).map(drop)));

@@ -18,6 +18,7 @@ use udpnode::node::{Input, Node, Output, SegmentChange, StreamAct, StreamInput};
 use udpnode::rng::Rng;
 use udpnode::text::Nick;
 use udpnode::time::Time;
+use udpnode::wire::EntryDomain;
 
 /// Members that behave.
 pub(crate) const HOSTS: usize = 3;
@@ -61,6 +62,13 @@ pub(crate) fn sign(key: &PublicKey, domain: &[u8], bytes: &[u8]) -> [u8; 64] {
 /// Whether [`sign`] made it.
 pub(crate) fn verify(key: &PublicKey, domain: &[u8], bytes: &[u8], signature: &[u8; 64]) -> bool {
     sign(key, domain, bytes) == *signature
+}
+
+/// What entries of its group are signed for.
+pub(crate) fn entry_domain(keyed: bool) -> &'static [u8] {
+    static DOMAINS: OnceLock<[EntryDomain; 2]> = OnceLock::new();
+    let of = |keyed| Keyring::new(&config("", keyed).secrets, group()).entry_domains()[0];
+    &DOMAINS.get_or_init(|| [of(false), of(true)])[usize::from(keyed)]
 }
 
 pub(crate) fn config(nick: &str, keyed: bool) -> Config {
