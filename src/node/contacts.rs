@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Context, Node, Standing, context, standing};
+use crate::event::Event;
 use crate::id::PeerId;
 use crate::protocol::membership::Peer;
 use crate::time::Time;
@@ -69,7 +70,22 @@ impl Node {
     /// Whether a peer is heard from this address.
     #[must_use]
     pub fn hears(&self, address: SocketAddr) -> bool {
-        let mut online = self.membership.online();
-        online.any(|(_, peer)| peer.paths.values().any(|path| path.address == address))
+        self.membership.hears(address)
+    }
+
+    /// We hear nobody any more: whom no cast reaches is called where it was, for there or here something is another.
+    pub(super) fn miss_all(&mut self) {
+        for id in self.membership.online().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.miss(id);
+        }
+    }
+
+    /// We hear somebody again: those who are here need not be looked for, and may have what we lack.
+    pub(super) fn meet_all(&mut self) -> Event {
+        for id in self.membership.online().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.meet(id);
+        }
+        self.logs.on_connected(&mut context!(self));
+        Event::Connected
     }
 }

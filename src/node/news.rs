@@ -47,11 +47,11 @@ impl Node {
             }
             News::Full(of) => Some(Event::Warning(self.told_full(of))),
             News::Away(id, text) => Some(Event::Away(self.name_of_peer(id), text)),
-            News::CutOff(online) => Some(Event::Disconnected(online)),
-            News::Connected => {
-                self.logs.on_connected(&mut context!(self));
-                Some(Event::Connected)
+            News::CutOff(online) => {
+                self.miss_all();
+                Some(Event::Disconnected(online))
             }
+            News::Connected => Some(self.meet_all()),
             News::Sent { seq, text } => Some(Event::Sent { boot: self.identity.boot(), seq, text }),
             News::Delivered { seq, confirmed, online } => Some(Event::Delivered { seq, confirmed, online }),
             News::Told { mid, to, text, queued } => Some(Event::Told { mid, to: self.name_of_peer(to), text, queued }),

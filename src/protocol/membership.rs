@@ -261,6 +261,7 @@ impl Membership {
     pub fn on_segment_up(&mut self, segment: Segment, ctx: &Context<'_>) {
         self.segments.insert(segment.id, segment);
         self.start_greeting(ctx.now);
+        self.vigil.on_segment_up(ctx.now);
     }
 
     /// A segment is gone, and every path over it.

@@ -163,9 +163,9 @@ impl Sources {
     }
 }
 
-/// Whoever is at an address and no member there: keys are made up as easily as anything.
+/// Whatever host it is, and no member there: keys and ports are made up as easily as anything.
 const fn stranger<'a>((address, _): Source<'_>) -> Source<'a> {
-    (address, Some(&[0; 32]))
+    (SocketAddr::new(address.ip(), 0), Some(&[0; 32]))
 }
 
 #[cfg(test)]

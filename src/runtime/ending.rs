@@ -14,6 +14,9 @@ const LEAVING_MAX: Duration = Duration::from_secs(3);
 /// Statuses above this are those of signals.
 const SIGNALLED: u8 = 128;
 
+/// That of SIGHUP.
+const HANGUP: u8 = SIGNALLED + 1;
+
 /// A decision to leave.
 #[derive(Clone, Copy, Debug)]
 struct Leaving {
@@ -47,10 +50,11 @@ impl Ending {
         news
     }
 
-    /// As [`Ending::leave`], by a signal: the second one ends the run at once.
+    /// As [`Ending::leave`], by a signal: the second one ends the run at once. Not SIGHUP, with which nobody is
+    /// impatient: a terminal that is closed ends what is typed, and is told of by the shell and by the kernel as well.
     pub(crate) fn on_signal(&mut self, status: u8, now: Time) -> bool {
         let news = self.leave(Some(status), now);
-        if !news {
+        if !news && status != HANGUP {
             self.abort(status);
         }
         news
@@ -180,6 +184,16 @@ mod tests {
         assert!(ending.leave(None, NOW) && !ending.leave(Some(1), NOW));
         assert_eq!(ending.status(NOW), None);
         assert_eq!(ending.status(NOW + LEAVING_MAX), Some(0));
+    }
+
+    #[test]
+    fn a_terminal_that_is_closed_is_told_of_more_than_once() {
+        let mut ending = Ending::default();
+        assert!(ending.leave(None, NOW), "nothing more is typed");
+        assert!(!ending.on_signal(HANGUP, NOW) && !ending.on_signal(HANGUP, NOW));
+        assert_eq!(ending.status(NOW), None, "it still says bye");
+        assert!(!ending.on_signal(143, NOW));
+        assert_eq!(ending.status(NOW), Some(143));
     }
 
     #[test]

@@ -174,13 +174,14 @@ impl Network {
         on_it.map(|(_, segment)| segment.id)
     }
 
-    /// Looks again, and closes and opens what changed. Interfaces with the numbers in `deleted` have
-    /// been deleted since the last look, whatever there is now.
-    pub(crate) fn follow(&mut self, registry: &Registry, sockets: &mut Sockets, deleted: &[u32]) -> Changes {
+    /// Looks again, and closes and opens what changed. Interfaces with the numbers in `deleted`, which are taken out,
+    /// have been deleted since the last look, whatever there is now.
+    pub(crate) fn follow(&mut self, registry: &Registry, sockets: &mut Sockets, deleted: &mut Vec<u32>) -> Changes {
         // Not being told now is no news; the next look tells.
         let Ok(there) = interfaces::list() else {
             return Changes::default();
         };
+        let deleted = std::mem::take(deleted);
         let mut changes = Changes::default();
         let places = self.choose(&there, &mut changes);
         self.loopback = self.loopback && places.iter().all(|place| place.loopback);

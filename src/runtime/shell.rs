@@ -212,10 +212,15 @@ impl Shell {
         }
         // Before anything else is looked at: that others were silent meanwhile means nothing.
         if self.pauses.look(wait, self.now().since(now)) {
-            self.look_at = self.now();
-            self.handle(Input::Resumed);
+            self.resume();
         }
         Ok(())
+    }
+
+    /// We did not run, and now we do.
+    fn resume(&mut self) {
+        self.look_at = self.now();
+        self.handle(Input::Resumed);
     }
 
     fn on_event(&mut self, token: Token) {
@@ -263,6 +268,7 @@ impl Shell {
                 self.write();
                 terminal::leave();
                 self.signals.stop();
+                self.resume();
             }
             Heard::Continued => self.take_terminal(),
         }

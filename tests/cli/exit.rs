@@ -174,6 +174,20 @@ fn closed_outputs_are_survived() {
     }
 }
 
+#[test]
+fn who_was_stopped_while_it_waited_hears_who_came_meanwhile() {
+    let net = Net::new();
+    let mut ann = net.node("ann", 2).args(&["--json", "--wait", "2"]).feed(b"are you there?\n");
+    ann.event("ready");
+    ann.signal(Signal::SIGSTOP);
+    let mut bob = net.listener("bob", 3);
+    // Longer than she waits for somebody.
+    std::thread::park_timeout(Duration::from_secs(4));
+    ann.signal(Signal::SIGCONT);
+    bob.message("are you there?");
+    ann.exits(0);
+}
+
 /// How bob ends who is told more than a pipe holds, and leaves; then he is sent this signal, and all is read.
 fn told_while_printing(signal: Signal) -> (Option<i32>, String) {
     let net = Net::new();

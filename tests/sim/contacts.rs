@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpnode::address::Cast;
+use udpnode::address::{Cast, SegmentId};
 use udpnode::event::Event;
+use udpnode::node::{Input, SegmentChange};
 
 use crate::check::{all_hold_the_same, all_met, count, owed};
 use crate::net::Faults;
@@ -97,6 +98,61 @@ fn when_the_router_is_back_both_sides_find_each_other_again() {
         };
         assert!(world.run_until(secs(away.min(300) + 15), together).is_some(), "after {away} s");
     }
+}
+
+/// Two beyond a router, and one alone here who names whom it is told.
+fn one_and_two(names: impl Fn(&World) -> Vec<SocketAddr>, named_by: usize, seed: u64) -> World {
+    let mut world = divided(1, 3, seed, 0.0);
+    world.hosts[named_by].config.static_peers = names(&world);
+    start_all(&mut world);
+    assert!(world.run_until(secs(20), all_met).is_some());
+    world
+}
+
+#[test]
+fn who_lost_all_beyond_the_router_at_once_finds_them_when_they_are_back() {
+    let mut world = one_and_two(|world| vec![address(world, 1), address(world, 2)], 0, 68);
+    world.crash(1);
+    world.crash(2);
+    world.run_for(secs(60));
+    assert_eq!(count(&world, 0, |e| matches!(e, Event::Disconnected(2))), 1);
+    world.start(1);
+    world.start(2);
+    // They know nothing of the one.
+    let joined = |world: &World, host| count(world, host, |e| matches!(e, Event::Joined(..))) == 4;
+    let together = |world: &World| count(world, 0, |e| matches!(e, Event::Connected)) == 1 && joined(world, 1);
+    assert!(world.run_until(secs(30), together).is_some());
+}
+
+#[test]
+fn who_has_another_address_finds_those_beyond_the_router() {
+    let mut world = one_and_two(|world| vec![address(world, 0)], 1, 69);
+    world.input(0, Input::Segment(SegmentChange::Down(SegmentId(0))));
+    world.move_to(0, 0, SocketAddr::from(([10, 0, 9, 9], 5009)));
+    world.run_for(secs(20));
+    world.segment_up(0, 0);
+    let together = |world: &World| {
+        let met = |host: usize| {
+            let online = |node: &udpnode::node::Node| node.peers().filter(|peer| peer.online).count();
+            world.hosts[host].node.as_ref().map_or(0, online)
+        };
+        count(world, 0, |e| matches!(e, Event::Connected)) == 1 && (0..3).all(|host| met(host) == 2)
+    };
+    assert!(world.run_until(secs(60), together).is_some());
+}
+
+#[test]
+fn who_ends_while_we_are_unplugged_is_missed_when_we_are_not() {
+    let mut world = World::of(2, seed_or(70), Faults::NONE);
+    assert!(world.run_until(secs(10), all_met).is_some());
+    world.run_for(secs(20));
+    world.nets[0].partition(&[0], &[1]);
+    world.input(0, Input::Segment(SegmentChange::Down(SegmentId(0))));
+    world.run_for(secs(60));
+    world.crash(1);
+    world.segment_up(0, 0);
+    let lost = |world: &World| count(world, 0, |e| matches!(e, Event::Lost(..))) == 1;
+    assert!(world.run_until(secs(30), lost).is_some());
 }
 
 #[test]

@@ -265,6 +265,14 @@ impl World {
         }
     }
 
+    /// Gives a machine another address at this place of its, where it is unplugged.
+    pub(crate) fn move_to(&mut self, host: usize, index: usize, address: SocketAddr) {
+        let (net, old) = self.hosts[host].places[index];
+        self.homes.remove(&(net, old));
+        self.homes.insert((net, address), (host, index));
+        self.hosts[host].places[index] = (net, address);
+    }
+
     /// Plugs a machine into the network at this place of its.
     pub(crate) fn segment_up(&mut self, host: usize, index: usize) {
         let (net, address) = self.hosts[host].places[index];

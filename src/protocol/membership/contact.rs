@@ -19,6 +19,12 @@ impl Peer {
 }
 
 impl Membership {
+    /// Whether a peer is heard from this address. Whoever is cut off hears nobody.
+    pub fn hears(&self, address: SocketAddr) -> bool {
+        let here = |(_, peer): (_, &Peer)| peer.paths.values().any(|path| path.address == address);
+        !self.vigil.cut_off && self.online().any(here)
+    }
+
     /// Says hello to an address where somebody may be, in few bytes: it tells nothing of others. Beside the address
     /// stands the number of this try, see [`attempt`].
     /// Returns the length of the datagram, or 0 if no segment leads there.

@@ -114,8 +114,7 @@ impl Membership {
     /// Hellos by unicast: to static peers that are silent, one try a round, and to those whom no cast reaches.
     fn greet_afar(&mut self, standing: Standing<'_>, ctx: &mut Context<'_>) {
         for &address in &ctx.config.static_peers {
-            let known = self.online().any(|(_, peer)| peer.paths.values().any(|path| path.address == address));
-            if !known {
+            if !self.hears(address) {
                 self.try_address((address, self.round - 1), Telling::All, standing, ctx);
             }
         }

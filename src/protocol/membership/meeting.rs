@@ -356,9 +356,10 @@ impl Membership {
 
     /// Whoever asks that we prove to live is answered at once, or by our next hello.
     fn note_asked(&mut self, origin: &Origin, message: &Message, ctx: &mut Context<'_>) {
-        let online = self.is_online(origin.id);
+        // Whoever runs anew may ask where it was never heard to have ended.
+        let is_here = self.is_online(origin.id) && self.peer(origin.id).is_some_and(|peer| origin.boot <= peer.boot);
         match message {
-            Message::Probe(probe) if !online && origin.cast == Cast::Unicast => {
+            Message::Probe(probe) if !is_here && origin.cast == Cast::Unicast => {
                 // Without what makes room for it the answer would be longer.
                 let Some(proof) = probe.challenge.filter(|_| probe.pad.is_some()) else { return };
                 let challenge = self.meetings.challenge(Some((&origin.way(), origin.boot)), ctx.now, 0);

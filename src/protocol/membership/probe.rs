@@ -105,6 +105,13 @@ impl Vigil {
         earlier(earlier(self.round_at, doubts), calls)
     }
 
+    /// Who was cut off may hear somebody again from now on. Whoever is silent has the time that it would have had.
+    pub(super) const fn on_segment_up(&mut self, now: Time) {
+        if self.cut_off {
+            self.patient_since = now;
+        }
+    }
+
     /// From when on silence counts of one who was heard then.
     pub(super) fn patient_from(&self, heard_at: Time) -> Time {
         heard_at.max(self.patient_since)

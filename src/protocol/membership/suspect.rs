@@ -199,7 +199,7 @@ impl Membership {
     }
 
     /// Whether we hear nobody at all, of several, for this long: then it is we who are gone, and
-    /// that is told once.
+    /// that is told once. One alone may be gone itself, unless we have nothing to hear it by.
     pub(super) fn is_cut_off(&mut self, silent_for: Duration, ctx: &mut Context<'_>) -> bool {
         let nobody = self.online_count > 1 || self.segments.is_empty();
         let silent = self.vigil.patient_from(self.vigil.heard_at) + silent_for <= ctx.now;
@@ -209,7 +209,7 @@ impl Membership {
             self.vigil.call_at = Some(ctx.now);
             ctx.news.push_back(News::CutOff(self.online_count));
         }
-        self.vigil.cut_off
+        self.vigil.cut_off && nobody
     }
 
     /// A peer is lost.

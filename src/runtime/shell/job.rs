@@ -14,6 +14,9 @@ const TOLD_AFTER: Duration = Duration::from_millis(2600);
 impl Shell {
     /// When to look at the job again; it is done at the latest after the wait.
     pub(super) fn job_by(&self) -> Option<Time> {
+        if self.ending.is_decided() {
+            return None;
+        }
         let waits = |when| if when == When::Told { TOLD_AFTER } else { self.wait };
         let at = self.job.as_ref().map(|job| Time::ZERO + waits(job.when).min(self.wait))?;
         Some(if at > self.now() { at } else { Time::ZERO + self.wait })

@@ -32,8 +32,7 @@ impl Shell {
         }
         // Whoever could not be accepted before may be now.
         self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
-        let deleted = std::mem::take(&mut self.deleted);
-        let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &deleted);
+        let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &mut self.deleted);
         self.change(changes);
         self.listen_late();
         let alert = self.watch.is_none() || self.network.is_waiting() || self.streams.is_refusing();
