@@ -2,6 +2,7 @@
 # Proves: plain mode talks with nc as server and as client, and with a script that knows sendto and
 # recvfrom, by unicast and by broadcast, on a LAN, beyond a second interface and within 127.0.0.0/8; the largest datagram
 # arrives whole at plain and native nodes, and a longer line is refused.
+# Mostly waits.
 . "$(dirname "$0")/lib.sh"
 not_keyed "it is about plain text, which a keyed group neither shows nor sends"
 command -v nc >/dev/null || skip_all "needs netcat-openbsd"

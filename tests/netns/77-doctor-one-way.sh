@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves: who is heard and hears nothing of us - a firewall on one machine, mostly - is shown, explained, and
 # named by the doctor with the side at fault; and it is met as soon as the fault is gone.
+# Mostly waits.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/doctor.sh"
 command -v nft >/dev/null || skip_all "needs nftables"
