@@ -17,6 +17,11 @@ const SIGNALLED: u8 = 128;
 /// That of SIGHUP.
 const HANGUP: u8 = SIGNALLED + 1;
 
+/// Whether somebody who sends a signal of this status a second time wants the end at once.
+pub(crate) const fn is_impatient(status: u8) -> bool {
+    status != HANGUP
+}
+
 /// A decision to leave.
 #[derive(Clone, Copy, Debug)]
 struct Leaving {
@@ -54,8 +59,10 @@ impl Ending {
     /// impatient: a terminal that is closed ends what is typed, and is told of by the shell and by the kernel as well.
     pub(crate) fn on_signal(&mut self, status: u8, now: Time) -> bool {
         let news = self.leave(Some(status), now);
-        if !news && status != HANGUP {
+        if !news && is_impatient(status) {
             self.abort(status);
+        } else if let Some(leaving) = &mut self.leaving {
+            leaving.status = leaving.status.or(Some(status));
         }
         news
     }
@@ -192,6 +199,8 @@ mod tests {
         assert!(ending.leave(None, NOW), "nothing more is typed");
         assert!(!ending.on_signal(HANGUP, NOW) && !ending.on_signal(HANGUP, NOW));
         assert_eq!(ending.status(NOW), None, "it still says bye");
+        ending.on_event(&Event::Done(Outcome::Complete));
+        assert_eq!((ending.status(NOW), ending.is_patient()), (Some(HANGUP), true));
         assert!(!ending.on_signal(143, NOW));
         assert_eq!(ending.status(NOW), Some(143));
     }

@@ -27,7 +27,7 @@ use mio::{Events, Poll, Token};
 use super::Failure;
 use super::console::Console;
 use super::control::{self, Control};
-use super::ending::Ending;
+use super::ending::{Ending, is_impatient};
 use super::jobs::Job;
 use super::memory::Memory;
 use super::netlink::Watch;
@@ -163,7 +163,7 @@ impl Shell {
         let (signals, patient) = (&mut self.signals, self.ending.is_patient());
         let mut cut = None;
         let lost = self.teller.output.flush(self.wait, || {
-            cut = patient.then(|| signals.next_end()).flatten();
+            cut = patient.then(|| signals.next_end()).flatten().filter(|&status| is_impatient(status));
             patient && cut.is_none()
         });
         let status = cut.unwrap_or(status);

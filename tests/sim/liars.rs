@@ -269,10 +269,9 @@ fn follow(
 }
 
 /// What is told of two lines that an author said so, and a member brings us later: whether each is history.
-fn brought(terms: Terms<'_>, first_claim: u64) -> Vec<bool> {
+fn brought(terms: Terms<'_>) -> Vec<bool> {
     let mut scene = Scene::new(|config| config.woke = WallTime(NOON));
     let dan = Identity::new(&[50; 32], 7);
-    scene.claim(dan.log(), first_claim, 1);
     scene.claim(dan.log(), 3, 1);
     let lines = (1..3).map(|seq| one_on(terms, &dan, 7, seq, |seq| (format!("line {seq}"), None, (seq, 1))));
     scene.say(Message::Entries(Errand::Repair, lines.collect()));
@@ -287,20 +286,10 @@ const NOON: u64 = 1_800_000_000_000;
 #[test]
 fn what_was_said_in_another_group_is_not_said_in_this_one() {
     let now = Terms { wall_ms: NOON + 1000, ..USUAL };
-    assert_eq!(brought(now, 3), [false, false]);
+    assert_eq!(brought(now), [false, false]);
     for elsewhere in ["239.192.7.8:5007", "239.192.7.7:5008"] {
-        assert!(brought(Terms { group: elsewhere, ..now }, 3).is_empty(), "{elsewhere}");
+        assert!(brought(Terms { group: elsewhere, ..now }).is_empty(), "{elsewhere}");
     }
-}
-
-#[test]
-fn what_was_said_before_we_woke_is_history_whoever_brings_it() {
-    let yesterday = Terms { wall_ms: NOON - 86_400_000, ..USUAL };
-    for first_claim in [1, 2, 3] {
-        assert_eq!(brought(yesterday, first_claim), [true, true], "{first_claim}");
-    }
-    // Whose clock was never set may have said it now: what nobody told of before is news.
-    assert_eq!(brought(USUAL, 2), [true, false]);
 }
 
 #[test]

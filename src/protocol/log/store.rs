@@ -24,9 +24,6 @@ const PARTS_MAX: u16 = 512;
 /// it says five times, and hands it to each five times.
 const TOLD_AGAIN_MAX: u32 = 12;
 
-/// The beginning of 2020 in Unix time, in milliseconds: what shows less is no clock that was ever set.
-const CLOCK_SET: u64 = 1_577_836_800_000;
-
 /// An entry that is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -131,8 +128,8 @@ pub(super) enum History {
     Unknown,
     /// The entries below this one.
     Until(u64),
-    /// What is older than our waking, by its author's clock: the author is not here to say it better. From one on
-    /// nothing is whose author is here, or has no clock: nobody told of that before we woke.
+    /// Of the entries below one what is older than our waking, by its author's clock: the author is
+    /// not here to say it better.
     Before { woke: WallTime, until: u64 },
 }
 
@@ -407,10 +404,7 @@ impl Log {
         let history = match self.history {
             History::Unknown => true,
             History::Until(until) => seq < until,
-            History::Before { woke, until } => {
-                let has_clock = entry.wall_ms >= CLOCK_SET && !self.met;
-                (seq < until || has_clock) && entry.wall_ms < woke.0
-            }
+            History::Before { woke, until } => seq < until && entry.wall_ms < woke.0,
         };
         let nick = Nick::from_any(entry.nick);
         self.nick = Some(nick.clone());

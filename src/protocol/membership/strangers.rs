@@ -14,8 +14,7 @@ use crate::time::Time;
 use crate::wire::body;
 use crate::wire::{Message, SIGNED_OVERHEAD};
 
-/// Strangers that are remembered. When full, no other is asked until one is forgotten; for a member the one heard
-/// longest ago is.
+/// Strangers that are remembered. When full, nobody more is asked until one is forgotten.
 const STRANGERS_MAX: usize = 64;
 
 /// So long after its last datagram a stranger is forgotten.
@@ -37,12 +36,11 @@ struct Stranger {
 }
 
 impl Strangers {
-    /// Whoever is at an address, unless there are too many and it is not `proven` to be a member's.
-    fn at(&mut self, address: SocketAddr, proven: bool, now: Time) -> Option<&mut Stranger> {
+    /// Whoever is at an address, unless there are too many.
+    fn at(&mut self, address: SocketAddr, now: Time) -> Option<&mut Stranger> {
         self.0.retain(|_, stranger| now.since(stranger.heard_at) < STRANGER_FOR);
         if self.0.len() >= STRANGERS_MAX && !self.0.contains_key(&address) {
-            let oldest = self.0.iter().min_by_key(|(_, stranger)| stranger.heard_at).map(|(&address, _)| address);
-            self.0.remove(&oldest.filter(|_| proven)?);
+            return None;
         }
         let stranger = self.0.entry(address).or_default();
         stranger.heard_at = now;
@@ -73,23 +71,12 @@ impl Membership {
         standing: Standing<'_>,
         ctx: &mut Context<'_>,
     ) {
-        self.ask_at((segment, address, false), len, standing, ctx);
-    }
-
-    /// Asks at an address, which may be `proven` to be a member's.
-    fn ask_at(
-        &mut self,
-        (segment, address, proven): (SegmentId, SocketAddr, bool),
-        len: usize,
-        standing: Standing<'_>,
-        ctx: &mut Context<'_>,
-    ) {
         if self.silent {
             return;
         }
         let hello = self.asking_hello(segment, standing, ctx);
         let cost = body::encoded_len(&hello) + SIGNED_OVERHEAD;
-        let Some(stranger) = self.strangers.at(address, proven, ctx.now) else { return };
+        let Some(stranger) = self.strangers.at(address, ctx.now) else { return };
         stranger.credit = stranger.credit.saturating_add(len).min(DATAGRAM_MAX);
         if stranger.take(cost, ctx.now) {
             ctx.posts.push_back(Post { to: To::Address(segment, address), message: Message::Hello(hello) });
@@ -99,7 +86,7 @@ impl Membership {
     /// A peer is online but told us too little: ask for its hello.
     pub fn ask(&mut self, id: PeerId, standing: Standing<'_>, ctx: &mut Context<'_>) {
         if let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) {
-            self.ask_at((segment, address, true), DATAGRAM_MAX, standing, ctx);
+            self.on_stranger(segment, address, DATAGRAM_MAX, standing, ctx);
         }
     }
 }
@@ -116,7 +103,7 @@ mod tests {
     fn a_stranger_is_asked_for_no_more_than_it_sent() {
         let (mut strangers, address) = (Strangers::default(), SocketAddr::from(([10, 0, 0, 9], 5009)));
         let mut hear = |len: usize, ms: u64| {
-            let stranger = strangers.at(address, false, at(ms)).expect("room");
+            let stranger = strangers.at(address, at(ms)).expect("room");
             stranger.credit += len;
             stranger.take(160, at(ms))
         };
@@ -130,11 +117,8 @@ mod tests {
     #[test]
     fn the_table_of_strangers_is_bounded() {
         let mut strangers = Strangers::default();
-        let there = |n: u16| SocketAddr::from(([10, 0, 0, 9], n));
-        let heard = (0..500).filter(|&n| strangers.at(there(n), false, at(1)).is_some());
+        let heard = (0..500u16).filter(|&n| strangers.at(SocketAddr::from(([10, 0, 0, 9], n)), at(1)).is_some());
         assert_eq!(heard.count(), STRANGERS_MAX);
-        assert!(strangers.at(there(998), true, at(2)).is_some(), "a member is asked however many there are");
-        assert_eq!(strangers.0.len(), STRANGERS_MAX);
-        assert!(strangers.at(there(999), false, at(1000)).is_some(), "they are forgotten");
+        assert!(strangers.at(SocketAddr::from(([10, 0, 0, 9], 999)), at(1000)).is_some(), "they are forgotten");
     }
 }
