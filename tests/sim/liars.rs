@@ -223,72 +223,59 @@ fn part(author: &Identity, part: u16, parts: u16) -> Arc<[u8]> {
 /// Text, which part it is, and its messages.
 type Content = (String, Option<(u16, u16)>, (u64, u32));
 
-/// Where and when its author signed an entry.
-#[derive(Clone, Copy)]
-struct Terms<'a> {
-    group: &'a str,
-    wall_ms: u64,
-}
-
-/// In our group, by one whose clock was never set.
-const USUAL: Terms<'_> = Terms { group: GROUP, wall_ms: 1_000_000_000 };
-
 /// The entry `seq` of a log of which this is said.
 fn one_of(author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
-    one_on(USUAL, author, boot, seq, content)
+    one_in(GROUP, author, boot, seq, content)
 }
 
-fn one_on(terms: Terms<'_>, author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
-    let prev = (1..seq).fold(NO_DIGEST, |prev, seq| follow(author, boot, seq, content(seq), prev, (terms, false)).1);
-    follow(author, boot, seq, content(seq), prev, (terms, true)).0
+/// The same, said in this group.
+fn one_in(group: &str, author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
+    let prev = (1..seq).fold(NO_DIGEST, |prev, seq| follow(author, boot, seq, content(seq), prev, (group, false)).1);
+    follow(author, boot, seq, content(seq), prev, (group, true)).0
 }
 
-/// The entry that follows the one with this digest, and its own; signed, if it is to be sent.
+/// The entry that follows the one with this digest, and its own; signed for the group, if it is to be sent.
 fn follow(
     author: &Identity,
     boot: u64,
     seq: u64,
     content: Content,
     prev: Digest,
-    (terms, signs): (Terms<'_>, bool),
+    (group, signs): (&str, bool),
 ) -> (Arc<[u8]>, Digest) {
     let (line, part, (first, count)) = content;
     let text = Text { lines: vec![line], part: part.map(|part| part.0), parts: part.map(|part| part.1) };
     let mut body = Vec::new();
     udpnode::wire::body::encode(&mut body, &text);
-    let (nick, wall_ms, kind, body) = ("dan", terms.wall_ms, ENTRY_TEXT, body.as_slice().into());
+    let (nick, wall_ms, kind, body) = ("dan", 1_000_000_000, ENTRY_TEXT, body.as_slice().into());
     let (author_key, prev) = ((*author.public()).into(), prev.into());
     let entry = Entry { author: author_key, boot, seq, wall_ms, nick, first, count, kind, body, prev };
     let mut own = NO_DIGEST;
     let raw = encode_entry(&entry, |bytes| {
         own = digest(bytes);
-        let keyring = Keyring::new(&[], terms.group.parse().expect("an address"));
+        let keyring = Keyring::new(&[], group.parse().expect("an address"));
         if signs { author.sign(&keyring.entry_domains()[0], bytes) } else { [0; 64] }
     });
     (raw, own)
 }
 
-/// What is told of two lines that an author said so, and a member brings us later: whether each is history.
-fn brought(terms: Terms<'_>) -> Vec<bool> {
-    let mut scene = Scene::new(|config| config.woke = WallTime(NOON));
+/// What is told of two lines that an author said there, and a member brings us: whether each is history.
+fn brought(group: &str) -> Vec<bool> {
+    let mut scene = Scene::new(|_| {});
     let dan = Identity::new(&[50; 32], 7);
     scene.claim(dan.log(), 3, 1);
-    let lines = (1..3).map(|seq| one_on(terms, &dan, 7, seq, |seq| (format!("line {seq}"), None, (seq, 1))));
+    let lines = (1..3).map(|seq| one_in(group, &dan, 7, seq, |seq| (format!("line {seq}"), None, (seq, 1))));
     scene.say(Message::Entries(Errand::Repair, lines.collect()));
     scene.run_for(5000);
     let history = |event: &Event| if let Event::Message(message) = event { Some(message.history) } else { None };
     scene.told.iter().filter_map(history).collect()
 }
 
-/// When we woke, in Unix time.
-const NOON: u64 = 1_800_000_000_000;
-
 #[test]
 fn what_was_said_in_another_group_is_not_said_in_this_one() {
-    let now = Terms { wall_ms: NOON + 1000, ..USUAL };
-    assert_eq!(brought(now), [false, false]);
+    assert_eq!(brought(GROUP), [false, false]);
     for elsewhere in ["239.192.7.8:5007", "239.192.7.7:5008"] {
-        assert!(brought(Terms { group: elsewhere, ..now }).is_empty(), "{elsewhere}");
+        assert!(brought(elsewhere).is_empty(), "{elsewhere}");
     }
 }
 
@@ -803,7 +790,7 @@ fn a_recording_costs_no_signatures() {
     scene.say(frontier);
     assert_eq!(CHECKED.get(), checked + 1, "what is new is looked at");
     let forged: Vec<_> =
-        (2..5).map(|seq| follow(&eve, 1, seq, ("x".into(), None, (seq, 1)), [1; 16], (USUAL, false)).0).collect();
+        (2..5).map(|seq| follow(&eve, 1, seq, ("x".into(), None, (seq, 1)), [1; 16], (GROUP, false)).0).collect();
     scene.say(Message::Entries(Errand::Said, forged));
     assert_eq!(CHECKED.get(), checked + 2, "nor what stands behind what is forged");
 }
@@ -893,7 +880,7 @@ impl Intruder {
 
     /// The first that it says, in one of many ways.
     fn first(&self, way: usize) -> Message {
-        let (raw, _) = follow(&self.who, 1, 1, (format!("way {way}"), None, (1, 1)), NO_DIGEST, (USUAL, true));
+        let (raw, _) = follow(&self.who, 1, 1, (format!("way {way}"), None, (1, 1)), NO_DIGEST, (GROUP, true));
         Message::Entries(Errand::Said, vec![raw])
     }
 }
@@ -1113,7 +1100,7 @@ fn a_log_that_two_write_stays_ended_when_it_made_room() {
     let mut scene = Scene::new(|config| config.logs_max = 8);
     let dan = Identity::new(&[4; 32], 9);
     scene.pass_on(&dan, &[1]);
-    let other = follow(&dan, 9, 1, ("otherwise".into(), None, (1, 1)), NO_DIGEST, (USUAL, true)).0;
+    let other = follow(&dan, 9, 1, ("otherwise".into(), None, (1, 1)), NO_DIGEST, (GROUP, true)).0;
     scene.say(Message::Entries(Errand::Relay, vec![other]));
     assert_eq!(scene.node.stats().forks, 1);
     for author in (100..140).map(|n| Identity::new(&[n; 32], 1)) {
@@ -1155,7 +1142,7 @@ fn what_is_told_of_an_entry_gives_way_to_the_entry() {
     scene.greet();
     scene.sent.clear();
     let (raw, digest) = (1..4).fold((Arc::from([]), NO_DIGEST), |(_, prev), seq| {
-        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, (USUAL, true))
+        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, (GROUP, true))
     });
     say(&mut scene, 1, digest);
     let asks = |message: &Message| matches!(message, Message::Nack(nack) if nack.holes == [Hole::new(dan.log(), 3, 4)]);
