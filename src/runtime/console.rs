@@ -113,7 +113,7 @@ impl Console {
         let (always, readable) = (registered.is_err(), registered.is_ok());
         let chunk = vec![0; READ_MAX];
         let mut console = Self { always, readable, ended, chunk, ..Self::detached(kind, commands, plain) };
-        console.is_served();
+        console.look_if_served();
         console
     }
 
@@ -157,7 +157,7 @@ impl Console {
     }
 
     /// Looks whether the terminal that it reads, if it is one, serves us now.
-    pub(crate) fn is_served(&mut self) -> bool {
+    pub(crate) fn look_if_served(&mut self) -> bool {
         self.away = matches!(self.kind, Kind::Edited | Kind::Typed) && !terminal::is_ours();
         !self.away
     }
@@ -277,7 +277,7 @@ impl Console {
         if self.ended || self.peek().is_some() {
             return;
         }
-        if self.readable && !self.is_served() {
+        if self.readable && !self.look_if_served() {
             // What is typed now is for somebody else, and who reads it in the background is stopped.
             self.readable = false;
             return;

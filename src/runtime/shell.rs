@@ -278,7 +278,7 @@ impl Shell {
     /// whoever touches it there is stopped, even if a signal that waits would have it end. After a stop of which
     /// nothing told our mode is lost there as well.
     fn take_terminal(&mut self) {
-        if !self.console.is_served() {
+        if !self.console.look_if_served() {
             return terminal::lose();
         }
         // Something may have been typed before it was ours again.

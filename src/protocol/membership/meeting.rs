@@ -24,7 +24,7 @@ use std::time::Duration;
 use super::greeting::Greetings;
 use super::peer::slot;
 use super::way::Way;
-use super::{Admission, Membership, Origin, Path, Presence, Standing};
+use super::{Admission, Membership, Origin, Path, Peer, Presence, Standing};
 use crate::address::{Cast, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
@@ -357,7 +357,8 @@ impl Membership {
     /// Whoever asks that we prove to live is answered at once, or by our next hello.
     fn note_asked(&mut self, origin: &Origin, message: &Message, ctx: &mut Context<'_>) {
         // Whoever runs anew may ask where it was never heard to have ended.
-        let is_here = self.is_online(origin.id) && self.peer(origin.id).is_some_and(|peer| origin.boot <= peer.boot);
+        let in_this_run = |peer: &Peer| peer.presence == Presence::Online && origin.boot <= peer.boot;
+        let is_here = self.peers.get(&origin.id).is_some_and(in_this_run);
         match message {
             Message::Probe(probe) if !is_here && origin.cast == Cast::Unicast => {
                 // Without what makes room for it the answer would be longer.
