@@ -194,6 +194,10 @@ pub const HELP: &[(&str, &str)] = &[
     ("//text", "send text that begins with a slash"),
 ];
 
+/// Commands of older programs, as people have them in their fingers. Files are not sent yet: nor are their names.
+const EXIT: &str = "!exit";
+const UPLOAD: &str = "!upload";
+
 /// Reads a line as it was typed, commands included.
 ///
 /// # Errors
@@ -203,8 +207,14 @@ pub fn parse(text: &str) -> Result<Typed, CommandError> {
     if text.trim().is_empty() {
         return Ok(Typed::Nothing);
     }
-    if text == "!exit" {
-        return Ok(Typed::Command(Command::Quit));
+    if text.starts_with('!') && is_command(text) {
+        let word = text.split_whitespace().next().unwrap_or(text);
+        let quits = text == EXIT;
+        return if quits {
+            Ok(Typed::Command(Command::Quit))
+        } else {
+            Err(CommandError::Unknown(Line::from_peer(word)))
+        };
     }
     let Some(rest) = text.strip_prefix('/') else { return say(text) };
     if rest.starts_with('/') {
@@ -212,6 +222,12 @@ pub fn parse(text: &str) -> Result<Typed, CommandError> {
     }
     let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     parse_command(word, rest.trim())
+}
+
+/// Whether a line that was typed is no text for the group.
+#[must_use]
+pub fn is_command(text: &str) -> bool {
+    text.starts_with('/') || text == EXIT || text.split_whitespace().next() == Some(UPLOAD)
 }
 
 fn say(text: &str) -> Result<Typed, CommandError> {
@@ -300,6 +316,8 @@ mod tests {
     fn commands_with_and_without_words() {
         assert_eq!(read("/quit"), Ok(Typed::Command(Command::Quit)));
         assert_eq!(read("!exit"), Ok(Typed::Command(Command::Quit)));
+        assert_eq!(read("!upload /etc/passwd"), Err(CommandError::Unknown(Line::from_peer("!upload"))));
+        assert_eq!(read("!uploaded it"), Ok(said("!uploaded it")));
         assert_eq!(read("/cast broadcast"), Ok(Typed::Command(Command::Cast(CastChoice::Broadcast))));
         assert_eq!(read("/cast"), Ok(Typed::ShowCast));
         assert_eq!(read("/paths"), Ok(Typed::Paths { dot: false }));

@@ -38,6 +38,10 @@ pub(crate) struct Which {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) group: Option<SocketAddr>,
     pub(crate) address: Option<Endpoint>,
+    /// Where several are meant: what a node is usually called here.
+    pub(crate) usual: Option<Nick>,
+    /// Its group has a key.
+    pub(crate) keyed: bool,
 }
 
 /// What a node answered.
@@ -74,6 +78,7 @@ impl fmt::Display for AskError {
 
 /// A node that took our connection.
 struct Running {
+    name: Name,
     label: String,
     answers: BufReader<io::Take<UnixStream>>,
 }
@@ -92,6 +97,10 @@ pub(crate) fn running(which: &Which, job: &Job, wait: Duration) -> Result<Option
         // All greet at the same time. Who does not is not known to be meant.
         let until = Instant::now() + PATIENCE;
         nodes.retain_mut(|node| node.next_line(until).is_ok_and(|(_, ready)| which.is(&ready)));
+    }
+    let is_usual = |node: &Running| which.usual.as_ref().is_some_and(|nick| node.name.is_called(nick.as_str()));
+    if nodes.len() > 1 && nodes.iter().any(is_usual) {
+        nodes.retain(is_usual);
     }
     match nodes.pop() {
         None => Ok(None),
@@ -112,7 +121,7 @@ impl Which {
 
     /// Whether the name alone does not tell.
     const fn wants_more(&self) -> bool {
-        self.group.is_some() || self.address.is_some()
+        self.group.is_some() || self.address.is_some() || self.keyed
     }
 
     /// Whether the node that greets so is meant.
@@ -123,7 +132,8 @@ impl Which {
         let is_there = |Endpoint { ip, port, .. }: Endpoint| {
             addresses.any(|has| has.ip() == ip && port.is_none_or(|port| has.port() == port))
         };
-        group && self.address.is_none_or(is_there)
+        let keyed = !self.keyed || ready["keyed"] == true;
+        group && keyed && self.address.is_none_or(is_there)
     }
 }
 
@@ -139,7 +149,7 @@ impl Running {
         let stream = UnixStream::from(std::os::fd::OwnedFd::from(socket));
         let peer = getsockopt(&stream, PeerCredentials).ok()?.uid();
         let ours = peer == 0 || peer == geteuid().as_raw();
-        ours.then(|| Self { label, answers: BufReader::new(stream.take(ANSWER_MAX)) })
+        ours.then(|| Self { name: name.clone(), label, answers: BufReader::new(stream.take(ANSWER_MAX)) })
     }
 
     fn stream(&self) -> &UnixStream {

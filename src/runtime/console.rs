@@ -19,7 +19,7 @@ use nix::unistd::{isatty, read};
 use super::lines::{Lines, Piece};
 use super::terminal;
 use super::values::with_numbers;
-use crate::command::{Command, CommandError, Typed, parse};
+use crate::command::{Command, CommandError, Typed, is_command, parse};
 use crate::term::{Act, Editor};
 use crate::text::{LINE_MAX, Line, LineError};
 
@@ -369,7 +369,7 @@ impl Console {
 
     /// Whether a line may be a command. In a pipe, blank lines stay messages.
     fn interprets(&self, text: &str) -> bool {
-        self.kind != Kind::Piped || (self.commands && (text.starts_with('/') || text == "!exit"))
+        self.kind != Kind::Piped || (self.commands && is_command(text))
     }
 
     fn on_text(&mut self, text: &str) {

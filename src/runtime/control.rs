@@ -48,12 +48,21 @@ pub(crate) enum Ready {
     Client(usize),
 }
 
+/// What a line of a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// That more may be said.
+    Room,
+    /// That the network is examined.
+    Doctor,
+}
+
 /// One client.
 struct Client {
     socket: UnixStream,
     lines: Lines,
-    /// A line that is not wanted yet.
-    held: Option<Piece>,
+    /// A line that is not wanted yet, and what it waits for.
+    held: Option<(Piece, Wait)>,
     queue: VecDeque<u8>,
     /// Bytes of these that it asked for, at most.
     answers: usize,
@@ -116,17 +125,16 @@ impl Control {
         }
     }
 
-    /// Whatever may have something to do when the node wants lines again, or can open files again.
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = Token> {
-        let waits = |client: &Option<Client>| client.as_ref().is_some_and(Client::waits);
-        let clients = self.clients.iter().enumerate().filter(move |(_, client)| waits(client));
-        let clients = clients.map(|(n, _)| Token(self.first_token + 1 + n));
-        self.listener.iter().map(|_| Token(self.first_token)).chain(clients)
+    /// What may have something to do when the node can open files again.
+    pub(crate) fn listener(&self) -> Option<Token> {
+        self.listener.as_ref().map(|_| Token(self.first_token))
     }
 
-    /// Whether a line waits until the node wants it.
-    pub(crate) fn holds(&self) -> bool {
-        self.clients.iter().flatten().any(Client::waits)
+    /// Clients with a line that waits for this.
+    pub(crate) fn waiting(&self, what: Wait) -> impl Iterator<Item = Token> {
+        let clients = self.clients.iter().enumerate();
+        let waiting = clients.filter(move |(_, client)| client.as_ref().is_some_and(|client| client.waits(what)));
+        waiting.map(|(n, _)| Token(self.first_token + 1 + n))
     }
 
     /// Accepts one client, and tells it `greeting`. False if nobody connects.
@@ -163,14 +171,14 @@ impl Control {
         if client.lost || client.queue.len() > QUEUE_HIGH {
             return None;
         }
-        let piece = client.held.take().or_else(|| client.lines.next());
+        let piece = client.held.take().map(|(piece, _)| piece).or_else(|| client.lines.next());
         piece.or_else(|| client.ended.then(|| client.lines.finish()).flatten())
     }
 
     /// Keeps a line that is not wanted yet: [`Control::take`] brings it again.
-    pub(crate) fn hold(&mut self, slot: usize, piece: Piece) {
+    pub(crate) fn hold(&mut self, slot: usize, piece: Piece, waits: Wait) {
         if let Some(client) = self.clients.get_mut(slot).and_then(Option::as_mut) {
-            client.held = Some(piece);
+            client.held = Some((piece, waits));
         }
     }
 
@@ -242,9 +250,9 @@ impl Client {
         Self { socket, lines, held: None, queue, answers: 0, follows: false, ended: false, lost: false, active }
     }
 
-    /// Whether a line of its waits for the node alone, and not for itself to read.
-    fn waits(&self) -> bool {
-        self.held.is_some() && self.queue.len() <= QUEUE_HIGH
+    /// Whether a line of its waits for this alone, and not for itself to read.
+    fn waits(&self, what: Wait) -> bool {
+        self.held.as_ref().is_some_and(|held| held.1 == what) && self.queue.len() <= QUEUE_HIGH
     }
 
     /// False if there is nothing to read now.
@@ -315,6 +323,19 @@ fn is_ours(socket: &UnixStream, uid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_waits_for_one_thing_and_not_while_its_client_is_to_read() {
+        let mut control = Control::new(7, Name::new(0, 0, None, "ann"));
+        let (socket, other) = UnixStream::pair().expect("a pair");
+        control.clients[1] = Some(Client::of(socket, 1));
+        control.hold(1, Piece::Line(b"hi".to_vec()), Wait::Room);
+        assert_eq!(control.waiting(Wait::Room).collect::<Vec<_>>(), [Token(9)]);
+        assert_eq!(control.waiting(Wait::Doctor).count(), 0, "an examination does not help it");
+        control.tell(1, &"x".repeat(QUEUE_MAX));
+        assert_eq!(control.waiting(Wait::Room).count(), 0, "it is to read first");
+        drop(other);
+    }
 
     #[test]
     fn an_answer_may_be_long_and_what_is_told_unasked_may_not() {

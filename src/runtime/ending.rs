@@ -14,8 +14,8 @@ const LEAVING_MAX: Duration = Duration::from_secs(3);
 /// Statuses above this are those of signals.
 const SIGNALLED: u8 = 128;
 
-/// That of SIGHUP.
-const HANGUP: u8 = SIGNALLED + 1;
+/// That of SIGHUP, and of a terminal that is closed.
+pub(crate) const HANGUP: u8 = SIGNALLED + 1;
 
 /// Whether somebody who sends a signal of this status a second time wants the end at once.
 pub(crate) const fn is_impatient(status: u8) -> bool {
@@ -28,6 +28,8 @@ struct Leaving {
     /// The exit status, if the outcome does not decide it.
     status: Option<u8>,
     by: Time,
+    /// A signal asked for it as well.
+    signalled: bool,
 }
 
 /// How a run ends, as far as that is known.
@@ -51,18 +53,25 @@ impl Ending {
     /// news: then bye is to be said.
     pub(crate) fn leave(&mut self, status: Option<u8>, now: Time) -> bool {
         let news = self.leaving.is_none();
-        self.leaving.get_or_insert(Leaving { status, by: now + LEAVING_MAX });
+        self.leaving.get_or_insert(Leaving { status, by: now + LEAVING_MAX, signalled: false });
         news
     }
 
-    /// As [`Ending::leave`], by a signal: the second one ends the run at once. Not SIGHUP, with which nobody is
-    /// impatient: a terminal that is closed ends what is typed, and is told of by the shell and by the kernel as well.
+    /// As [`Ending::leave`], by a signal: the first one ends all waiting for others, the second one the run at once.
+    /// Not SIGHUP, with which nobody is impatient: a terminal that is closed ends what is typed, and is told of by the
+    /// shell and by the kernel as well.
     pub(crate) fn on_signal(&mut self, status: u8, now: Time) -> bool {
-        let news = self.leave(Some(status), now);
-        if !news && is_impatient(status) {
-            self.abort(status);
-        } else if let Some(leaving) = &mut self.leaving {
-            leaving.status = leaving.status.or(Some(status));
+        let mut news = self.leave(Some(status), now);
+        let Some(leaving) = &mut self.leaving else { return news };
+        // A signal decides over whatever else was decided, and the first one over the others.
+        if !leaving.signalled {
+            leaving.status = Some(status);
+        }
+        if is_impatient(status) || news {
+            news |= !leaving.signalled;
+            if std::mem::replace(&mut leaving.signalled, true) {
+                self.abort(status);
+            }
         }
         news
     }
@@ -201,8 +210,27 @@ mod tests {
         assert_eq!(ending.status(NOW), None, "it still says bye");
         ending.on_event(&Event::Done(Outcome::Complete));
         assert_eq!((ending.status(NOW), ending.is_patient()), (Some(HANGUP), true));
-        assert!(!ending.on_signal(143, NOW));
-        assert_eq!(ending.status(NOW), Some(143));
+    }
+
+    #[test]
+    fn a_signal_decides_over_a_reader_that_is_gone() {
+        for status in [HANGUP, 143] {
+            let mut ending = Ending::default();
+            ending.leave(Some(0), NOW);
+            ending.on_signal(status, NOW);
+            ending.on_event(&Event::Done(Outcome::Complete));
+            assert_eq!(ending.status(NOW), Some(status));
+        }
+    }
+
+    #[test]
+    fn the_first_signal_after_quit_does_not_cut_the_byes_short() {
+        let mut ending = Ending::default();
+        assert!(ending.leave(None, NOW), "typed");
+        assert!(ending.on_signal(130, NOW), "what is waited for is waited for no more");
+        assert_eq!((ending.status(NOW), ending.is_patient()), (None, true));
+        assert!(!ending.on_signal(130, NOW));
+        assert_eq!((ending.status(NOW), ending.is_patient()), (Some(130), false));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::time::WallTime;
 
 /// Addresses remembered. Beyond, those heard longest ago are forgotten.
 const PEERS_MAX: usize = 64;
+
+/// Addresses remembered of one host.
+const PEERS_PER_HOST_MAX: usize = 8;
 
 /// An address where nobody was heard for this long is forgotten.
 const REMEMBERED_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -57,6 +60,17 @@ impl Memory {
 
     fn bound(&mut self, now: u64) {
         self.heard.retain(|_, at| now.saturating_sub(*at) < REMEMBERED_FOR.as_secs());
+        // A host may run several nodes, and is not to take the places of all others.
+        let mut hosts: BTreeMap<IpAddr, Vec<(u64, SocketAddr)>> = BTreeMap::new();
+        for (&address, &at) in &self.heard {
+            hosts.entry(address.ip()).or_default().push((at, address));
+        }
+        for its in hosts.values_mut().filter(|its| its.len() > PEERS_PER_HOST_MAX) {
+            its.sort_unstable();
+            for (_, address) in &its[..its.len() - PEERS_PER_HOST_MAX] {
+                self.heard.remove(address);
+            }
+        }
         while self.heard.len() > PEERS_MAX {
             let oldest = self.heard.iter().min_by_key(|(_, at)| **at).map(|(&address, _)| address);
             oldest.map(|address| self.heard.remove(&address));

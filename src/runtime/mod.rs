@@ -73,6 +73,7 @@ use self::signals::SignalError;
 use self::state::{State, StateError};
 use self::streams::ListenError;
 use crate::config::Config;
+use crate::text::Nick;
 
 /// Why a run failed.
 #[derive(Debug)]
@@ -166,6 +167,8 @@ fn fail(why: &Failure) -> u8 {
 /// Asks the node that runs, if one does; else runs one for as long as it takes.
 fn ask(settings: Settings, which: &Which, job: Job) -> Result<u8, Failure> {
     let wait = settings.wait.unwrap_or(ask::PATIENCE).max(job.takes());
+    let usual = environment().name.and_then(|name| Nick::new(&name).ok());
+    let which = &Which { usual, ..which.clone() };
     match ask::running(which, &job, wait).map_err(Failure::Ask)? {
         Some(reply) if job.is_for_person() => print(&terminal::rows_for(reply.text, &io::stdout()), reply.status),
         Some(reply) => print(&reply.text, reply.status),
@@ -212,10 +215,12 @@ fn environment() -> Environment {
 
 fn state_of(settings: &Settings, config: &Config) -> Result<State, StateError> {
     let variable = |name| env::var_os(name).map(PathBuf::from);
+    // One that does not exist is made by nobody but who makes users.
+    let home = variable("HOME").filter(|home| home.is_dir());
     let dir = match &settings.keep {
         Keep::Nothing => return state::nowhere(None),
         Keep::At(dir) => Some(dir.clone()),
-        Keep::Usual => state::usual_dir(config.nick.as_str(), variable("XDG_STATE_HOME"), variable("HOME")),
+        Keep::Usual => state::usual_dir(config.nick.as_str(), variable("XDG_STATE_HOME"), home),
     };
     match dir {
         Some(dir) => state::open(&dir),

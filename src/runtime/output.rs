@@ -3,7 +3,8 @@
 //! Nothing here blocks: descriptor 1 stays as the parent shell shares it, so poll(2) is asked
 //! before each write, and no write is larger than what poll(2) promises to be taken whole. Of a
 //! terminal that is no promise: whoever holds the other end may stop reading in the midst of it.
-//! So it is opened once more, for us alone, and there writing does not block.
+//! Nor is it of a pipe into which others write as well. So both are opened once more, for us alone, and there
+//! writing does not block.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{isatty, write};
 
 use super::terminal;
@@ -53,7 +55,7 @@ pub(crate) enum Reader {
     Failed(io::Error),
 }
 
-/// A standard stream, by a description of our own where it is a terminal that can be opened once more.
+/// A standard stream, by a description of our own where it is a terminal or a pipe that can be opened once more.
 struct Sink<T> {
     shared: T,
     own: Option<File>,
@@ -61,7 +63,10 @@ struct Sink<T> {
 
 impl<T: AsFd + AsRawFd> Sink<T> {
     fn new(shared: T) -> Self {
-        let own = if isatty(&shared).unwrap_or(false) { terminal::own(&shared) } else { None };
+        let is_pipe = || {
+            fstat(&shared).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
+        };
+        let own = if isatty(&shared).unwrap_or(false) || is_pipe() { terminal::own(&shared) } else { None };
         Self { own, shared }
     }
 }
@@ -115,6 +120,11 @@ impl Output {
     /// Whether this goes to a terminal.
     pub(crate) const fn terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// Whether nothing waits to be written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// Puts text into the queue: whole, or not at all when that is full.

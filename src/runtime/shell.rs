@@ -27,7 +27,7 @@ use mio::{Events, Poll, Token};
 use super::Failure;
 use super::console::Console;
 use super::control::{self, Control};
-use super::ending::{Ending, is_impatient};
+use super::ending::{Ending, HANGUP, is_impatient};
 use super::jobs::Job;
 use super::memory::Memory;
 use super::netlink::Watch;
@@ -124,8 +124,8 @@ pub(super) struct Shell {
     stay: bool,
     /// Messages are shown with the way they came.
     traces: bool,
-    /// Held, and never looked at.
-    _lock: Option<Lock>,
+    /// What keeps others out of our state.
+    lock: Option<Lock>,
     wait: Duration,
 }
 
@@ -137,6 +137,9 @@ impl Shell {
             self.write();
             if let Some(status) = self.ending.status(self.now()) {
                 return Ok(status);
+            }
+            if let Some(lock) = self.lock.as_mut().filter(|_| self.ending.is_decided() || self.job.is_some()) {
+                lock.say_ending();
             }
             self.wait(&mut events)?;
             for event in &events {
@@ -157,17 +160,18 @@ impl Shell {
 
     /// Prints what is left, as long as somebody takes it, and gives the terminal back.
     pub(super) fn close(mut self, status: u8) -> u8 {
+        self.teller.leave();
+        let (mut lost, mut cut) = self.flush();
+        // Whoever has a slow disk has a terminal meanwhile.
+        terminal::leave();
+        let is_told = self.teller.output.is_empty();
         self.remember_peers(true);
         self.keep_pins(Keep::Last);
-        self.teller.leave();
-        let (signals, patient) = (&mut self.signals, self.ending.is_patient());
-        let mut cut = None;
-        let lost = self.teller.output.flush(self.wait, || {
-            cut = patient.then(|| signals.next_end()).flatten().filter(|&status| is_impatient(status));
-            patient && cut.is_none()
-        });
+        if is_told && !self.teller.output.is_empty() {
+            self.teller.leave();
+            (lost, cut) = self.flush();
+        }
         let status = cut.unwrap_or(status);
-        terminal::leave();
         let (lost, status) = match lost {
             Ok(lost) => (lost, status),
             Err(why) => {
@@ -184,6 +188,18 @@ impl Shell {
             output::complain(&remark);
         }
         status
+    }
+
+    /// Prints what is left as long as somebody takes it, and nobody wants the end at once: how many lines nobody took,
+    /// and the status of who did.
+    fn flush(&mut self) -> (io::Result<u64>, Option<u8>) {
+        let (signals, patient) = (&mut self.signals, self.ending.is_patient());
+        let mut cut = None;
+        let lost = self.teller.output.flush(self.wait, || {
+            cut = patient.then(|| signals.next_end()).flatten().filter(|&status| is_impatient(status));
+            patient && cut.is_none()
+        });
+        (lost, cut)
     }
 
     fn now(&self) -> Time {
@@ -381,21 +397,28 @@ impl Shell {
         self.teller.event(event, &own, View { now: wall(), segment: &segment, route: route.as_ref() });
     }
 
-    /// Writes what standard output takes now.
+    /// Writes what standard output takes now, and what the node tells because that was taken: of a pipe that has room
+    /// nothing is told again.
     fn write(&mut self) {
-        let reader = self.teller.output.write();
-        self.on_reader(reader);
-        self.drain();
-        let left_out = self.teller.output.take_left_out();
-        if left_out > 0 {
-            self.teller.warning(&format!("{left_out} lines were left out: whoever reads this is too slow"));
+        loop {
+            let reader = self.teller.output.write();
+            let took_all = self.teller.output.is_empty();
+            self.on_reader(reader);
+            self.drain();
+            let left_out = self.teller.output.take_left_out();
+            if left_out > 0 {
+                self.teller.warning(&format!("{left_out} lines were left out: whoever reads this is too slow"));
+            }
+            if !took_all || self.teller.output.is_empty() {
+                return;
+            }
         }
     }
 
     fn on_reader(&mut self, reader: Reader) {
         match reader {
             Reader::There => {}
-            Reader::Gone => self.leave(Some(0)),
+            Reader::Gone => self.leave(Some(if self.teller.output.terminal() { HANGUP } else { 0 })),
             Reader::Failed(why) => {
                 output::complain(&Failure::Output(why).to_string());
                 self.ending.fail();

@@ -8,9 +8,10 @@
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -28,8 +29,34 @@ const FILE_MAX: u64 = 64 * 1024;
 /// Where a system keeps the number that is its own, and that no other has.
 const MACHINE_IDS: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
+/// The file in a state directory that keeps other nodes out of it.
+const LOCK: &str = "lock";
+
+/// What stands in it when its holder is about to end.
+const ENDING: &[u8] = b"ending\n";
+
+/// How long such a holder is waited for: with another key we were a stranger. Few take longer: a question takes up to
+/// eight seconds, and to leave three, but for a reader that stands still.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Keeps other nodes out of a state directory until it is dropped.
-pub(crate) type Lock = Flock<File>;
+pub(crate) struct Lock {
+    file: Flock<File>,
+    ending: bool,
+}
+
+impl Lock {
+    /// Lets whoever wants the directory now wait for us.
+    pub(crate) fn say_ending(&mut self) {
+        if !std::mem::replace(&mut self.ending, true) {
+            // A wish: who does not read it has a key for its run.
+            let _ = self.file.write_all_at(ENDING, 0);
+        }
+    }
+}
 
 /// Who this node is, in this run.
 pub(crate) struct State {
@@ -191,7 +218,7 @@ fn try_open(dir: &Path) -> Result<State, Unusable> {
     let meta = fs::metadata(dir).map_err(at(dir))?;
     is_ours(dir, &meta)?;
     keep_private(dir, &meta)?;
-    let lock = lock(&dir.join("lock"))?;
+    let lock = lock(&dir.join(LOCK))?;
     let (secret, fresh) = key(dir)?;
     let moved = !fresh && is_elsewhere(dir).map_err(at(&dir.join("machine")))?;
     let (boot, warning) = next_boot(dir, fresh, moved).map_err(at(&dir.join("boot")))?;
@@ -222,7 +249,8 @@ fn keep_private(dir: &Path, meta: &Metadata) -> Result<(), Unusable> {
         return Ok(());
     }
     let holds_key = fs::symlink_metadata(dir.join("key")).is_ok();
-    let is_empty = fs::read_dir(dir).map_err(io)?.next().is_none();
+    // Another node may just have made its lock here.
+    let is_empty = fs::read_dir(dir).map_err(io)?.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK));
     let is_safe = if holds_key { mode & 0o022 == 0 } else { is_empty };
     if !is_safe {
         return Err(StateError::Open(dir.to_owned(), mode).into());
@@ -236,19 +264,35 @@ fn flags() -> i32 {
 }
 
 fn lock(path: &Path) -> Result<Lock, Unusable> {
-    let file = OpenOptions::new()
+    let io = |why| Unusable::Io(path.to_owned(), why);
+    let mut file = OpenOptions::new()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .mode(0o600)
         .custom_flags(flags())
         .open(path)
-        .map_err(|why| Unusable::Io(path.to_owned(), why))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err((_, Errno::EWOULDBLOCK)) => Err(Unusable::Locked),
-        Err((_, why)) => Err(Unusable::Io(path.to_owned(), why.into())),
+        .map_err(io)?;
+    let until = Instant::now() + ENDS_WITHIN;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => {
+                file.set_len(0).map_err(io)?;
+                return Ok(Lock { file, ending: false });
+            }
+            Err((file, Errno::EWOULDBLOCK)) if is_ending(&file) && Instant::now() < until => file,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(Unusable::Locked),
+            Err((_, why)) => return Err(io(why.into())),
+        };
+        thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Whether the holder of a lock said that it is about to end.
+fn is_ending(file: &File) -> bool {
+    let mut text = [0; ENDING.len()];
+    file.read_exact_at(&mut text, 0).is_ok() && text == ENDING
 }
 
 /// The key, and whether it was made just now.
@@ -393,6 +437,23 @@ mod tests {
         let second = open(&temp.0).expect("another");
         assert!(second.ephemeral && second.warning.is_some_and(|w| w.contains("in use")));
         assert_ne!(first.secret, second.secret);
+    }
+
+    #[test]
+    fn a_node_that_is_about_to_end_is_waited_for() {
+        let temp = Temp::new("ending");
+        let mut first = open(&temp.0).expect("made");
+        first.lock.as_mut().expect("locked").say_ending();
+        let dir = temp.0.clone();
+        let second = thread::spawn(move || open(&dir).expect("another"));
+        thread::sleep(2 * LOOK_EVERY);
+        let (secret, boot) = (first.secret.clone(), first.boot);
+        drop(first);
+        let second = second.join().expect("it ends");
+        assert_eq!((second.secret.clone(), second.boot, second.ephemeral), (secret, boot + 1, false));
+        // It stays: nobody is to wait for it.
+        let third = open(&temp.0).expect("another");
+        assert!(third.ephemeral && fs::read(temp.0.join(LOCK)).expect("there").is_empty());
     }
 
     #[test]

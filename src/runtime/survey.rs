@@ -3,6 +3,7 @@
 //!
 //! Read from `/proc` and `/sys`, as far as they can be read; what cannot is not known.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,18 +31,20 @@ impl Surveyor {
     pub(crate) fn look<'a>(&mut self, segments: impl Iterator<Item = &'a Segment>, sockets: &Sockets) -> Survey {
         let counted = fs::read_to_string("/proc/net/netstat").ok().and_then(|text| reverse_path_drops(&text));
         let before = *self.reverse_path_before.get_or_insert_with(|| counted.unwrap_or(0));
+        // Once for all of them: a router has a hundred.
+        let flags = flags();
         Survey {
             wall: wall(),
-            segments: segments.map(|segment| (segment.id, facts(segment, sockets))).collect(),
+            segments: segments.map(|segment| (segment.id, facts(segment, &flags, sockets))).collect(),
             reverse_path_drops: counted.map(|counted| counted.saturating_sub(before)),
             bridges: bridges(),
         }
     }
 }
 
-fn facts(segment: &Segment, sockets: &Sockets) -> Facts {
+fn facts(segment: &Segment, flags: &BTreeMap<String, InterfaceFlags>, sockets: &Sockets) -> Facts {
     let name = segment.name.as_str();
-    let flags = flags(name);
+    let flags = flags.get(name);
     let has = |flag| flags.map(|flags| flags.contains(flag));
     Facts {
         loopback: has(InterfaceFlags::IFF_LOOPBACK).unwrap_or(false),
@@ -55,10 +58,9 @@ fn facts(segment: &Segment, sockets: &Sockets) -> Facts {
     }
 }
 
-/// The flags of an interface, of this namespace for certain.
-fn flags(name: &str) -> Option<InterfaceFlags> {
-    let mut all = getifaddrs().ok()?;
-    all.find(|entry| entry.interface_name == name).map(|entry| entry.flags)
+/// The flags of all interfaces, of this namespace for certain.
+fn flags() -> BTreeMap<String, InterfaceFlags> {
+    getifaddrs().into_iter().flatten().map(|entry| (entry.interface_name, entry.flags)).collect()
 }
 
 /// The stricter of what holds for all interfaces and for this one.
@@ -115,6 +117,6 @@ mod tests {
     #[test]
     fn what_is_not_there_is_not_known() {
         assert_eq!(in_sys::<u32>("no-such-interface", "mtu"), None);
-        assert_eq!((bridge("lo"), flags("no-such-interface")), (None, None));
+        assert_eq!((bridge("lo"), flags().get("no-such-interface")), (None, None));
     }
 }

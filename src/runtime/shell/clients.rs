@@ -12,6 +12,7 @@
 use super::{ITEMS_MAX, Shell, wall};
 use crate::command::{Command, Typed, parse};
 use crate::event::Event;
+use crate::runtime::control::Wait;
 use crate::runtime::lines::Piece;
 use crate::runtime::render::{self, View};
 use crate::runtime::values::with_numbers;
@@ -31,7 +32,8 @@ pub(super) struct Asker {
 impl Shell {
     /// Listens for clients, under the name that the node has now.
     pub(super) fn listen_for_clients(&mut self) {
-        let Some(node) = self.machine.native() else { return };
+        // Who was only started to answer a question knows too little for those of others, and is gone soon.
+        let Some(node) = self.machine.native().filter(|_| self.job.is_none()) else { return };
         let nick = node.name().nick;
         if let Err(why) = self.control.listen(self.poll.registry(), nick.as_str()) {
             self.teller.warning(&format!("no control socket: {why}: subcommands cannot ask this node"));
@@ -49,8 +51,8 @@ impl Shell {
         for _ in 0..ITEMS_MAX {
             match self.control.take(slot) {
                 Some(piece) => {
-                    if let Some(piece) = self.on_piece(slot, piece) {
-                        self.control.hold(slot, piece);
+                    if let Some((piece, waits)) = self.on_piece(slot, piece) {
+                        self.control.hold(slot, piece, waits);
                         return false;
                     }
                 }
@@ -61,8 +63,8 @@ impl Shell {
         true
     }
 
-    /// Carries out one line; gives it back if it is not wanted yet.
-    fn on_piece(&mut self, slot: usize, piece: Piece) -> Option<Piece> {
+    /// Carries out one line; gives it back if it is not wanted yet, with what it waits for.
+    fn on_piece(&mut self, slot: usize, piece: Piece) -> Option<(Piece, Wait)> {
         let text = match &piece {
             Piece::TooLong(len) => Err(LineError::TooLong(*len).to_string()),
             Piece::Line(bytes) => std::str::from_utf8(bytes).map_err(|_| "that is not UTF-8".to_owned()),
@@ -73,8 +75,8 @@ impl Shell {
         });
         match typed {
             Ok(Some(Typed::Nothing)) => {}
-            Ok(Some(Typed::Say(_))) if !self.machine.wants_line() => return Some(piece),
-            Ok(Some(Typed::Doctor(_))) if !self.is_examined() => return Some(piece),
+            Ok(Some(Typed::Say(_))) if !self.takes_lines() => return Some((piece, Wait::Room)),
+            Ok(Some(Typed::Doctor(_))) if !self.is_examined() => return Some((piece, Wait::Doctor)),
             Ok(Some(typed)) => self.on_asked(slot, typed),
             Ok(None) => {
                 self.done(slot, 0, None);
@@ -88,7 +90,6 @@ impl Shell {
     fn on_asked(&mut self, slot: usize, typed: Typed) {
         if matches!(typed, Typed::Doctor(_)) {
             self.survey();
-            self.discharge();
         }
         if let Some(answer) = self.answer(&typed) {
             self.control.tell(slot, &answer.json);
@@ -97,6 +98,9 @@ impl Shell {
             return self.done(slot, answer.status, failed.then_some(&answer.text));
         }
         let leaves = matches!(typed, Typed::Command(Command::Quit));
+        if self.ending.is_decided() && !leaves {
+            return self.done(slot, 1, Some("this node is leaving"));
+        }
         self.asker = Some(Asker { slot, refused: None });
         if !leaves {
             self.on_typed(typed);
@@ -106,6 +110,11 @@ impl Shell {
         if leaves {
             self.leave(None);
         }
+    }
+
+    /// Whether what a client says is said now, or refused.
+    fn takes_lines(&self) -> bool {
+        self.machine.wants_line() || self.ending.is_decided()
     }
 
     /// The last word on a line.
@@ -132,13 +141,16 @@ impl Shell {
     /// What changed since the last turn: who is gone is let go, and who waits is asked again.
     pub(super) fn look_after_clients(&mut self) {
         self.control.sweep(self.poll.registry());
-        if self.has_examined() && !self.control.holds() && !self.is_asked_to_examine() {
-            // Whoever asked for it is gone.
-            self.discharge();
+        if self.has_examined() {
+            let waiting: Vec<_> = self.control.waiting(Wait::Doctor).collect();
+            if waiting.is_empty() && !self.is_asked_to_examine() {
+                // Whoever asked for it was answered, or is gone.
+                self.discharge();
+            }
+            self.ready.extend(waiting);
         }
-        let wanted = if self.is_examining() { false } else { self.has_examined() || self.machine.wants_line() };
-        if self.control.holds() && wanted {
-            self.ready.extend(self.control.tokens());
+        if self.takes_lines() {
+            self.ready.extend(self.control.waiting(Wait::Room));
         }
     }
 }

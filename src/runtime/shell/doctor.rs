@@ -61,11 +61,6 @@ impl Shell {
         self.practice.examining && self.machine.native().is_none_or(Node::is_examined)
     }
 
-    /// Whether somebody waits for an examination that goes on.
-    pub(super) fn is_examining(&self) -> bool {
-        self.practice.examining && !self.has_examined()
-    }
-
     /// What was asked at the prompt is answered later.
     pub(super) fn ask_doctor(&mut self, typed: Typed) {
         if self.practice.typed.len() < ASKED_MAX {
@@ -83,7 +78,6 @@ impl Shell {
             if let Some(answer) = self.answer(&typed) {
                 self.tell_answer(&answer);
             }
-            self.practice.examining = false;
         }
     }
 

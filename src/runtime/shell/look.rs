@@ -31,7 +31,7 @@ impl Shell {
             return;
         }
         // Whoever could not be accepted before may be now.
-        self.ready.extend(self.streams.listeners().chain(self.control.tokens()));
+        self.ready.extend(self.streams.listeners().chain(self.control.listener()));
         let changes = self.network.follow(self.poll.registry(), &mut self.sockets, &mut self.deleted);
         self.change(changes);
         self.listen_late();

@@ -115,7 +115,7 @@ impl Shell {
             job,
             surveyor: Surveyor::default(),
             practice: Practice::default(),
-            _lock: lock,
+            lock,
             group: if is_plain { settings.group } else { group.addresses.room() },
             poll,
         };
