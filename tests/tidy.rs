@@ -517,3 +517,25 @@ fn the_checker_catches_what_is_impure() {
     let fine = "use std::time::Duration; // HashMap\nfn fingerprint() {}\nfn f() { writeln!(f, \"println!\"); }";
     assert_eq!(purity(&Source::new("node/mod.rs", fine)), Vec::<String>::new());
 }
+
+/// The mutants of a list whose old text does not stand exactly once where they say: they would show nothing.
+fn misfits(list: &str, read: impl Fn(&str) -> String) -> Vec<String> {
+    let mutants = list.split("\n## ").skip(1);
+    let fits = |mutant: &str| {
+        let file = mutant.lines().find_map(|line| line.strip_prefix("file: ")).unwrap_or_default();
+        let old: String =
+            mutant.lines().filter_map(|line| line.strip_prefix('-')).flat_map(|line| [line, "\n"]).collect();
+        read(file).matches(&old).count() == 1
+    };
+    mutants.filter(|mutant| !fits(mutant)).filter_map(|mutant| mutant.lines().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_mutant_has_its_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = fs::read_to_string(root.join("tests/mutants/list.txt")).expect("the list is there");
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap_or_default();
+    assert_eq!(misfits(&list, read), Vec::<String>::new());
+    let broken = "# a list\n\n## fits\nfile: a\n-x\n+y\n\n## is gone\nfile: a\n-z\n\n## is there twice\nfile: a\n-w\n";
+    assert_eq!(misfits(broken, |_| "x\nw\nw\n".into()), ["is gone", "is there twice"]);
+}

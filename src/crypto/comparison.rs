@@ -8,7 +8,8 @@ use crate::id::PeerId;
 /// Groups of five digits.
 const GROUPS: usize = 6;
 
-/// Hashes in a row, so that trying keys until the digits are alike costs that much more: 14 bits on top of 99.
+/// Hashes in a row, so that trying keys until the digits are alike costs that much more. Who stands between and looks
+/// for two keys, one for each side, needs 2^50 of them, half of 99.7 bits, and so 2^64 hashes.
 const ROUNDS: u32 = 1 << 14;
 
 /// The digits for two keys: six groups of five. Takes some milliseconds.

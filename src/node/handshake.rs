@@ -18,6 +18,7 @@ use crate::address::{Cast, Errand, StreamId};
 use crate::crypto::{Opened, peer_id};
 use crate::event::{Arrival, Event};
 use crate::protocol::direct::Way;
+use crate::protocol::membership::Peer;
 use crate::wire::header::Header;
 use crate::wire::secret::Secret;
 use crate::wire::stream::GREETING_MAX;
@@ -94,10 +95,12 @@ impl Node {
         if !welcome {
             self.tell_of_crowd(address);
         }
-        let Some((channel, from, answer)) = welcome.then(|| self.courier.answer(&message)).flatten() else {
+        let is_new = welcome && !self.streams.sources.is_recording(&message);
+        let Some((channel, from, answer)) = is_new.then(|| self.courier.answer(&message)).flatten() else {
             self.stats.handshakes_refused += 1;
             return false;
         };
+        self.streams.sources.on_answered(&message);
         let frame = self.handshake_out(&answer);
         if let Some(link) = self.streams.links.get_mut(&stream) {
             (link.peer, link.stage) = (Some((peer_id(&from.key), from.boot)), Stage::Open(channel));
@@ -129,9 +132,16 @@ impl Node {
             return true;
         }
         self.streams.on_heard(stream, self.now);
-        let segment = self.membership.segment_towards(address);
-        let arrival =
-            segment.map(|segment| Arrival { segment, cast: Cast::Unicast, address, ttl: None, errand: Errand::Said });
+        // Its port says nothing: the peer is where its datagrams come from.
+        let path = self.membership.peer(from).and_then(Peer::best_path);
+        let place = path.or_else(|| Some((self.membership.segment_towards(address)?, address)));
+        let arrival = place.map(|(segment, address)| Arrival {
+            segment,
+            cast: Cast::Unicast,
+            address,
+            ttl: None,
+            errand: Errand::Said,
+        });
         self.on_secret(from, boot, secret, arrival, Way::Stream(stream));
         true
     }

@@ -24,6 +24,11 @@ impl Node {
     pub(super) fn on_datagram(&mut self, mut arrival: Arrival, bytes: &[u8]) {
         self.stats.heard += 1;
         self.stats.heard_bytes += bytes.len() as u64;
+        if arrival.address.port() == 0 {
+            // Nobody is there, whatever is said.
+            self.stats.malformed += 1;
+            return;
+        }
         let opened = self.keyring.open(bytes);
         let bytes = match &opened {
             Opened::AsItIs => bytes,
@@ -154,7 +159,7 @@ impl Node {
             true => SEEMS_FOR,
             false => return,
         };
-        self.sources.on_member(origin.address, &origin.key, self.now + known_for, self.now);
+        self.sources.on_member(origin.address, &origin.key, origin.segment, self.now + known_for, self.now);
     }
 
     /// Whether the sender of a hello is known, or may be met: whoever makes up identities makes up many.
@@ -234,8 +239,9 @@ impl Node {
         };
         let forged = self.stats.forged;
         for raw in entries {
-            // Whoever is honest checked them all: after one that is not there is nothing to be had.
-            if self.stats.forged == forged {
+            // Whoever is honest checked them all: after one that is forged there is nothing to be had. While a key is
+            // replaced some are signed for one that we have no more: they say nothing against the others.
+            if self.stats.forged == forged || !self.keyring.is_open() {
                 self.on_entry(raw, arrival);
             }
         }

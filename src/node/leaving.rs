@@ -65,10 +65,16 @@ impl Node {
 
     pub(super) fn leave(&mut self, outcome: Outcome) {
         if self.leaving.is_none() {
+            self.logs.give_up(&mut context!(self));
+            while let Some(news) = self.news.pop_front() {
+                self.relate(news);
+            }
             let undelivered: Vec<_> = self.directs.undelivered().collect();
             for (to, mid) in undelivered {
                 self.events.push_back(Event::TellFailed { mid, to: self.name_of_peer(to) });
             }
+            // What is acknowledged from now on was told as lost.
+            self.directs.give_up();
             self.leaving = Some(Leaving { lingers_until: None, since: self.now, byes: 0, outcome });
             self.leave_on_time();
         }

@@ -30,8 +30,7 @@ impl Node {
             Way::Address(segment, address) => Some((segment, address)),
             Way::Any(_) | Way::Datagram => Peer::best_path(peer),
         };
-        let Some((segment, address)) = place else { return };
-        if let Way::Any(number) = *way
+        if let (Way::Any(number), Some((segment, address))) = (*way, place)
             && peer.paths.get(&segment).is_some_and(|path| path.listens)
             && self.streams.carry(*to, address, number, what, self.now)
         {
@@ -44,7 +43,14 @@ impl Node {
             Secret::Direct(_) => Message::Direct(letter),
             Secret::Receipt(_) => Message::Receipt(letter),
         };
-        self.put(&message, vec![(segment, Cast::Unicast, address)]);
+        let targets = match place {
+            Some((segment, address)) => vec![(segment, Cast::Unicast, address)],
+            // Where casts alone get through it goes by cast: it says whom it is for, and nobody else can read it.
+            None => self.cast_targets(party.key),
+        };
+        if !targets.is_empty() {
+            self.put(&message, targets);
+        }
     }
 
     /// A letter of a peer that is online.
@@ -64,7 +70,9 @@ impl Node {
             self.sources.on_vain(source, self.now);
             return;
         };
-        let back = Way::Address(arrival.segment, arrival.address);
+        // To where it came from, with no more bytes, though nobody may have proved to be there.
+        let reached = self.membership.peer(origin.id).and_then(Peer::best_path);
+        let back = reached.map_or(Way::Datagram, |_| Way::Address(arrival.segment, arrival.address));
         self.on_secret(origin.id, origin.boot, secret, Some(arrival), back);
     }
 

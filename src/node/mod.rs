@@ -537,10 +537,6 @@ impl Node {
         if self.leaving.is_none()
             && let Some(outcome) = self.session.step(self.now, &view, &self.config)
         {
-            self.logs.give_up(&mut context!(self));
-            while let Some(news) = self.news.pop_front() {
-                self.relate(news);
-            }
             self.leave(outcome);
         }
     }

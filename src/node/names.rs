@@ -1,6 +1,8 @@
 //! Whose a name is, as the parts and the person know it: what is shown, what a name means that is typed, and what
 //! becomes of `/trust` and `/verify`.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Node, context};
 use crate::crypto::comparison;
 use crate::event::{Event, PeerName};
@@ -158,18 +160,47 @@ impl Node {
         Nick::new(name).ok().and_then(|nick| self.names.holder(&nick))
     }
 
-    /// That nobody is meant by a name. Who bears a name that is another's is not, unless its suffix is typed.
-    pub(super) fn nobody_called(&self, name: &str) -> String {
-        let Some(id) = self.holder_of(name) else {
-            return format!("nobody here is called {name}: /who lists the names");
-        };
-        let key = self.key_of(id);
-        let others = self.membership.online().filter(|(other, peer)| *other != id && peer.nick.as_str() == name);
-        let others: Vec<_> =
-            others.take(OTHERS_MAX).map(|(other, peer)| self.name_of(other, &peer.nick).label()).collect();
-        match others.join(", ") {
-            none if none.is_empty() => format!("the {name} you know ({key}) is not here"),
-            others => format!("the {name} you know ({key}) is not here; somebody else is: {others}"),
+    /// Whether one who calls itself so is meant by a name as it is typed: by its nick alone if that is its own, else
+    /// with as much of its id at least as it is shown with.
+    pub(super) fn is_named(&self, name: &str, id: PeerId, nick: &Nick) -> bool {
+        let suffix = name.split_once('~').map_or("", |(_, suffix)| suffix);
+        may_be(name, id, nick) && suffix.len() >= self.names.suffix_of(id, nick)
+    }
+
+    /// That nobody is meant by a name. Who bears a name that is another's, or nobody's, is not, unless its suffix is
+    /// typed; `others` are those who are here by their words alone.
+    pub(super) fn nobody_called<'a>(&'a self, name: &str, others: impl Iterator<Item = (PeerId, &'a Nick)>) -> String {
+        let holder = self.holder_of(name);
+        let its = |id: &PeerId| self.membership.is_online(*id).then(|| self.name_of_peer(*id));
+        if let Some(alike) = holder.as_ref().and_then(its).filter(|its| its.suffix == 0 && is_like(&its.nick, name)) {
+            return format!(
+                "nobody here is called {name}: {alike} is, and names that look alike are one",
+                alike = alike.label()
+            );
+        }
+        let peers = self.membership.peers().filter(|(id, _)| holder.is_none() || self.membership.is_online(*id));
+        let bearers = peers.map(|(id, peer)| (id, &peer.nick)).chain(others);
+        let bearers = bearers.filter(|(id, nick)| Some(*id) != holder && may_be(name, *id, nick));
+        let labels: BTreeSet<_> = bearers.map(|(id, nick)| self.name_of(id, nick).label()).collect();
+        let labels: Vec<_> = labels.into_iter().take(OTHERS_MAX).collect();
+        match (holder.map(|id| self.key_of(id)), &labels[..]) {
+            (None, []) => format!("nobody here is called {name}: /who lists the names"),
+            (None, labels) => format!("{name} may be {}: say which", labels.join(" or ")),
+            (Some(key), []) => format!("the {name} you know ({key}) is not here"),
+            (Some(key), labels) => {
+                format!("the {name} you know ({key}) is not here; somebody else is: {}", labels.join(", "))
+            }
         }
     }
+}
+
+/// Whether one who calls itself so may be meant by a name as it is typed.
+fn may_be(name: &str, id: PeerId, nick: &Nick) -> bool {
+    let (typed, suffix) = name.split_once('~').unwrap_or((name, ""));
+    nick.as_str() == typed && id.to_string().starts_with(suffix)
+}
+
+/// Whether a name as it is typed is a nick but for its case.
+fn is_like(nick: &Nick, name: &str) -> bool {
+    nick.as_str().to_lowercase() == name.to_lowercase()
 }

@@ -7,7 +7,7 @@ use super::{Node, Output};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::event::Event;
-use crate::id::PeerId;
+use crate::id::{PeerId, PublicKey};
 use crate::protocol::membership::{Path, Peer};
 use crate::protocol::reach::{Listener, Plan, plan};
 use crate::protocol::{Post, To};
@@ -83,7 +83,7 @@ impl Node {
         if targets.is_empty() {
             return;
         }
-        if let (To::Elsewhere(_), Message::Entries(_, entries)) = (&post.to, &post.message) {
+        if let (To::Elsewhere(..), Message::Entries(_, entries)) = (&post.to, &post.message) {
             self.stats.relayed += entries.len() as u64;
             self.tell_of_relay();
         }
@@ -114,8 +114,8 @@ impl Node {
         if std::mem::replace(&mut self.relay_told, true) {
             return;
         }
-        let mut names: Vec<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
-        names.dedup();
+        let names: BTreeSet<_> = self.membership.segments().map(|segment| segment.name.as_str()).collect();
+        let names: Vec<_> = names.into_iter().collect();
         let what = match names[..] {
             [only] => format!("IPv4 and IPv6 on {only}"),
             _ => format!("the networks of {}", names.join(", ")),
@@ -127,8 +127,12 @@ impl Node {
     fn targets(&self, to: &To) -> Vec<(SegmentId, Cast, SocketAddr)> {
         match to {
             To::Group => self.group_targets(|_, _| true),
-            To::Elsewhere(heard) => self.group_targets(|segment, peer| match peer {
-                Some(peer) => !self.hears_one_of(peer, heard) && (segment.relays || heard.contains(&segment.id)),
+            // Whoever hears the author and is heard by it has what it says from it, or asks for it.
+            To::Elsewhere(heard, author) => self.group_targets(|segment, peer| match peer {
+                Some((id, peer)) => {
+                    let hears = id == *author || self.matrix.hear_each_other(id, *author, self.now);
+                    !hears && !self.hears_one_of(peer, heard) && (segment.relays || heard.contains(&segment.id))
+                }
                 None => false,
             }),
             To::Segment(id, cast) => self.cast_target(*id, *cast).into_iter().collect(),
@@ -156,8 +160,12 @@ impl Node {
         if !goes {
             return Vec::new();
         }
-        let key = self.membership.peer(*id).map(|peer| peer.key);
-        self.group_targets(|_, peer| peer.is_some_and(|peer| Some(peer.key) == key))
+        self.membership.peer(*id).map_or_else(Vec::new, |peer| self.cast_targets(peer.key))
+    }
+
+    /// Where one peer is reached by cast.
+    pub(super) fn cast_targets(&self, key: PublicKey) -> Vec<(SegmentId, Cast, SocketAddr)> {
+        self.group_targets(|_, peer| peer.is_some_and(|(_, peer)| peer.key == key))
     }
 
     /// Whether a peer heard for itself what was cast on these segments: it is on one of their links.
@@ -188,7 +196,10 @@ impl Node {
         segment.goes_to(cast).map(|address| (id, cast, address))
     }
 
-    fn group_targets(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<(SegmentId, Cast, SocketAddr)> {
+    fn group_targets(
+        &self,
+        meant: impl Fn(&Segment, Option<(PeerId, &Peer)>) -> bool,
+    ) -> Vec<(SegmentId, Cast, SocketAddr)> {
         let mut targets = Vec::new();
         for GroupPlan { segment, plan, .. } in self.group_plans(meant) {
             targets.extend(plan.copies.iter().map(|&address| (segment, Cast::Unicast, address)));
@@ -199,7 +210,7 @@ impl Node {
 
     /// For everybody who is `meant`, each on the one segment where it is reached best; and on a segment
     /// where nobody is known whoever may be there, if `None` is meant.
-    pub(super) fn group_plans(&self, meant: impl Fn(&Segment, Option<&Peer>) -> bool) -> Vec<GroupPlan> {
+    pub(super) fn group_plans(&self, meant: impl Fn(&Segment, Option<(PeerId, &Peer)>) -> bool) -> Vec<GroupPlan> {
         let mut listeners: BTreeMap<SegmentId, Vec<(PeerId, &Peer, Listener)>> = BTreeMap::new();
         let mut nobody_known = true;
         for (id, peer) in self.membership.online() {
@@ -211,7 +222,7 @@ impl Node {
         }
         let plans = self.membership.segments().map(|segment| {
             let mut here = listeners.remove(&segment.id).unwrap_or_default();
-            here.retain(|&(_, peer, _)| meant(segment, Some(peer)));
+            here.retain(|&(id, peer, _)| meant(segment, Some((id, peer))));
             let all: Vec<_> = here.iter().map(|&(.., listener)| listener).collect();
             let mut plan = plan(self.config.cast, segment, &all, nobody_known && meant(segment, None));
             // What is heard may be forged: nothing is sent to one alone of whom it is not proven to be there.

@@ -3,7 +3,7 @@
 //! Reading a handshake costs a fifth of a millisecond. Whoever asks for too many is turned away, and
 //! keeps nobody else from being heard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -24,12 +24,18 @@ const SOURCES_MAX: usize = 256;
 /// Addresses of which was told that they are turned away. When full, no further one is told.
 const TOLD_MAX: usize = 64;
 
+/// Handshakes answered that are remembered. When full, the one answered longest ago is forgotten.
+const ANSWERED_MAX: usize = 1024;
+/// So many bytes tell one handshake from all others: it begins with a key made for it alone.
+const MARK_LEN: usize = 16;
+
 /// What each address asked for.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     all: Bucket,
     each: BTreeMap<IpAddr, Bucket>,
     told: Vec<IpAddr>,
+    answered: VecDeque<[u8; MARK_LEN]>,
 }
 
 impl Sources {
@@ -41,6 +47,19 @@ impl Sources {
         }
         let each = self.each.entry(from).or_insert_with(|| Bucket::new(now));
         each.take(1, HANDSHAKES, now) && self.all.take(1, HANDSHAKES_ALL, now)
+    }
+
+    /// Whether a handshake was answered before: then it is a recording, and whoever plays it learns nothing.
+    pub(super) fn is_recording(&self, message: &[u8]) -> bool {
+        message.first_chunk().is_some_and(|mark| self.answered.contains(mark))
+    }
+
+    /// A handshake is authentic, and answered.
+    pub(super) fn on_answered(&mut self, message: &[u8]) {
+        if self.answered.len() >= ANSWERED_MAX {
+            self.answered.pop_front();
+        }
+        self.answered.extend(message.first_chunk());
     }
 
     /// Whether it is news that this one is turned away.

@@ -55,13 +55,13 @@ impl Node {
     /// Says something to one peer, by its name.
     pub(super) fn tell(&mut self, to: &Line, text: &Line, wall: WallTime) {
         if self.leaving.is_some() {
-            return;
+            return self.refuse(format!("not sent to {to}: this node is leaving"));
         }
         self.session.on_said();
         let named = self.named(to.as_str());
         let id = match named[..] {
             [id] => id,
-            [] => return self.refuse(self.nobody_called(to.as_str())),
+            [] => return self.refuse(self.nobody_called(to.as_str(), std::iter::empty())),
             _ => {
                 let labels: Vec<_> = named.iter().map(|&id| self.name_of_peer(id).label()).collect();
                 return self.refuse(format!("{to} may be {}: say which", labels.join(" or ")));
@@ -96,7 +96,7 @@ impl Node {
     #[must_use]
     pub fn wants_tell(&self, to: &Line) -> bool {
         let [id] = self.named(to.as_str())[..] else { return true };
-        self.directs.has_room(id)
+        self.directs.has_room(id, self.now, &self.config)
     }
 
     /// What was to be sent is not.
@@ -108,15 +108,10 @@ impl Node {
         self.events.push_back(Event::Warning(text));
     }
 
-    /// Peers that a name may mean: those of that nick, or the one with that suffix. A nick that is somebody's
-    /// own means that one, here or not; where nobody owns it, whoever bore it in this run may be meant.
+    /// Peers that a name means as it is typed, here or not.
     pub(super) fn named(&self, name: &str) -> Vec<PeerId> {
-        let (nick, suffix) = name.split_once('~').unwrap_or((name, ""));
-        let holder = self.holder_of(name);
-        let means = |id: PeerId, own: &str| {
-            own == nick && id.to_string().starts_with(suffix) && holder.is_none_or(|holder| holder == id)
-        };
-        self.membership.peers().filter(|(id, peer)| means(*id, peer.nick.as_str())).map(|(id, _)| id).collect()
+        let named = self.membership.peers().filter(|(id, peer)| self.is_named(name, *id, &peer.nick));
+        named.map(|(id, _)| id).collect()
     }
 
     /// Plain text of a stranger: shown if it is text and there is not too much of it.

@@ -160,21 +160,16 @@ impl Node {
     /// Whoever a name means, among those we met and those whose words were passed on to us.
     pub(super) fn one_named(&self, name: &str) -> Result<PeerId, String> {
         let mut named = self.named(name);
+        let authors =
+            || self.logs.authors().map(|(id, nick, _)| (id, nick)).filter(|(id, _)| *id != self.identity.id());
         if named.is_empty() {
-            let holder = self.holder_of(name);
-            let means = |id: PeerId, nick: &str| {
-                let (wanted, suffix) = name.split_once('~').unwrap_or((name, ""));
-                let fits = nick == wanted && id.to_string().starts_with(suffix);
-                (fits && holder.is_none_or(|holder| holder == id)).then_some(id)
-            };
-            let authors = self.logs.authors().filter(|(id, ..)| *id != self.identity.id());
-            named = authors.filter_map(|(id, nick, _)| means(id, nick.as_str())).collect();
+            named = authors().filter(|(id, nick)| self.is_named(name, *id, nick)).map(|(id, _)| id).collect();
             named.sort_unstable();
             named.dedup();
         }
         match named[..] {
             [id] => Ok(id),
-            [] => Err(self.nobody_called(name)),
+            [] => Err(self.nobody_called(name, authors())),
             _ => {
                 let labels: Vec<_> = named.iter().map(|id| format!("{name}~{}", id.suffix())).collect();
                 Err(format!("{name} may be {}: say which", labels.join(" or ")))

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::{SegmentId, StreamId};
+use crate::config::Config;
 use crate::event::Arrival;
 use crate::id::PeerId;
 use crate::protocol::{Context, News, earlier};
@@ -46,6 +47,9 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const INBOXES_MAX: usize = 256;
 /// A frame that later ones have overtaken is sent again, but not sooner than this after the last time.
 const OVERTAKEN_AFTER: Duration = Duration::from_millis(10);
+/// Bytes of messages of which something is still to come, of all peers together. Beyond, of whom most is kept is to say
+/// it again from the first part on.
+const PARTIAL_BYTES_MAX: usize = 4 << 20;
 /// Parts that a message may have.
 const PARTS_MAX: u16 = 512;
 
@@ -96,6 +100,10 @@ struct Outbox {
     frames: VecDeque<Frame>,
     online: bool,
     wake: Option<Time>,
+    /// When something of it was acknowledged last, or it was empty, or its peer came.
+    progress_at: Time,
+    /// Below this all was acknowledged, since its peer came.
+    reached: u64,
 }
 
 #[derive(Debug)]
@@ -116,6 +124,8 @@ struct Inbox {
     online: bool,
     /// ... and said something then.
     heard_at: Time,
+    /// Bytes of what is held and of parts.
+    bytes: usize,
 }
 
 impl Directs {
@@ -131,9 +141,11 @@ impl Directs {
         wall: WallTime,
         ctx: &mut Context<'_>,
     ) -> Result<u64, QueueFull> {
-        let outbox =
-            self.outboxes.entry(to).or_insert(Outbox { next_seq: 1, frames: VecDeque::new(), online, wake: None });
+        let outbox = self.outboxes.entry(to).or_insert_with(|| Outbox::new(ctx.now));
         outbox.online = online;
+        if outbox.frames.is_empty() {
+            outbox.progress_at = ctx.now;
+        }
         if outbox.frames.len() >= QUEUE_MAX || self.bytes + text.as_str().len() > QUEUE_BYTES_MAX {
             return Err(QueueFull);
         }
@@ -147,13 +159,16 @@ impl Directs {
     }
 
     /// Whether a message for this peer is to be queued now by those who can wait: not while what is queued already is
-    /// being taken. What is for peers that are away is not, and nothing waits for it.
+    /// being taken. What is for peers that are away is not, and nothing waits for it. Those who took nothing for long
+    /// are not waited for as long as there is room.
     #[must_use]
-    pub fn has_room(&self, to: PeerId) -> bool {
+    pub fn has_room(&self, to: PeerId, now: Time, config: &Config) -> bool {
         let Some(outbox) = self.outboxes.get(&to).filter(|outbox| outbox.online) else { return true };
         let is_full = self.bytes + LINE_MAX > QUEUE_BYTES_MAX;
         let shrinks = |outbox: &Outbox| outbox.online && !outbox.frames.is_empty();
-        outbox.frames.len() < WAITING_MAX && !(is_full && self.outboxes.values().any(shrinks))
+        let stalled = now.since(outbox.progress_at) >= config.stalled_after;
+        let most = if stalled { QUEUE_MAX } else { WAITING_MAX };
+        outbox.frames.len() < most && !(is_full && self.outboxes.values().any(shrinks))
     }
 
     /// The next thing to seal and send.
@@ -186,7 +201,7 @@ impl Directs {
             inbox.online = true;
         }
         if let Some(outbox) = self.outboxes.get_mut(&peer) {
-            outbox.online = true;
+            (outbox.online, outbox.progress_at, outbox.reached) = (true, ctx.now, 0);
             // Whoever runs anew has nothing of what it acknowledged out of order.
             outbox.frames.iter_mut().for_each(|frame| (frame.sent, frame.acknowledged) = (None, false));
             outbox.send(peer, &mut self.outgoing, ctx);
@@ -232,7 +247,18 @@ impl Directs {
         if !self.reader_blocked {
             inbox.deliver(from, ctx);
         }
+        inbox.count();
+        self.bound_partial();
+        let Some(inbox) = self.inboxes.get(&from) else { return };
         self.outgoing.push_back(Outgoing { to: from, way: back, what: Secret::Receipt(inbox.receipt()) });
+    }
+
+    /// Messages of which something is never sent would take more and more room.
+    fn bound_partial(&mut self) {
+        while self.inboxes.values().map(|inbox| inbox.bytes).sum::<usize>() > PARTIAL_BYTES_MAX {
+            let Some(longest) = self.inboxes.values_mut().max_by_key(|inbox| inbox.bytes) else { return };
+            longest.begin_again();
+        }
     }
 
     fn forget_one(&mut self) {
@@ -253,11 +279,13 @@ impl Directs {
             let ahead = frame.body.seq.checked_sub(receipt.next.saturating_add(1));
             let is_ahead = ahead.is_some_and(|bit| bit < AHEAD_MAX && receipt.ahead >> bit & 1 == 1);
             let arrived = frame.body.seq < receipt.next;
-            if arrived && !frame.acknowledged {
-                self.progress_at = Some(ctx.now);
+            // What was taken back and is said again is no progress.
+            if arrived && !frame.acknowledged && frame.body.seq >= outbox.reached {
+                (self.progress_at, outbox.progress_at) = (Some(ctx.now), ctx.now);
             }
             frame.acknowledged = arrived || is_ahead && !forgot;
         }
+        outbox.reached = outbox.reached.max(receipt.next.min(outbox.next_seq));
         // Later frames arrived and this one did not: it is lost, not late.
         let reached = receipt.next + u64::from(64 - receipt.ahead.leading_zeros());
         for frame in outbox.frames.iter_mut().filter(|frame| !frame.acknowledged && frame.body.seq < reached) {
@@ -283,6 +311,7 @@ impl Directs {
             for (&from, inbox) in &mut self.inboxes {
                 let before = inbox.next;
                 inbox.deliver(from, ctx);
+                inbox.count();
                 if inbox.next != before {
                     let what = Secret::Receipt(inbox.receipt());
                     self.outgoing.push_back(Outgoing { to: from, way: Way::Datagram, what });
@@ -296,6 +325,12 @@ impl Directs {
         self.outboxes.iter().flat_map(|(&to, outbox)| {
             outbox.frames.iter().filter(|frame| frame.is_last).map(move |frame| (to, frame.body.mid))
         })
+    }
+
+    /// Nothing more is sent, and nothing that comes makes a difference.
+    pub fn give_up(&mut self) {
+        self.outboxes.clear();
+        self.bytes = 0;
     }
 
     /// When [`Directs::on_timeout`] has something to do.
@@ -315,6 +350,10 @@ impl Directs {
 }
 
 impl Outbox {
+    const fn new(now: Time) -> Self {
+        Self { next_seq: 1, frames: VecDeque::new(), online: false, wake: None, progress_at: now, reached: 0 }
+    }
+
     fn queue(&mut self, mid: u64, text: &Line, wall: WallTime) {
         let chunks = text.chunks(CHUNK_MAX);
         let parts = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
@@ -368,7 +407,7 @@ fn pause(times: u32) -> Duration {
 impl Inbox {
     const fn new(boot: u64, base: u64) -> Self {
         let next = if base > 0 { base } else { 1 };
-        Self { boot, next, held: BTreeMap::new(), parts: None, online: true, heard_at: Time::ZERO }
+        Self { boot, next, held: BTreeMap::new(), parts: None, online: true, heard_at: Time::ZERO, bytes: 0 }
     }
 
     /// What its author saw acknowledged it never says again: if we forgot that, nothing before `base` will come.
@@ -378,6 +417,19 @@ impl Inbox {
             self.held = self.held.split_off(&base);
             self.parts = None;
         }
+    }
+
+    fn count(&mut self) {
+        let held: usize = self.held.values().map(|(frame, _)| frame.text.len()).sum();
+        self.bytes = held + self.parts.as_ref().map_or(0, |(_, text)| text.len());
+    }
+
+    /// Has nothing of the message that is not whole, nor of those behind it: whoever said them says them again.
+    fn begin_again(&mut self) {
+        let parts = self.parts.take().map_or(0, |(next, _)| u64::from(next));
+        self.next = self.next.saturating_sub(parts);
+        self.held.clear();
+        self.count();
     }
 
     fn receipt(&self) -> Receipt {

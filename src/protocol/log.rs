@@ -45,9 +45,9 @@ use crate::wire::body::{Digest, NO_DIGEST};
 use author::Author;
 use converge::{Confirmations, Pace, Telling, Trickle};
 use forgotten::Forgotten;
-use joining::Joining;
+use joining::{History, Joining};
 use repair::RoundTrip;
-use store::{Held, History, Log};
+use store::{Held, Log};
 use table::Source;
 pub use table::Wants;
 
@@ -194,6 +194,9 @@ impl Logs {
     pub fn on_online(&mut self, peer: PeerId, boot: u64, ctx: &mut Context<'_>) {
         self.online.insert(peer, boot);
         self.author.on_online(peer, ctx.now);
+        // What it said in a run before and nobody had is asked for once more, and told as lost if nobody has it now.
+        let before = self.logs.range_mut(LogId { author: peer, boot: 0 }..LogId { author: peer, boot });
+        before.for_each(|(_, log)| log.known = log.known.max(log.author_said));
         self.joining.on_met(ctx.now);
         self.set_apart(self.apart);
         self.on_connected(ctx);
@@ -231,9 +234,9 @@ impl Logs {
             entry.note_author(log.author, head, ctx.now);
             if let (History::Unknown, Some(base)) = (entry.history, base) {
                 entry.history = History::Until(base);
-            } else if !joining && entry.history != History::Until(0) && entry.next == 1 {
-                // Met after we joined: all of it was said while we were there.
-                entry.history = History::Until(0);
+            } else if !joining && entry.next == 1 && matches!(entry.history, History::Unknown | History::Until(1..)) {
+                // Met after we joined: what it said since we woke was said while we were there.
+                entry.history = History::Before(head);
             }
             self.deliver(log, ctx);
             self.look_for_holes(log, ctx);

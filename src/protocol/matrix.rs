@@ -1,6 +1,7 @@
 //! Who says to hear whom: what each peer's hellos tell of all others, kept for people who ask why.
 //!
-//! Claims, and shown as such: nothing is decided by them. What we hear ourselves, and what is said of us, is
+//! Claims, and shown as such: nothing is decided by them but that what one says is not passed on to another
+//! where both say to hear each other. What we hear ourselves, and what is said of us, is
 //! `membership`'s. A listener fills no row but its own, whatever it says.
 
 use std::collections::BTreeMap;
@@ -81,6 +82,11 @@ impl Kept {
         self.said_at + Duration::from_millis(self.holds_ms.into()) >= now
     }
 
+    /// Whether it is of the first half of the time for which it holds.
+    fn is_recent(&self, now: Time) -> bool {
+        self.said_at + Duration::from_millis(u64::from(self.holds_ms) / 2) >= now
+    }
+
     fn claim(&self) -> Claim {
         let [u, b, m] = self.left;
         let left = [(0, u), (1, b), (2, m)].map(|(n, left)| (self.bits & LEFT << n != 0).then_some(left));
@@ -145,6 +151,17 @@ impl Matrix {
         for places in self.listeners.values_mut() {
             places.retain(|_, place| place.segment != segment);
         }
+    }
+
+    /// Whether two peers say to hear each other, both of late: a path that failed is not one for long.
+    #[must_use]
+    pub fn hear_each_other(&self, one: PeerId, other: PeerId, now: Time) -> bool {
+        self.hears(one, other, now) && self.hears(other, one, now)
+    }
+
+    fn hears(&self, listener: PeerId, whom: PeerId, now: Time) -> bool {
+        let mut places = self.listeners.get(&listener).into_iter().flatten().map(|(_, place)| place);
+        places.any(|place| place.until >= now && place.heard.get(whom).is_some_and(|kept| kept.is_recent(now)))
     }
 
     /// Every segment of which somebody says something that holds: the listener, its address there, and the rest.

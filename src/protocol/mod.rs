@@ -92,7 +92,7 @@ pub enum To {
     /// none.
     Beyond(SegmentId, SocketAddr),
     /// Everybody who is not on one of these segments.
-    Elsewhere(BTreeSet<SegmentId>),
+    Elsewhere(BTreeSet<SegmentId>, PeerId),
 }
 
 /// Of what there may be no room for more.

@@ -25,14 +25,14 @@ use crate::time::{Time, WallTime};
 use claims::Claims;
 use looks::Looks;
 
-/// Pins kept. When full, whoever is online or trusted stays, and so do those of earlier runs unless they were not seen
-/// for long; of the others those seen on one day only make room first, and of these who was seen longest ago.
+/// Pins kept. When full, whoever is online or trusted stays, and so does everybody unless not seen for long; of the
+/// others those seen on one day only make room first, and of these who was seen longest ago.
 pub const PINS_MAX: usize = 1024;
 /// Nicks to which one key is pinned at first sight, so that one alone does not fill the table. Further ones are not.
 const PINS_PER_KEY_MAX: usize = 8;
 /// Who was seen over less time than this is no old friend yet; and the time of a pin is out of date after it.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A name of an earlier run that was not seen for so long is kept from nobody, ...
+/// A name that was not seen for so long is kept from nobody, ...
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// ... and after this one that was never seen over more than a day: whoever makes up names fills the table for
 /// no longer.
@@ -304,19 +304,19 @@ impl Names {
     }
 
     /// Whether one more pin can be kept; if need be another is dropped: its name is nobody else's in this run. For the
-    /// word of a person those of earlier runs make room as well. For a newcomer only those not seen for long do: else
-    /// who makes up enough of them would take, in the next run, the name of anybody who is away.
+    /// word of a person all make room. For a newcomer only those not seen for long do: else who makes up enough of them
+    /// would take the name of anybody who is away.
     fn make_room(&mut self, wanted: bool, online: impl Fn(PeerId) -> bool, ctx: &Context<'_>) -> bool {
         if self.pins.len() < PINS_MAX {
             return true;
         }
         let now = wall(ctx);
         let is_friend = |pin: &Pin| pin.last.0.saturating_sub(pin.first.0) >= millis(DAY);
-        let may_go = |key: &String, pin: &Pin| {
+        let may_go = |pin: &Pin| {
             let kept_for = if is_friend(pin) { FORGOTTEN_AFTER } else { PASSERS_FORGOTTEN_AFTER };
-            wanted || !self.earlier.contains(key) || now.0.saturating_sub(pin.last.0) >= millis(kept_for)
+            wanted || now.0.saturating_sub(pin.last.0) >= millis(kept_for)
         };
-        let drops = self.pins.iter().filter(|(key, pin)| !pin.trusted && !online(pin.id) && may_go(key, pin));
+        let drops = self.pins.iter().filter(|(_, pin)| !pin.trusted && !online(pin.id) && may_go(pin));
         let Some(key) = drops.min_by_key(|(_, pin)| (is_friend(pin), pin.last)).map(|(key, _)| key.clone()) else {
             return false;
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::{Errand, SegmentId};
-use crate::id::LogId;
+use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, Post, To, earlier};
 use crate::time::Time;
 use crate::wire::body::{Frontier, Progress};
@@ -78,27 +78,27 @@ impl Relay {
             return;
         }
         let due: Vec<_> = self.pending.iter().filter(|(_, entry)| entry.at <= ctx.now).map(|(&key, _)| key).collect();
-        let mut bundles: BTreeMap<BTreeSet<SegmentId>, Bundle> = BTreeMap::new();
+        let mut bundles: BTreeMap<(BTreeSet<SegmentId>, PeerId), Bundle> = BTreeMap::new();
         for key in due {
             if let Some(entry) = self.pending.remove(&key) {
-                let (entries, logs) = bundles.entry(entry.heard).or_default();
-                entries.push(entry.raw);
                 let (log, seq) = key;
+                let (entries, logs) = bundles.entry((entry.heard, log.author)).or_default();
+                entries.push(entry.raw);
                 if logs.contains_key(&log) || self.is_untold(log, ctx.now) {
                     logs.entry(log).and_modify(|first| *first = seq.min(*first)).or_insert(seq);
                 }
             }
         }
-        for (heard, (entries, logs)) in bundles {
+        for ((heard, author), (entries, logs)) in bundles {
+            let to = || To::Elsewhere(heard.clone(), author);
             // What follows at once is told of by itself: it is news to whoever hears it.
             let told = |(log, first)| progress(log).map(|told| told.up_to(first));
             let logs: Vec<_> = logs.into_iter().filter_map(told).collect();
             for logs in logs.chunks(LOGS_MAX) {
                 let frontier = Frontier { logs: logs.to_vec(), ..Frontier::default() };
-                let (to, message) = (To::Elsewhere(heard.clone()), Message::Frontier(frontier));
-                ctx.posts.push_back(Post { to, message });
+                ctx.posts.push_back(Post { to: to(), message: Message::Frontier(frontier) });
             }
-            pass_on(&heard, entries, ctx);
+            pass_on(&to(), entries, ctx);
         }
         self.wake = self.pending.values().map(|entry| entry.at).min();
     }
@@ -116,11 +116,11 @@ impl Relay {
     }
 }
 
-fn pass_on(heard: &BTreeSet<SegmentId>, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
+fn pass_on(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'_>) {
     let (mut bundle, mut len) = (Vec::new(), 0);
     let mut post = |bundle: Vec<Arc<[u8]>>| {
         let message = Message::Entries(Errand::Relay, bundle);
-        ctx.posts.push_back(Post { to: To::Elsewhere(heard.clone()), message });
+        ctx.posts.push_back(Post { to: to.clone(), message });
     };
     for raw in entries {
         if len + raw.len() > ENTRY_LEN_MAX {

@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::SegmentId;
 use crate::id::PublicKey;
 use crate::time::{Bucket, Rate, Time};
 
@@ -63,6 +64,8 @@ struct Slot {
     who: u64,
     bucket: Bucket,
     known_until: Time,
+    /// A hash of the member that is known there, and of the segment; 0 is nobody.
+    member: u64,
 }
 
 /// The budgets of all sources.
@@ -111,11 +114,18 @@ impl Sources {
         }
     }
 
-    /// A member is heard there: it is known until then.
-    pub fn on_member(&mut self, address: SocketAddr, key: &PublicKey, until: Time, now: Time) {
+    /// A member is heard there, on a segment: it is known until then. Where it was before it is not known any more,
+    /// else one that moves on and on would take all there is.
+    pub fn on_member(&mut self, address: SocketAddr, key: &PublicKey, segment: SegmentId, until: Time, now: Time) {
+        let member = self.hash((segment, key));
+        let is_its = |slot: &Slot| slot.member == member && slot.known_until > now;
+        if self.member((address, Some(key)), now).is_none_or(|slot| !is_its(slot)) {
+            let former = self.slots.iter_mut().filter(|slot| is_its(slot));
+            former.for_each(|slot| slot.known_until = now);
+        }
         for source in [(address, None), (address, Some(key))] {
             if let Some(slot) = self.slot(source, now) {
-                slot.known_until = slot.known_until.max(until);
+                (slot.known_until, slot.member) = (slot.known_until.max(until), member);
             }
         }
     }
@@ -148,16 +158,21 @@ impl Sources {
         })?;
         let slot = &mut set[at];
         if slot.who != who {
-            *slot = Slot { who, bucket: Bucket::new(now), known_until: Time::ZERO };
+            *slot = Slot { who, bucket: Bucket::new(now), known_until: Time::ZERO, member: 0 };
         }
         Some(slot)
     }
 
+    /// What something is called in the table.
+    fn hash(&self, what: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, what).hash(&mut hasher);
+        hasher.finish().max(1)
+    }
+
     /// What a source is called in the table, and the set where it belongs.
     fn set(&mut self, source: Source<'_>) -> (u64, &mut [Slot]) {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, source).hash(&mut hasher);
-        let who = hasher.finish().max(1);
+        let who = self.hash(source);
         let first = usize::try_from(who % SETS as u64).unwrap_or_default() * WAYS;
         (who, &mut self.slots[first..first + WAYS])
     }
@@ -189,6 +204,19 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_moves_on_and_on_takes_no_more_than_one_that_stays() {
+        let mut sources = Sources::new(1);
+        for n in 0..5000 {
+            sources.on_member(host(n), &KEY, SegmentId(1), at(1) + PROVEN_FOR, at(1));
+        }
+        let known = |sources: &Sources| sources.slots.iter().filter(|slot| slot.known_until > at(1)).count();
+        assert_eq!(known(&sources), 2);
+        sources.on_member(host(0), &KEY, SegmentId(2), at(1) + PROVEN_FOR, at(1));
+        assert_eq!(known(&sources), 4, "on another network as well");
+        assert_eq!(admitted(&mut sources, (host(4999), Some(&KEY)), 20_000, at(1)), 16_384);
+    }
+
+    #[test]
     fn a_stranger_has_little_and_it_comes_back_with_time() {
         let mut sources = Sources::new(1);
         assert_eq!(admitted(&mut sources, (host(1), None), 10_000, at(1)), STRANGER.burst);
@@ -199,7 +227,7 @@ mod tests {
     #[test]
     fn many_strangers_have_no_more_than_all_together() {
         let mut sources = Sources::new(1);
-        sources.on_member(host(0), &KEY, at(1) + PROVEN_FOR, at(1));
+        sources.on_member(host(0), &KEY, SegmentId(1), at(1) + PROVEN_FOR, at(1));
         let all: u32 = (1..100_000).map(|n| u32::from(sources.admits((host(n), None), at(1)))).sum();
         assert_eq!(all, STRANGERS.burst);
         let later: u32 = (1..100_000).map(|n| u32::from(sources.admits((host(n), None), at(1001)))).sum();
@@ -238,7 +266,7 @@ mod tests {
     fn a_letter_costs_what_it_makes_us_do_and_junk_costs_more() {
         let opened = |junk, source, now| {
             let mut sources = Sources::new(1);
-            sources.on_member(host(1), &KEY, at(1) + PROVEN_FOR, at(1));
+            sources.on_member(host(1), &KEY, SegmentId(1), at(1) + PROVEN_FOR, at(1));
             let letters = (0..100_000).filter(|_| {
                 let opened = sources.admits(source, now) && sources.admits_letter(source, now);
                 if opened && junk {
@@ -258,7 +286,7 @@ mod tests {
     #[test]
     fn a_member_is_known_as_long_as_it_is_heard() {
         let mut sources = Sources::new(1);
-        sources.on_member(host(1), &KEY, at(1) + PROVEN_FOR, at(1));
+        sources.on_member(host(1), &KEY, SegmentId(1), at(1) + PROVEN_FOR, at(1));
         assert_eq!(admitted(&mut sources, (host(1), None), 100_000, at(299_000)), MEMBER.burst);
         assert!(admitted(&mut sources, (host(1), None), 100_000, at(310_000)) <= STRANGER.burst);
     }
@@ -267,7 +295,7 @@ mod tests {
     fn a_group_finds_room_for_all_its_members() {
         for seed in 0..20 {
             let mut sources = Sources::new(seed);
-            (0..256).for_each(|n| sources.on_member(host(n), &KEY, at(1) + PROVEN_FOR, at(1)));
+            (0..256).for_each(|n| sources.on_member(host(n), &KEY, SegmentId(n), at(1) + PROVEN_FOR, at(1)));
             let few = (0..256).filter(|&n| admitted(&mut sources, (host(n), None), 600, at(1)) < 600).count();
             assert!(few <= 24, "{few} of 256 with seed {seed}");
         }

@@ -61,9 +61,11 @@ impl Secret {
     /// Reads what was sealed as `kind`. Its author is known, and may say anything.
     ///
     /// # Errors
-    /// [`WireError`]: another kind, a body that is not what it demands, or numbers that nobody counts to.
+    /// [`WireError`]: another kind or length, a body that is not what it demands, or numbers that nobody counts to.
     pub fn parse(kind: u8, bytes: &[u8]) -> Result<Self, WireError> {
-        let (&len, rest) = bytes.split_first_chunk().ok_or(WireError::Malformed)?;
+        // What is answered is never shorter than its answer.
+        let bytes = Some(bytes).filter(|bytes| LENGTHS.contains(&bytes.len()));
+        let (&len, rest) = bytes.and_then(<[u8]>::split_first_chunk).ok_or(WireError::Malformed)?;
         let body = rest.get(..usize::from(u16::from_be_bytes(len))).ok_or(WireError::Malformed)?;
         let secret = match kind {
             kind::DIRECT => Self::Direct(body::decode(body)?),
@@ -101,6 +103,18 @@ mod tests {
         assert_eq!((short(&"x".repeat(60)), short(&"x".repeat(200))), (128, 256));
         let receipt = Receipt { boot: u64::MAX, next: NUMBER_MAX, ahead: u64::MAX };
         assert_eq!(Secret::Receipt(receipt).encode().len(), 64);
+    }
+
+    #[test]
+    fn what_is_not_made_longer_is_refused() {
+        let secret = Secret::Direct(Direct { seq: 1, base: 1, mid: 1, part: None, parts: None, ..direct("hi") });
+        let bytes = secret.encode();
+        assert_eq!(Secret::parse(kind::DIRECT, &bytes), Ok(secret));
+        for len in (0..64).chain([65, 127]) {
+            let mut other = bytes.clone();
+            other.resize(len, 0);
+            assert_eq!(Secret::parse(kind::DIRECT, &other), Err(WireError::Malformed), "{len}");
+        }
     }
 
     #[test]

@@ -145,8 +145,21 @@ fn who_does_not_read_is_not_waited_for_for_ever() {
     world.run_for(secs(10));
     let mark = |event: &Event| matches!(event, Event::Delivered { seq: 1, confirmed: 1, online: 2 });
     assert_eq!(count(&world, 0, mark), 1);
+    // What it cannot take it does not ask for.
+    for line in 0..1100 {
+        world.say(0, &format!("line {line} {}", "x".repeat(900)));
+        world.run_for(millis(10));
+    }
+    let before = (stats(&world, 0).repairs, stats(&world, 2).repairs);
+    for line in 0..30 {
+        world.say(0, &format!("line {line} of those at the end"));
+        world.run_for(secs(1));
+    }
+    assert!(stats(&world, 1).too_far_ahead > 0, "there is more than it takes");
+    let repairs = stats(&world, 0).repairs + stats(&world, 2).repairs - before.0 - before.1;
+    assert!(repairs < 100, "{repairs} entries in half a minute");
     world.input(1, Input::Reader { ready: true });
-    world.run_for(secs(2));
+    world.run_for(secs(5));
     all_hold_the_same(&world, &[0, 1, 2]);
 }
 

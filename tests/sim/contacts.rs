@@ -43,6 +43,23 @@ fn counted(world: &World, name: &str) -> u64 {
 }
 
 #[test]
+fn beyond_a_router_nobody_passes_on_what_all_hear_themselves() {
+    let mut world = divided(6, 12, 62, 0.0);
+    // Nobody knows by an address who is on its link.
+    world.prefix_len = 32;
+    let beyond = address(&world, 11);
+    world.hosts[0].config.static_peers = vec![beyond];
+    start_all(&mut world);
+    assert!(world.run_until(secs(30), all_met).is_some());
+    world.run_for(secs(5));
+    let all: Vec<_> = (0..12).collect();
+    let before = counted(&world, "relayed");
+    talk(&mut world, &all, 24, millis(50), 1);
+    world.run_for(secs(3));
+    assert_eq!((owed(&world, &all), counted(&world, "relayed") - before), (0, 0));
+}
+
+#[test]
 fn one_peer_that_is_named_joins_two_networks() {
     for (hosts, loss, limit) in [(6, 0.0, 12), (6, 0.2, 25), (24, 0.0, 60)] {
         let mut world = divided(hosts / 2, hosts, 61, loss);

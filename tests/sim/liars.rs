@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use udpnode::address::{Cast, Errand, Segment, SegmentId, Ttls};
 use udpnode::command::Command;
-use udpnode::config::Config;
-use udpnode::crypto::{Identity, Keyring, open_group_tag, verify};
+use udpnode::config::{Config, GroupSecret};
+use udpnode::crypto::{Identity, Keyring, Opened, open_group_tag, verify};
 use udpnode::event::Event;
 use udpnode::id::{LogId, PeerId, PublicKey};
 use udpnode::node::{Input, Node, Output, SegmentChange};
 use udpnode::text::{Line, Nick};
 use udpnode::time::{Time, WallTime};
 use udpnode::wire::body::{
-    Answer, Bye, Digest, ENTRY_TEXT, Entry, Frontier, Hello, Hole, NO_DIGEST, Nack, Progress, Text,
+    Answer, Bye, Digest, ENTRY_TEXT, Entry, FLAG_ASKS, Frontier, Hello, Hole, NO_DIGEST, Nack, Progress, Text,
 };
 use udpnode::wire::header::Sender;
 use udpnode::wire::{DATAGRAM_DOMAIN, Datagram, Message, digest, encode, encode_entry};
@@ -41,6 +41,7 @@ fn counting(key: &PublicKey, domain: &[u8], bytes: &[u8], signature: &[u8; 64]) 
 /// A node, and somebody with a key of its own who says what it likes.
 struct Scene {
     node: Node,
+    keyring: Keyring,
     counter: u64,
     now: Time,
     told: Vec<Event>,
@@ -48,6 +49,8 @@ struct Scene {
     sent: Vec<Message>,
     /// Where repairs went.
     repaired: Vec<SocketAddr>,
+    /// Where hellos went that ask for one, and tell nothing.
+    asked: Vec<SocketAddr>,
     /// Those who answer when they are asked for a proof that they live, and where they are.
     alive: Vec<(Identity, u8)>,
 }
@@ -65,9 +68,10 @@ impl Scene {
     fn alone(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(Nick::from_any("ann"), GROUP.parse().expect("an address"));
         change(&mut config);
+        let keyring = Keyring::new(&config.secrets, config.group);
         let node = Node::new(Identity::new(&[1; 32], 1), config, [1; 32], Time::ZERO).with_verifier(counting);
-        let (told, sent, repaired, alive) = Default::default();
-        let mut scene = Self { node, counter: 0, now: Time::ZERO, told, sent, repaired, alive };
+        let (told, sent, repaired, asked, alive) = Default::default();
+        let mut scene = Self { node, keyring, counter: 0, now: Time::ZERO, told, sent, repaired, asked, alive };
         let segment = Segment {
             id: SegmentId(1),
             name: "eth0".into(),
@@ -115,9 +119,16 @@ impl Scene {
             match output {
                 Output::Event(event) => self.told.push(event),
                 Output::Send { to, .. } => {
-                    let message = Datagram::parse(&buf).ok().and_then(|datagram| datagram.message().ok());
+                    let bytes = match self.keyring.open(&buf) {
+                        Opened::Inside(inside) => inside,
+                        Opened::AsItIs | Opened::Outsider => buf.clone(),
+                    };
+                    let message = Datagram::parse(&bytes).ok().and_then(|datagram| datagram.message().ok());
                     self.repaired
                         .extend(Some(to).filter(|_| matches!(message, Some(Message::Entries(Errand::Repair, _)))));
+                    let is_asking = |hello: &Hello| hello.flags & FLAG_ASKS != 0 && hello.heard.is_empty();
+                    let asks = |message: &Message| matches!(message, Message::Hello(hello) if is_asking(hello));
+                    self.asked.extend(Some(to).filter(|_| message.as_ref().is_some_and(asks)));
                     self.sent.extend(message);
                 }
                 Output::SendBeyond { .. } | Output::Stream { .. } | Output::Rejoin { .. } => {}
@@ -146,8 +157,8 @@ impl Scene {
         self.counter += 1;
         let sender = Sender { key: *who.public(), boot: who.boot(), counter: self.counter };
         let mut out = Vec::new();
-        let tag = open_group_tag(GROUP.parse().expect("an address"));
-        encode(&mut out, tag, &sender, &message, |bytes| who.sign(DATAGRAM_DOMAIN, bytes));
+        encode(&mut out, self.keyring.tag(), &sender, &message, |bytes| who.sign(DATAGRAM_DOMAIN, bytes));
+        self.keyring.seal(&mut out, &[self.counter, 0, 0]);
         let from = SocketAddr::from(([10, 0, 0, 66], 5066));
         let input = Input::Datagram { segment: SegmentId(1), cast: Cast::Multicast, from, ttl: None, bytes: &out };
         self.node.handle_input(self.now, input);
@@ -165,7 +176,8 @@ impl Scene {
     /// A datagram of somebody at an address, its signature as good as that.
     fn hear_of(&mut self, host: u8, who: &Identity, message: &Message, good: bool) {
         self.counter += 1;
-        let bytes = signed(who, self.counter, message, good);
+        let mut bytes = signed_in(self.keyring.tag(), who, self.counter, message, good);
+        self.keyring.seal(&mut bytes, &[self.counter, 0, 0]);
         self.hear(host, &bytes);
     }
 
@@ -223,60 +235,136 @@ fn part(author: &Identity, part: u16, parts: u16) -> Arc<[u8]> {
 /// Text, which part it is, and its messages.
 type Content = (String, Option<(u16, u16)>, (u64, u32));
 
+/// Where and when its author signed an entry.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    group: &'a str,
+    /// The key of the group, if it has one.
+    key: Option<u8>,
+    wall_ms: u64,
+}
+
+/// In our group, by one whose clock was never set.
+const USUAL: Terms<'_> = Terms { group: GROUP, key: None, wall_ms: 1_000_000_000 };
+
 /// The entry `seq` of a log of which this is said.
 fn one_of(author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
-    one_in(GROUP, author, boot, seq, content)
+    one_on(USUAL, author, boot, seq, content)
 }
 
-/// The same, said in this group.
-fn one_in(group: &str, author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
-    let prev = (1..seq).fold(NO_DIGEST, |prev, seq| follow(author, boot, seq, content(seq), prev, (group, false)).1);
-    follow(author, boot, seq, content(seq), prev, (group, true)).0
+/// The same, said on these terms.
+fn one_on(terms: Terms<'_>, author: &Identity, boot: u64, seq: u64, content: impl Fn(u64) -> Content) -> Arc<[u8]> {
+    let prev = (1..seq).fold(NO_DIGEST, |prev, seq| follow(author, boot, seq, content(seq), prev, (terms, false)).1);
+    follow(author, boot, seq, content(seq), prev, (terms, true)).0
 }
 
-/// The entry that follows the one with this digest, and its own; signed for the group, if it is to be sent.
+/// The entry that follows the one with this digest, and its own; signed, if it is to be sent.
 fn follow(
     author: &Identity,
     boot: u64,
     seq: u64,
     content: Content,
     prev: Digest,
-    (group, signs): (&str, bool),
+    (terms, signs): (Terms<'_>, bool),
 ) -> (Arc<[u8]>, Digest) {
     let (line, part, (first, count)) = content;
     let text = Text { lines: vec![line], part: part.map(|part| part.0), parts: part.map(|part| part.1) };
     let mut body = Vec::new();
     udpnode::wire::body::encode(&mut body, &text);
-    let (nick, wall_ms, kind, body) = ("dan", 1_000_000_000, ENTRY_TEXT, body.as_slice().into());
+    let (nick, wall_ms, kind, body) = ("dan", terms.wall_ms, ENTRY_TEXT, body.as_slice().into());
     let (author_key, prev) = ((*author.public()).into(), prev.into());
     let entry = Entry { author: author_key, boot, seq, wall_ms, nick, first, count, kind, body, prev };
     let mut own = NO_DIGEST;
     let raw = encode_entry(&entry, |bytes| {
         own = digest(bytes);
-        let keyring = Keyring::new(&[], group.parse().expect("an address"));
+        let secrets: Vec<_> = terms.key.iter().map(|&key| GroupSecret::new([key; 32])).collect();
+        let keyring = Keyring::new(&secrets, terms.group.parse().expect("an address"));
         if signs { author.sign(&keyring.entry_domains()[0], bytes) } else { [0; 64] }
     });
     (raw, own)
 }
 
-/// What is told of two lines that an author said there, and a member brings us: whether each is history.
-fn brought(group: &str) -> Vec<bool> {
-    let mut scene = Scene::new(|_| {});
+/// What is told of two lines that an author said so, and a member brings us after it told of less: whether each is
+/// history, where as much of that is wanted.
+fn brought(terms: Terms<'_>, first_claim: u64, wanted: usize) -> Vec<bool> {
+    let mut scene = Scene::new(|config| (config.woke, config.history) = (WallTime(NOON), wanted));
     let dan = Identity::new(&[50; 32], 7);
+    scene.claim(dan.log(), first_claim, 1);
     scene.claim(dan.log(), 3, 1);
-    let lines = (1..3).map(|seq| one_in(group, &dan, 7, seq, |seq| (format!("line {seq}"), None, (seq, 1))));
+    let lines = (1..3).map(|seq| one_on(terms, &dan, 7, seq, |seq| (format!("line {seq}"), None, (seq, 1))));
     scene.say(Message::Entries(Errand::Repair, lines.collect()));
     scene.run_for(5000);
     let history = |event: &Event| if let Event::Message(message) = event { Some(message.history) } else { None };
     scene.told.iter().filter_map(history).collect()
 }
 
+/// When we woke, in Unix time.
+const NOON: u64 = 1_800_000_000_000;
+
 #[test]
 fn what_was_said_in_another_group_is_not_said_in_this_one() {
-    assert_eq!(brought(GROUP), [false, false]);
+    let now = Terms { wall_ms: NOON + 1000, ..USUAL };
+    assert_eq!(brought(now, 3, 50), [false, false]);
     for elsewhere in ["239.192.7.8:5007", "239.192.7.7:5008"] {
-        assert!(brought(elsewhere).is_empty(), "{elsewhere}");
+        assert!(brought(Terms { group: elsewhere, ..now }, 3, 50).is_empty(), "{elsewhere}");
     }
+}
+
+#[test]
+fn what_was_said_before_we_woke_is_history_whoever_brings_it_and_what_may_be_new_is_told() {
+    let yesterday = Terms { wall_ms: NOON - 86_400_000, ..USUAL };
+    for first_claim in [1, 2, 3] {
+        assert_eq!(brought(yesterday, first_claim, 50), [true, true], "{first_claim}");
+    }
+    // A clock may be wrong: only of what was told of at first no more is shown than is wanted.
+    assert_eq!(brought(yesterday, 1, 0), [true, true]);
+    assert_eq!(brought(yesterday, 2, 0), [true]);
+    assert!(brought(yesterday, 3, 0).is_empty());
+    // Whose clock is a little behind may have said now what nobody told of before; one never set says nothing.
+    assert_eq!(brought(Terms { wall_ms: NOON - 1_800_000, ..USUAL }, 1, 0), [false, false]);
+    assert_eq!(brought(USUAL, 3, 0), [false, false]);
+}
+
+#[test]
+fn while_a_key_is_replaced_what_is_signed_for_the_old_one_says_nothing_against_what_comes_with_it() {
+    const OLD: u8 = 4;
+    const NEW: u8 = 5;
+    let mut scene = Scene::new(|config| config.secrets.push(GroupSecret::new([NEW; 32])));
+    let (dan, fay) = (Identity::new(&[50; 32], 7), Identity::new(&[51; 32], 7));
+    scene.claim(dan.log(), 2, 1);
+    scene.claim(fay.log(), 2, 1);
+    let said = |who, key, text: &str| {
+        one_on(Terms { key: Some(key), ..USUAL }, who, 7, 1, |seq| (text.into(), None, (seq, 1)))
+    };
+    scene.say(Message::Entries(Errand::Repair, vec![said(&dan, OLD, "then"), said(&fay, NEW, "now")]));
+    scene.run_for(5000);
+    let text = |event: &Event| if let Event::Message(message) = event { Some(message.text.to_string()) } else { None };
+    assert_eq!(scene.told.iter().filter_map(text).collect::<Vec<_>>(), ["now"]);
+}
+
+#[test]
+fn who_does_not_place_us_is_asked_however_many_strangers_there_are() {
+    let asked = |strangers: u8| {
+        let mut scene = Scene::alone(|_| {});
+        let far = Identity::new(&[99; 32], 1);
+        for n in 0..strangers {
+            let frontier = Frontier { hash: 7, logs: vec![Progress::new(far.log(), 1, 1, NO_DIGEST)], whole: None };
+            scene.hear_of(100 + n, &Identity::new(&[100 + n; 32], 1), &Message::Frontier(frontier), true);
+        }
+        scene.greet();
+        scene.asked.clear();
+        for n in 0..3 * strangers {
+            let n = n % strangers;
+            let frontier = Frontier { hash: 7, logs: vec![Progress::new(far.log(), 1, 1, NO_DIGEST)], whole: None };
+            scene.hear_of(100 + n, &Identity::new(&[100 + n; 32], 1), &Message::Frontier(frontier), true);
+            scene.run_for(5);
+        }
+        scene.run_for(600);
+        scene.asked.iter().filter(|to| to.port() == 5066).count()
+    };
+    let alone = asked(0);
+    assert!((2..=5).contains(&alone), "a quarter of a second apart: {alone}");
+    assert!(asked(70) >= alone);
 }
 
 #[test]
@@ -320,6 +408,20 @@ fn what_a_member_claims_of_the_dead_is_asked_for_a_while_and_no_gap_is_told_on_i
     scene.run_for(60_000);
     assert!(scene.nacks() <= asked + 12, "it is given up: {asked}, then {}", scene.nacks());
     assert!(!scene.told.iter().any(|event| matches!(event, Event::Gap { .. })), "{:?}", scene.told);
+}
+
+#[test]
+fn what_an_author_said_last_before_it_crashed_is_told_as_lost_when_it_is_back() {
+    let mut scene = Scene::new(|_| {});
+    scene.meet(Identity::new(&[9; 32], 3), "dan", 2);
+    let gaps = |scene: &Scene| scene.told.iter().filter(|event| matches!(event, Event::Gap { count: 1, .. })).count();
+    scene.alive.pop();
+    scene.run_for(60_000);
+    assert_eq!(gaps(&scene), 0, "it may come back with it");
+    scene.greet();
+    scene.meet(Identity::new(&[9; 32], 4), "dan", 1);
+    scene.run_for(30_000);
+    assert_eq!(gaps(&scene), 1, "{:?}", scene.told);
 }
 
 #[test]
@@ -503,9 +605,12 @@ fn a_difference_that_stays_is_told_ever_less() {
 
 /// A datagram of somebody, its signature as good as that.
 fn signed(who: &Identity, counter: u64, message: &Message, good: bool) -> Vec<u8> {
+    signed_in(open_group_tag(GROUP.parse().expect("an address")), who, counter, message, good)
+}
+
+fn signed_in(tag: [u8; 8], who: &Identity, counter: u64, message: &Message, good: bool) -> Vec<u8> {
     let sender = Sender { key: *who.public(), boot: who.boot(), counter };
     let mut out = Vec::new();
-    let tag = open_group_tag(GROUP.parse().expect("an address"));
     encode(&mut out, tag, &sender, message, |bytes| if good { who.sign(DATAGRAM_DOMAIN, bytes) } else { [7; 64] });
     out
 }
@@ -790,7 +895,7 @@ fn a_recording_costs_no_signatures() {
     scene.say(frontier);
     assert_eq!(CHECKED.get(), checked + 1, "what is new is looked at");
     let forged: Vec<_> =
-        (2..5).map(|seq| follow(&eve, 1, seq, ("x".into(), None, (seq, 1)), [1; 16], (GROUP, false)).0).collect();
+        (2..5).map(|seq| follow(&eve, 1, seq, ("x".into(), None, (seq, 1)), [1; 16], (USUAL, false)).0).collect();
     scene.say(Message::Entries(Errand::Said, forged));
     assert_eq!(CHECKED.get(), checked + 2, "nor what stands behind what is forged");
 }
@@ -880,7 +985,7 @@ impl Intruder {
 
     /// The first that it says, in one of many ways.
     fn first(&self, way: usize) -> Message {
-        let (raw, _) = follow(&self.who, 1, 1, (format!("way {way}"), None, (1, 1)), NO_DIGEST, (GROUP, true));
+        let (raw, _) = follow(&self.who, 1, 1, (format!("way {way}"), None, (1, 1)), NO_DIGEST, (USUAL, true));
         Message::Entries(Errand::Said, vec![raw])
     }
 }
@@ -1100,7 +1205,7 @@ fn a_log_that_two_write_stays_ended_when_it_made_room() {
     let mut scene = Scene::new(|config| config.logs_max = 8);
     let dan = Identity::new(&[4; 32], 9);
     scene.pass_on(&dan, &[1]);
-    let other = follow(&dan, 9, 1, ("otherwise".into(), None, (1, 1)), NO_DIGEST, (GROUP, true)).0;
+    let other = follow(&dan, 9, 1, ("otherwise".into(), None, (1, 1)), NO_DIGEST, (USUAL, true)).0;
     scene.say(Message::Entries(Errand::Relay, vec![other]));
     assert_eq!(scene.node.stats().forks, 1);
     for author in (100..140).map(|n| Identity::new(&[n; 32], 1)) {
@@ -1142,7 +1247,7 @@ fn what_is_told_of_an_entry_gives_way_to_the_entry() {
     scene.greet();
     scene.sent.clear();
     let (raw, digest) = (1..4).fold((Arc::from([]), NO_DIGEST), |(_, prev), seq| {
-        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, (GROUP, true))
+        follow(&dan, 9, seq, (format!("line {seq}"), None, (seq, 1)), prev, (USUAL, true))
     });
     say(&mut scene, 1, digest);
     let asks = |message: &Message| matches!(message, Message::Nack(nack) if nack.holes == [Hole::new(dan.log(), 3, 4)]);

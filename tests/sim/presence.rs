@@ -125,6 +125,19 @@ fn a_bye_is_told_within_two_tenths_of_a_second() {
 }
 
 #[test]
+fn who_is_cut_off_asks_those_it_heard_now_and_then() {
+    let mut world = group(8, seed_or(0), 0.0);
+    let others: Vec<_> = (1..8).collect();
+    world.nets[0].partition(&[0], &others);
+    world.run_for(secs(10));
+    let probes = |world: &World| world.hosts[0].node.as_ref().expect("runs").stats().probes;
+    let before = probes(&world);
+    world.run_for(secs(60));
+    let sent = probes(&world) - before;
+    assert!((120..=300).contains(&sent), "{sent} probes in a minute");
+}
+
+#[test]
 fn a_link_that_is_back_is_told_within_half_a_second() {
     for (nodes, loss, seeds) in cases() {
         let mut worst = Duration::ZERO;

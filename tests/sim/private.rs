@@ -279,6 +279,49 @@ fn what_was_recorded_opens_in_no_later_run() {
     }
 }
 
+#[test]
+fn where_casts_alone_get_through_what_is_for_one_goes_by_cast() {
+    let mut world = World::new(seed_or(33), Faults::NONE);
+    for _ in 0..3 {
+        let host = world.add_host(&[0], |_| {});
+        world.start(host);
+    }
+    world.nets[0].default = Faults { blocked: Cast::Unicast.bit(), ..Faults::NONE };
+    assert!(world.run_until(secs(20), all_met).is_some());
+    tap(&mut world);
+    tell(&mut world, 0, "n1", "for you alone");
+    world.run_for(secs(3));
+    assert_eq!((whispers(&world, 1), whispers(&world, 2)), (vec!["for you alone".to_owned()], vec![]));
+    assert_eq!(count(&world, 0, |event| matches!(event, Event::TellDelivered { .. })), 1);
+    let told = world.tap.take().expect("tapped");
+    assert!(!told.iter().any(|sent| holds(&sent.bytes, "for you alone")), "it is sealed");
+}
+
+#[test]
+fn a_recorded_handshake_is_not_answered_and_a_new_one_is() {
+    let mut world = two(true, Faults::NONE);
+    tap(&mut world);
+    tell(&mut world, 0, "n1", "by a stream");
+    world.run_for(secs(2));
+    let first = world.streamed.take().expect("tapped").into_iter().find(|(host, _)| *host == 0).expect("a handshake").1;
+    for n in 0..3 {
+        tap(&mut world);
+        let (stream, from) = (StreamId((1 << 40) + n * 2), world.hosts[0].places[0].1);
+        world.input(1, Input::Stream { stream, what: StreamInput::Accepted(from) });
+        world.input(1, Input::Stream { stream, what: StreamInput::Bytes(&first) });
+        world.run_for(secs(1));
+        assert!(world.streamed.take().expect("tapped").is_empty(), "who plays it learns nothing");
+        assert_eq!(stats(&world, 1).handshakes_refused, n + 1);
+    }
+    // The other one begins anew.
+    world.crash(0);
+    world.start(0);
+    world.run_for(secs(2));
+    tell(&mut world, 0, "n1", "by another one");
+    world.run_for(secs(2));
+    assert_eq!(whispers(&world, 1), ["by a stream", "by another one"]);
+}
+
 /// What somebody writes who knows the form of a handshake and no key: another one each time.
 fn forged_handshake(n: u64) -> Vec<u8> {
     let mut datagram = Vec::new();

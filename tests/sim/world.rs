@@ -40,6 +40,8 @@ pub(crate) struct World {
     trace: bool,
     /// Folds every delivery: the same seed gives the same hash.
     pub(crate) trace_hash: u64,
+    /// Of every network, in bits.
+    pub(crate) prefix_len: u8,
     /// Datagrams sent by multicast or broadcast.
     pub(crate) casts: u64,
     /// Datagrams sent by unicast.
@@ -168,6 +170,7 @@ impl World {
             seed,
             trace: std::env::var_os("UDPNODE_TRACE").is_some(),
             trace_hash: 0,
+            prefix_len: 16,
             casts: 0,
             unicasts: 0,
             tap: None,
@@ -280,7 +283,7 @@ impl World {
             id: SegmentId(u32::try_from(index).expect("few")),
             name: format!("eth{index}"),
             address,
-            prefix_len: 16,
+            prefix_len: self.prefix_len,
             relays: true,
             ttls: Ttls::default(),
             broadcast: Some(SocketAddr::from(([10, u8::try_from(net).expect("few nets"), 255, 255], 5255))),

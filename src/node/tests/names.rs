@@ -25,6 +25,15 @@ fn a_name_as_it_is_shown_means_who_is_shown_so() {
         assert_eq!(ann.named(&name.label()), [name.id], "{}", name.label());
         assert_eq!(ann.named(&format!("{}~{}", name.nick, name.id)), [name.id]);
     }
+    // Who bears our own name is shown with a suffix: nothing shorter means it.
+    let namesake = names.iter().find(|name| name.suffix > 0).expect("one of them");
+    for len in 0..namesake.suffix {
+        let typed = format!("{}~{}", namesake.nick, namesake.id.beginning(len));
+        assert!(ann.named(&typed).is_empty(), "{typed}");
+    }
+    assert!(ann.named(namesake.nick.as_str()).is_empty());
+    let why = ann.why(namesake.nick.as_str()).expect_err("nobody is meant");
+    assert!(why.contains(&namesake.label()) && why.contains("say which"), "{why}");
 }
 
 #[test]
@@ -36,7 +45,7 @@ fn no_other_text_means_anybody() {
             let (nick, suffix) = text.split_once('~').unwrap_or((&text, ""));
             let meant = names.iter().find(|name| name.id == id).expect("a peer");
             prop_assert_eq!(meant.nick.as_str(), nick);
-            prop_assert!(meant.id.to_string().starts_with(suffix));
+            prop_assert!(meant.id.to_string().starts_with(suffix) && suffix.len() >= meant.suffix);
         }
         // What a person may type after it does no harm either.
         let line = Line::from_peer(&text);

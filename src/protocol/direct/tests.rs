@@ -192,3 +192,79 @@ fn whoever_is_here_is_remembered_before_those_who_are_gone() {
         "among those who are here who said nothing for longest"
     );
 }
+
+#[test]
+fn messages_that_are_never_whole_take_no_more_room_than_there_is_and_whole_ones_arrive() {
+    let (mut ann, mut bob) = (Bench::new(ANN), Bench::new(BOB));
+    let long = "a".repeat(20 * CHUNK_MAX);
+    ann.tell(&long);
+    for frame in ann.frames().iter().take(10) {
+        bob.hear(ANN, frame);
+    }
+    for peer in 0..ALL - 1 {
+        for part in 0..79 {
+            let seq = u64::from(part) + 1;
+            let (part, parts) = (Some(part), Some(80));
+            let frame = Direct { seq, base: 1, mid: 1, wall_ms: 0, text: "x".repeat(CHUNK_MAX), part, parts };
+            bob.hear(numbered(peer), &frame);
+        }
+    }
+    let kept: usize = bob.directs.inboxes.values().map(|inbox| inbox.bytes).sum();
+    assert!((PARTIAL_BYTES_MAX / 2..=PARTIAL_BYTES_MAX).contains(&kept), "{kept}");
+    go_on(&mut ann, &mut bob);
+    assert_eq!(bob.shown(), [long]);
+}
+
+#[test]
+fn who_is_to_begin_again_is_told_what_it_lacks() {
+    let (mut ann, mut bob) = (Bench::new(ANN), Bench::new(BOB));
+    let texts = ["before".to_owned(), "b".repeat(5 * CHUNK_MAX), "after".to_owned()];
+    texts.iter().for_each(|text| ann.tell(text));
+    let frames = ann.frames();
+    for frame in [0, 1, 2, 4].map(|n| &frames[n]) {
+        let receipt = bob.hear(ANN, frame);
+        ann.receipt(&receipt);
+    }
+    let inbox = bob.directs.inboxes.get_mut(&ANN).expect("it said something");
+    inbox.begin_again();
+    assert_eq!((inbox.next, inbox.bytes), (2, 0));
+    go_on(&mut ann, &mut bob);
+    assert_eq!(bob.shown(), texts);
+}
+
+#[test]
+fn whoever_takes_nothing_for_long_is_not_waited_for() {
+    let mut ann = Bench::new(ANN);
+    (0..WAITING_MAX).for_each(|_| ann.tell("x"));
+    let has_room = |ann: &Bench| ann.directs.has_room(BOB, ann.now, &ann.config);
+    assert!(!has_room(&ann));
+    let frames = ann.frames();
+    let patience = u64::try_from(ann.config.stalled_after.as_millis()).expect("some seconds");
+    ann.later(patience - 1);
+    assert!(!has_room(&ann));
+    ann.receipt(&Receipt { boot: BOOT, next: frames[0].seq + 1, ahead: 0 });
+    ann.tell("y");
+    ann.later(patience - 1);
+    assert!(!has_room(&ann), "it took one");
+    ann.later(1);
+    assert!(has_room(&ann));
+}
+
+#[test]
+fn what_is_acknowledged_twice_is_progress_once() {
+    let mut ann = Bench::new(ANN);
+    ann.tell(&"a".repeat(3 * CHUNK_MAX));
+    let told = |ann: &mut Bench, next| ann.receipt(&Receipt { boot: BOOT, next, ahead: 0 });
+    ann.later(5);
+    told(&mut ann, 2);
+    let first = ann.directs.progress_at();
+    assert_eq!(first, Some(ann.now));
+    for _ in 0..10 {
+        ann.later(1000);
+        told(&mut ann, 0);
+        told(&mut ann, 2);
+    }
+    assert_eq!(ann.directs.progress_at(), first, "it takes back what it said");
+    told(&mut ann, 3);
+    assert_eq!(ann.directs.progress_at(), Some(ann.now));
+}

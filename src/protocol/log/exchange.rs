@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logs;
+use super::joining::History;
 use super::repair::{Repaired, answering, budget, post_entries, weight};
 use super::store::{Ask, Log, Tip};
-use super::table::Source;
+use super::table::{Source, taken_ahead};
 use super::whom::{holder, unclaimed};
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Post, To, earlier};
@@ -217,7 +218,9 @@ impl Logs {
             self.ask_at = earlier(self.ask_at, log.ask.at);
             return None;
         }
-        let holes = log.missing(ctx.config.ask_max, HOLES_MAX);
+        // What is farther ahead would not be taken: while nobody reads that goes on.
+        let taken = log.next.saturating_add(taken_ahead(author_here, ctx.config));
+        let holes = log.missing_below(taken, ctx.config.ask_max, HOLES_MAX);
         let Some(&(_, until)) = holes.last() else {
             log.ask = Ask::default();
             return None;
@@ -237,8 +240,7 @@ impl Logs {
         let since = if first > log.ask.first { ctx.now } else { log.ask.since };
         let elsewhere = log.ask.elsewhere + u32::from(!author_here);
         let elsewhere_since = log.ask.elsewhere_since.or_else(|| (!author_here).then_some(ctx.now));
-        let round = log.ask.round + 1;
-        let put_off = false;
+        let (round, put_off) = (log.ask.round + 1, false);
         log.ask = Ask { at, since, round, elsewhere, elsewhere_since, sent_at, until, first, far, asked, put_off };
         self.ask_at = earlier(self.ask_at, Some(again));
         Some((asked, told_round, holes.into_iter().map(|(from, to)| Hole::new(id, from, to)).collect()))
@@ -249,7 +251,8 @@ impl Logs {
         let ended = self.online.get(&id.author).is_some_and(|&boot| boot > id.boot);
         let Some(log) = self.logs.get_mut(&id) else { return };
         // What the author itself told of: others may say what they like.
-        let lacking = log.author_said.saturating_sub(log.next);
+        let since = if let History::Until(until) = log.history { until.max(log.next) } else { log.next };
+        let lacking = log.author_said.saturating_sub(since);
         let held = log.first_held().is_some();
         log.forget_claims();
         if (ended || log.said_bye) && !held && lacking > 0 {

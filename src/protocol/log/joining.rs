@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logs;
-use super::store::{History, Log};
+use super::store::Log;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, Said};
 use crate::time::{Time, WallTime};
@@ -29,6 +29,35 @@ const JOINING_MAX: Duration = Duration::from_secs(30);
 
 /// While joining and history still comes, it is looked after this often.
 const JOINING_STEP: Duration = Duration::from_millis(50);
+
+/// A clock that shows an earlier time was never set: 2020 began then.
+const SET_SINCE: WallTime = WallTime(1_577_836_800_000);
+
+/// What an author who was never here said longer ago than this by its clock, before we woke, is not shown as news:
+/// whoever passes it on may have told of it bit by bit. Clocks that were set differ by less.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(3600);
+
+/// Which part of a log was said before we joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum History {
+    /// Not known yet: its author has not said since when it counts us as a listener.
+    Unknown,
+    /// The entries below this one.
+    Until(u64),
+    /// Of the entries below this one what is older than our waking, by its author's clock: the author is
+    /// not here to say it better.
+    Before(u64),
+}
+
+impl History {
+    /// The first entry that cannot have been said before we joined, as far as that is known.
+    pub(super) const fn until(self) -> u64 {
+        match self {
+            Self::Unknown => u64::MAX,
+            Self::Until(until) | Self::Before(until) => until,
+        }
+    }
+}
 
 /// Whether what we learn was said before we joined.
 #[derive(Debug)]
@@ -84,15 +113,23 @@ impl Logs {
         let until = match history {
             History::Unknown => 0,
             History::Until(until) if is_joining && until > 1 => until,
-            History::Until(_) | History::Before { .. } => u64::MAX,
+            History::Until(_) | History::Before(_) => u64::MAX,
         };
         // History that is gathered waits for nobody to read it.
         let reader_ready = self.reader_ready;
         let own = id == self.own;
         let gathers = |next: u64| is_joining && matches!(history, History::Until(until) if next < until);
         let takes = |next: u64| own || reader_ready || gathers(next);
-        let (before, mut news) = (log.next, Vec::new());
-        while takes(log.next) && log.next < until && log.continues() && log.deliver_next(id, &mut news, ctx.stats) {
+        let (before, mut news, mut past) = (log.next, Vec::new(), 0);
+        while takes(log.next)
+            && log.next < until
+            && log.continues()
+            && log.deliver_next(id, ctx.config.woke, &mut news, ctx.stats)
+        {
+            // Of whom we met since we joined all is told that it said in this run, be it marked as history.
+            if log.next <= history.until() && !(log.met && matches!(history, History::Before(_))) {
+                past = news.len();
+            }
             if !own && !gathers(log.next) && log.next - before >= DELIVERED_MAX {
                 // The rest in a moment: by then whoever reads may have had enough.
                 self.deliver_at = Some(ctx.now + Duration::from_millis(1));
@@ -107,27 +144,28 @@ impl Logs {
                 self.confirmations.note(id, ctx.now, self.online.len(), ctx.rng, ctx.config);
             }
         }
-        for news in news {
-            self.tell(news, ctx);
+        for (n, news) in news.into_iter().enumerate() {
+            self.tell(news, n < past, ctx);
         }
         if let Some((seq, raw)) = broken {
             self.on_fork(id, seq, raw, ctx);
         }
     }
 
-    /// Tells at once, or keeps history until it is complete.
-    fn tell(&mut self, news: News, ctx: &mut Context<'_>) {
+    /// Tells at once, or keeps history until it is complete. Of the `past` no more is told than the person wants to
+    /// see; what came since is told in any case, however old its author's clock makes it.
+    fn tell(&mut self, news: News, past: bool, ctx: &mut Context<'_>) {
         match (&mut self.joining, news) {
-            (Joining::Since { gathered, .. }, News::Said(said)) if said.history => {
+            (Joining::Since { gathered, .. }, News::Said(said)) if past && said.history => {
                 gathered.push(said);
                 // Not sorted for each line, and never many more than will be shown.
                 if gathered.len() > 2 * ctx.config.history + 64 {
                     latest(gathered, ctx.config.history, ctx.config.woke);
                 }
             }
-            (_, News::Said(said)) if said.history && self.history_left == 0 => {}
+            (_, News::Said(said)) if past && said.history && self.history_left == 0 => {}
             (_, news) => {
-                if matches!(&news, News::Said(said) if said.history) {
+                if past && matches!(&news, News::Said(said) if said.history) {
                     self.history_left -= 1;
                 }
                 ctx.news.push_back(news);
@@ -211,6 +249,16 @@ impl Logs {
         let in_vain = |log: &Log| log.forked || log.ask.round >= JOINING_ROUNDS;
         self.logs.values().all(|log| log.is_complete() || in_vain(log))
     }
+}
+
+/// Whether an author's clock, if it was ever set, says that something was said before `woke`.
+pub(super) const fn is_before(wall: WallTime, woke: WallTime) -> bool {
+    wall.0 >= SET_SINCE.0 && wall.0 < woke.0
+}
+
+/// The same, and by how much more than clocks differ.
+pub(super) const fn is_long_before(wall: WallTime, woke: WallTime) -> bool {
+    is_before(wall, WallTime(woke.0.saturating_sub(CLOCKS_APART_MAX.as_millis() as u64)))
 }
 
 /// Keeps the last `count` by the clocks of their authors, in order: what an author said later is later, whatever its

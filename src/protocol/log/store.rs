@@ -7,6 +7,7 @@ use super::claims::Claims;
 use super::exchange::FAR_BEHIND;
 use super::forgotten::Mark;
 use super::forked::Proof;
+use super::joining::{History, is_before, is_long_before};
 use super::repair::Repaired;
 use crate::event::Arrival;
 use crate::id::{LogId, PeerId};
@@ -119,18 +120,6 @@ pub(super) struct Ask {
 struct Assembly {
     next_part: u16,
     text: String,
-}
-
-/// Which part of a log was said before we joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum History {
-    /// Not known yet: its author has not said since when it counts us as a listener.
-    Unknown,
-    /// The entries below this one.
-    Until(u64),
-    /// Of the entries below one what is older than our waking, by its author's clock: the author is
-    /// not here to say it better.
-    Before { woke: WallTime, until: u64 },
 }
 
 /// One log.
@@ -288,10 +277,15 @@ impl Log {
     /// What is known to exist and is not here: ranges up to but not including their ends, with at
     /// most `entries` entries and `ranges` ranges.
     pub(super) fn missing(&self, entries: u64, ranges: usize) -> Vec<(u64, u64)> {
+        self.missing_below(u64::MAX, entries, ranges)
+    }
+
+    /// Of that what lies below an entry.
+    pub(super) fn missing_below(&self, below: u64, entries: u64, ranges: usize) -> Vec<(u64, u64)> {
         let mut holes = Vec::new();
         let (mut from, mut left) = (self.next, entries);
         let ends = self.held.range(self.next..).map(|(&seq, _)| seq).chain([self.known]);
-        for end in ends {
+        for end in ends.map(|end| end.min(below)) {
             if end > from && left > 0 && holes.len() < ranges {
                 let to = end.min(from.saturating_add(left));
                 holes.push((from, to));
@@ -393,19 +387,23 @@ impl Log {
         self.assembly = None;
     }
 
-    /// Delivers the next entry if it is here. False if it is not.
-    pub(super) fn deliver_next(&mut self, id: LogId, news: &mut impl Extend<News>, stats: &mut Stats) -> bool {
+    /// Delivers the next entry if it is here. False if it is not. `woke` is when we did.
+    pub(super) fn deliver_next(
+        &mut self,
+        id: LogId,
+        woke: WallTime,
+        news: &mut impl Extend<News>,
+        stats: &mut Stats,
+    ) -> bool {
         let Some(held) = self.held.get(&self.next) else { return false };
         let (raw, arrival) = (Arc::clone(&held.raw), held.arrival);
         let seq = self.next;
         (self.next, self.tip) = (seq + 1, Tip::Known(held.digest));
         let Ok(signed) = parse_entry(&raw) else { return true };
         let entry = &signed.entry;
-        let history = match self.history {
-            History::Unknown => true,
-            History::Until(until) => seq < until,
-            History::Before { woke, until } => seq < until && entry.wall_ms < woke.0,
-        };
+        let below = seq < self.history.until();
+        let wall = WallTime(entry.wall_ms);
+        let history = below && (is_before(wall, woke) || !matches!(self.history, History::Before(_)));
         let nick = Nick::from_any(entry.nick);
         self.nick = Some(nick.clone());
         if entry.first > self.next_message {
@@ -430,8 +428,10 @@ impl Log {
             news.extend([News::Gap { log: id, nick: self.nick.clone(), count: lost }]);
         }
         stats.delivered += lines.len() as u64;
+        let is_old = !self.met && is_long_before(wall, woke);
         news.extend((entry.first..).zip(lines).map(|(seq, text)| {
-            let (nick, wall) = (nick.clone(), WallTime(entry.wall_ms));
+            let nick = nick.clone();
+            let history = history || is_old;
             News::Said(Said { log: id, nick, seq, wall, text, history, arrival })
         }));
         true

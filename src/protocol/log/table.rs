@@ -1,7 +1,9 @@
 //! The table of logs: which are open, what is kept of them, and what makes room.
 
 use super::Logs;
-use super::store::{Held, History, Log};
+use super::joining::History;
+use super::store::{Held, Log};
+use crate::config::Config;
 use crate::id::LogId;
 use crate::protocol::Context;
 use crate::wire::body::Progress;
@@ -36,6 +38,11 @@ pub(super) enum Source {
     Hearsay,
 }
 
+/// How many entries are taken beyond what is delivered: of who is not here no more than can be asked for.
+pub(super) const fn taken_ahead(is_here: bool, config: &Config) -> u64 {
+    if is_here { config.ahead_max } else { config.ask_max * 2 }
+}
+
 impl Logs {
     /// Whether an entry is one we could use: checked before its signature is, which costs more.
     #[must_use]
@@ -44,8 +51,7 @@ impl Logs {
             return Wants::Own;
         }
         let here = self.online.get(&id.author) == Some(&id.boot);
-        // Of who is not here no more is kept beyond a hole than can be asked for.
-        let ahead = if here { ctx.config.ahead_max } else { ctx.config.ask_max * 2 };
+        let ahead = taken_ahead(here, ctx.config);
         let log = self.logs.get(&id);
         if log.is_some_and(|log| log.forked) {
             return Wants::Nothing;
@@ -88,8 +94,7 @@ impl Logs {
             return false;
         }
         self.told.remove(&id);
-        let old = History::Before { woke: ctx.config.woke, until };
-        let history = if self.is_joining() { History::Unknown } else { old };
+        let history = if self.is_joining() { History::Unknown } else { History::Before(until) };
         let log = Log::new(ctx.now, history, until);
         self.logs.insert(
             id,

@@ -58,6 +58,8 @@ const UNANSWERED: u32 = 2;
 const LAG: u64 = 128;
 /// ... and so many more for each peer known or waiting.
 const LAG_EACH: u64 = 8;
+/// Whoever is there by IPv4 and by IPv6 is met by IPv4, so that scripts find the address that they know.
+const SECOND_FAMILY_AFTER: Duration = Duration::from_millis(10);
 /// Proofs owed to others by cast. When full, no further one is owed until they were given.
 const OWED_MAX: usize = 16;
 /// Hellos that ask for a proof, or give one, are hurried no more often than this.
@@ -277,7 +279,8 @@ impl Membership {
         let was_there = known.and_then(|peer| peer.paths.get(&origin.segment)).and_then(Path::proven_address);
         let free = was_there == Some(origin.address);
         let many = u32::try_from(self.peers.len() + self.meetings.waiting.len()).unwrap_or(u32::MAX);
-        let at = ctx.now + ctx.rng.within((SPREAD * many).min(SPREAD_MAX));
+        let other = if self.is_second(origin.segment) { SECOND_FAMILY_AFTER } else { Duration::ZERO };
+        let at = ctx.now + other + ctx.rng.within((SPREAD * many).min(SPREAD_MAX));
         let Some(meeting) = self.meetings.on(origin.way(), origin.boot, self.round, ctx.now) else { return };
         meeting.heard_at = ctx.now;
         meeting.is_missed = free;

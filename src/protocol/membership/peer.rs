@@ -61,6 +61,8 @@ pub struct Peer {
     pub paths: BTreeMap<SegmentId, Path>,
     pub(super) greetings: Greetings,
     pub(super) window: Window,
+    /// When it was asked for its hello.
+    pub(super) asked_at: Option<Time>,
     /// The counter of the newest hello that was taken.
     told: u64,
     last_address: SocketAddr,
@@ -162,6 +164,7 @@ impl Peer {
             greetings: Greetings::default(),
             window: Window::default(),
             told: 0,
+            asked_at: None,
             last_address: origin.address,
         }
     }

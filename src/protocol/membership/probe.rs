@@ -27,6 +27,9 @@ use crate::wire::body::{Answer, PROBE_DOUBTS, Probe};
 
 /// Ring successors that are probed, on each segment.
 const SUCCESSORS: usize = 2;
+/// While nobody is heard at all each is probed so often in a round: silence means nothing then, and whoever comes back
+/// answers.
+const TRIES_CUT_OFF: u32 = 2;
 /// Probes of one doubt of which it is remembered when they went out; later ones tell no round trip.
 const SENT_MAX: usize = 48;
 /// After so long without running, others may have begun to suspect us.
@@ -305,7 +308,8 @@ impl Membership {
         if doubt.suspicion.is_some() {
             return self.suspect_on(id, doubt, ctx);
         }
-        if doubt.tries < ctx.config.probe_tries {
+        let tries = if self.vigil.cut_off { TRIES_CUT_OFF } else { ctx.config.probe_tries };
+        if doubt.tries < tries {
             let again = if doubt.tries == 0 { peer.quality.patience(ctx.config) } else { ctx.config.probe_again };
             doubt.probe_at = ctx.now + again;
             self.send_probe(id, &mut doubt, 0, ctx);

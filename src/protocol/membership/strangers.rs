@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Membership, Peer, Standing};
+use super::{Membership, Standing};
 use crate::address::SegmentId;
 use crate::config::DATAGRAM_MAX;
 use crate::id::PeerId;
@@ -20,7 +20,7 @@ const STRANGERS_MAX: usize = 64;
 /// So long after its last datagram a stranger is forgotten.
 const STRANGER_FOR: Duration = Duration::from_millis(500);
 
-/// No address is asked for its hello more often than this.
+/// Nobody is asked for its hello more often than this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// Addresses that may be asked for a hello.
@@ -83,11 +83,16 @@ impl Membership {
         }
     }
 
-    /// A peer is online but told us too little: ask for its hello.
+    /// A peer is online but told us too little: asks for its hello, however many strangers there are.
     pub fn ask(&mut self, id: PeerId, standing: Standing<'_>, ctx: &mut Context<'_>) {
-        if let Some((segment, address)) = self.peers.get(&id).and_then(Peer::best_path) {
-            self.on_stranger(segment, address, DATAGRAM_MAX, standing, ctx);
+        let Some(peer) = self.peers.get_mut(&id).filter(|_| !self.silent) else { return };
+        let Some((segment, address)) = peer.best_path() else { return };
+        if peer.asked_at.is_some_and(|at| ctx.now.since(at) < ASK_AGAIN_AFTER) {
+            return;
         }
+        peer.asked_at = Some(ctx.now);
+        let hello = Message::Hello(self.asking_hello(segment, standing, ctx));
+        ctx.posts.push_back(Post { to: To::Address(segment, address), message: hello });
     }
 }
 

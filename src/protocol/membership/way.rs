@@ -27,6 +27,14 @@ impl Membership {
         self.peers.get(&origin.id).is_some_and(|peer| peer.is_heard_at(origin))
     }
 
+    /// Whether a segment is that of IPv6 where there is one of IPv4 on the same interface.
+    pub(super) fn is_second(&self, id: SegmentId) -> bool {
+        let on = self.segments.get(&id).filter(|segment| segment.address.is_ipv6());
+        let beside =
+            |name: &str| self.segments.values().any(|segment| segment.name == name && segment.address.is_ipv4());
+        on.is_some_and(|segment| beside(&segment.name))
+    }
+
     /// Whether this came from where a peer that is online is proven to be.
     #[must_use]
     pub fn is_there(&self, origin: &Origin) -> bool {

@@ -71,7 +71,8 @@ impl Claims {
 
     /// A pin was forgotten: in this run its name is nobody else's.
     pub(super) fn on_unpinned(&mut self, key: &str, id: PeerId, now: Time) {
-        if self.all.contains_key(key) {
+        if let Some(claim) = self.all.get_mut(key) {
+            claim.at = now;
             self.dispute(key, id);
         } else {
             self.keep(key, id, now);
