@@ -39,14 +39,14 @@ use crate::id::{LogId, PeerId};
 use crate::protocol::Tally;
 use crate::protocol::{Believed, Context, Draft, News, Post, To, earlier};
 use crate::text::{Line, Nick};
-use crate::time::{Bucket, Time};
+use crate::time::Time;
 use crate::wire::Message;
 use crate::wire::body::{Digest, NO_DIGEST};
 use author::Author;
 use converge::{Confirmations, Pace, Telling, Trickle};
 use forgotten::Forgotten;
 use joining::{History, Joining};
-use repair::RoundTrip;
+use repair::{Budget, RoundTrip};
 use store::{Held, Log};
 use table::Source;
 pub use table::Wants;
@@ -65,7 +65,7 @@ pub struct Logs {
     confirmations: Confirmations,
     trickle: Trickle,
     round_trip: RoundTrip,
-    budget: Bucket,
+    budget: Budget,
     telling: Telling,
     pace: Pace,
     /// When something new came last: frontiers differ while entries are under way.
@@ -113,7 +113,7 @@ impl Logs {
             confirmations: Confirmations::default(),
             trickle: Trickle::default(),
             round_trip: RoundTrip::new(ctx.config),
-            budget: Bucket::new(ctx.now),
+            budget: Budget::new(ctx.now),
             telling: Telling::default(),
             pace: Pace::default(),
             busy_at: ctx.now,
@@ -215,6 +215,7 @@ impl Logs {
     /// A peer left or was lost.
     pub fn on_gone(&mut self, peer: PeerId, ctx: &mut Context<'_>) {
         self.online.remove(&peer);
+        self.budget.forget(peer);
         self.author.on_gone(peer, ctx.news);
         for log in self.logs.values_mut() {
             log.claims.forget(peer);

@@ -1167,6 +1167,33 @@ fn who_asks_all_the_time_keeps_nobody_from_being_answered() {
 }
 
 #[test]
+fn who_asks_for_everything_all_the_time_leaves_something_for_the_others() {
+    let mut scene = Scene::new(|config| (config.repair_rate, config.repair_burst) = (20_000, 4000));
+    let (bob, dan) = (Identity::new(&[8; 32], 1), Identity::new(&[4; 32], 9));
+    scene.hear_of(8, &bob, &hello("bob", 1), true);
+    scene.alive.push((Identity::new(&[8; 32], 1), 8));
+    scene.run_for(1000);
+    (0..10).for_each(|n| scene.pass_on(&dan, &[1, 2, 3, 4].map(|seq| n * 4 + seq)));
+    scene.run_for(3000);
+    let asked = Some(udpnode::wire::body::bytes(Identity::new(&[1; 32], 1).id()));
+    let nack = |from, to| Message::Nack(Nack { asked, round: 1, holes: vec![Hole::new(dan.log(), from, to)] });
+    // Eve takes all that she gets, for three seconds; bob asks after two.
+    for n in 0..3000 {
+        if n == 2000 {
+            scene.repaired.clear();
+        }
+        scene.say(nack(1, 41));
+        if n >= 2000 && n % 100 == 99 {
+            scene.hear_of(8, &bob, &nack(1, 5), true);
+        }
+        scene.run_for(1);
+    }
+    let to = |port: u16| scene.repaired.iter().filter(|to| to.port() == port).count();
+    assert!(scene.node.stats().repairs_throttled > 100, "there is not enough for all");
+    assert!(to(5008) >= 8, "{} answers of ten", to(5008));
+}
+
+#[test]
 fn what_is_lost_is_told_once_whoever_claims_to_have_it() {
     let mut scene = Scene::new(|_| {});
     let dan = Identity::new(&[9; 32], 3);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Logs;
 use super::joining::History;
-use super::repair::{Repaired, answering, budget, post_entries, weight};
+use super::repair::{Repaired, answering, post_entries, weight};
 use super::store::{Ask, Log, Tip};
 use super::table::{Source, taken_ahead};
 use super::whom::{holder, unclaimed};
@@ -352,7 +352,7 @@ impl Logs {
                 continue;
             }
             let bytes = u32::try_from(held.raw.len()).unwrap_or(u32::MAX);
-            if !self.budget.take(bytes, budget(ctx.config), ctx.now) {
+            if !self.budget.take(bytes, from, alone, ctx.now, ctx.config) {
                 ctx.stats.repairs_throttled += 1;
                 return;
             }

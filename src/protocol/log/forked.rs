@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Logs;
-use super::repair::{Repaired, budget, post_entries};
+use super::repair::{Repaired, post_entries};
 use super::store::{Log, Tip};
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, News, To};
@@ -85,7 +85,8 @@ impl Logs {
         let ours = places.iter().filter_map(|seq| log.held.get(seq)).map(|held| Arc::clone(&held.raw));
         let both: Vec<_> = ours.chain([Arc::clone(&proof.raw)]).collect();
         let bytes = both.iter().map(|raw| u32::try_from(raw.len()).unwrap_or(u32::MAX)).sum();
-        if !self.budget.take(bytes, budget(ctx.config), ctx.now) {
+        let alone = self.online.len() <= 1;
+        if !self.budget.take(bytes, to, alone, ctx.now, ctx.config) {
             ctx.stats.repairs_throttled += 1;
             return;
         }

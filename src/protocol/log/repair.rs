@@ -1,6 +1,6 @@
 //! Repair: when to ask, who answers, how much may go out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::id::{LogId, PeerId};
 use crate::protocol::{Context, Post, To};
 use crate::rng::Rng;
-use crate::time::{Rate, Time};
+use crate::time::{Bucket, Rate, Time};
 use crate::wire::{ENTRY_LEN_MAX, Message};
 
 /// Rounds after which asking slows down.
@@ -93,9 +93,33 @@ impl Repaired {
     }
 }
 
-/// How many bytes may go out for repair.
-pub(super) const fn budget(config: &Config) -> Rate {
-    Rate::per_second(config.repair_rate, config.repair_burst)
+/// How many bytes may go out for repair: of what may in all three quarters for each who asks, if there are several, so
+/// that nobody who asks all the time leaves nothing for the others.
+#[derive(Debug)]
+pub(super) struct Budget {
+    all: Bucket,
+    /// What was given to those online.
+    each: BTreeMap<PeerId, Bucket>,
+}
+
+impl Budget {
+    /// Nothing was given yet.
+    pub(super) const fn new(now: Time) -> Self {
+        Self { all: Bucket::new(now), each: BTreeMap::new() }
+    }
+
+    /// Whether so many bytes may go out now that one peer asked for; it is `alone` if nobody else is there.
+    pub(super) fn take(&mut self, bytes: u32, to: PeerId, alone: bool, now: Time, config: &Config) -> bool {
+        let (rate, burst) = (config.repair_rate, config.repair_burst);
+        let its = self.each.entry(to).or_insert_with(|| Bucket::new(now));
+        (alone || its.take(bytes, Rate::per_second(rate / 4 * 3, burst / 4 * 3), now))
+            && self.all.take(bytes, Rate::per_second(rate, burst), now)
+    }
+
+    /// A peer is gone.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        self.each.remove(&peer);
+    }
 }
 
 /// How many holders other than the author answer in a round: none in the first while the author is
@@ -139,7 +163,6 @@ pub(super) fn post_entries(to: &To, entries: Vec<Arc<[u8]>>, ctx: &mut Context<'
 mod tests {
     use super::*;
     use crate::text::Nick;
-    use crate::time::Bucket;
 
     fn config() -> Config {
         Config::new(Nick::from_any("ann"), "239.192.7.7:5007".parse().expect("an address"))
@@ -187,13 +210,16 @@ mod tests {
 
     #[test]
     fn the_budget_refuses_beyond_its_burst_and_refills() {
-        let config = config();
-        let (rate, mut left) = (budget(&config), Bucket::default());
-        assert!(left.take(config.repair_burst, rate, Time::ZERO));
-        assert!(!left.take(1, rate, Time::ZERO));
-        let later = Time::ZERO + Duration::from_millis(1);
-        assert!(left.take(config.repair_rate / 1000, rate, later));
-        assert!(!left.take(1, rate, later));
+        let (config, ann, bob) = (config(), PeerId([1; 16]), PeerId([2; 16]));
+        let mut left = Budget::new(Time::ZERO);
+        let mut take = |bytes, to, alone, ms: u64| left.take(bytes, to, alone, Time::from_micros(ms * 1000), &config);
+        assert!(take(config.repair_burst, ann, true, 0));
+        assert!(!take(1, ann, true, 0));
+        assert!(take(config.repair_rate / 1000, ann, true, 1));
+        assert!(!take(1, ann, true, 1));
+        let most = config.repair_burst / 4 * 3;
+        assert!(take(most, ann, false, 10_000) && !take(1, ann, false, 10_000), "something is left");
+        assert!(take(config.repair_burst - most, bob, false, 10_000) && !take(1, bob, false, 10_000));
     }
 
     #[test]
