@@ -69,6 +69,21 @@ fn nobody_else_may_read_the_key() {
 }
 
 #[test]
+fn who_starts_while_the_one_before_says_bye_is_no_stranger() {
+    let net = Net::new();
+    let mut bob = net.listener("bob", 3);
+    let dir = net.directory();
+    let (first, one) = start(&net, 2, &dir);
+    bob.joined("ann");
+    // It says bye three times, for 160 ms.
+    first.signal(nix::sys::signal::Signal::SIGTERM);
+    let (second, two) = start(&net, 2, &dir);
+    assert_eq!(two["id"], one["id"]);
+    assert_eq!(two["boot"].as_u64(), one["boot"].as_u64().map(|boot| boot + 1));
+    assert_eq!(warnings(&end(second)), "");
+}
+
+#[test]
 fn a_second_node_in_a_locked_directory_is_ephemeral_and_says_so() {
     let net = Net::new();
     let dir = net.directory();

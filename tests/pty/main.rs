@@ -304,6 +304,14 @@ fn signals_restore_the_terminal() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_makes_129_after_the_bye() {
+    let net = Net::new();
+    let (ann, mut bob) = pair(&net, 80);
+    assert_eq!(ann.hang_up(), Some(129));
+    bob.event_where("left", |v| v["peer"] == "ann");
+}
+
+#[test]
 fn what_strangers_send_does_not_steer_the_terminal() {
     let net = Net::new();
     let (mut ann, mut bob) = pair(&net, 80);

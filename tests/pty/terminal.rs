@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command};
 use std::time::Instant;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
@@ -63,6 +64,10 @@ impl Terminal {
     fn running(command: &[&str], columns: u16) -> Self {
         let size = Winsize { ws_row: ROWS, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("a pty");
+        // Whoever has the other end keeps the terminal from being closed.
+        for end in [&pty.master, &pty.slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("set");
+        }
         let before = tcgetattr(&pty.slave).expect("settings");
         let slave = || pty.slave.try_clone().expect("a descriptor");
         let child = Command::new("setsid")
@@ -163,6 +168,19 @@ impl Terminal {
     /// Waits until the cursor stands behind this, at the end of its row.
     pub(crate) fn typed(&mut self, text: &str) {
         self.until(&format!("{text:?} stands at the cursor"), |t| t.cursor_row().trim_end().ends_with(text));
+    }
+
+    /// Closes the terminal, as a window or a connection is closed; the exit status.
+    pub(crate) fn hang_up(mut self) -> Option<i32> {
+        self.master = File::open("/dev/null").expect("there");
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status.code();
+            }
+            assert!(start.elapsed() < DEADLINE, "still runs");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Waits for its end, asserts the exit status and that the terminal is as it was.

@@ -168,7 +168,8 @@ pub(crate) fn right_body(kind: u8) -> Option<Message> {
     bytes.extend([0; 64]);
     if matches!(kind, kind::DIRECT | kind::RECEIPT) {
         let body = writer.secret(kind);
-        let content = [(body.len() as u16).to_be_bytes().as_slice(), &body].concat();
+        let mut content = [(body.len() as u16).to_be_bytes().as_slice(), &body].concat();
+        content.resize(secret::LENGTHS.into_iter().find(|&len| len >= content.len())?, 0);
         secret::Secret::parse(kind, &content).ok()?;
     }
     Datagram::parse(&bytes).ok()?.message().ok()
