@@ -207,14 +207,11 @@ pub fn parse(text: &str) -> Result<Typed, CommandError> {
     if text.trim().is_empty() {
         return Ok(Typed::Nothing);
     }
-    if text.starts_with('!') && is_command(text) {
-        let word = text.split_whitespace().next().unwrap_or(text);
-        let quits = text == EXIT;
-        return if quits {
-            Ok(Typed::Command(Command::Quit))
-        } else {
-            Err(CommandError::Unknown(Line::from_peer(word)))
-        };
+    if text == EXIT {
+        return Ok(Typed::Command(Command::Quit));
+    }
+    if is_upload(text) {
+        return Err(CommandError::Unknown(Line::from_peer(UPLOAD)));
     }
     let Some(rest) = text.strip_prefix('/') else { return say(text) };
     if rest.starts_with('/') {
@@ -227,7 +224,11 @@ pub fn parse(text: &str) -> Result<Typed, CommandError> {
 /// Whether a line that was typed is no text for the group.
 #[must_use]
 pub fn is_command(text: &str) -> bool {
-    text.starts_with('/') || text == EXIT || text.split_whitespace().next() == Some(UPLOAD)
+    text.starts_with('/') || text == EXIT || is_upload(text)
+}
+
+fn is_upload(text: &str) -> bool {
+    text.split_whitespace().next() == Some(UPLOAD)
 }
 
 fn say(text: &str) -> Result<Typed, CommandError> {

@@ -46,7 +46,7 @@ impl Node {
         let targets = match place {
             Some((segment, address)) => vec![(segment, Cast::Unicast, address)],
             // Where casts alone get through it goes by cast: it says whom it is for, and nobody else can read it.
-            None => self.cast_targets(party.key),
+            None => self.cast_targets(*to),
         };
         if !targets.is_empty() {
             self.put(&message, targets);

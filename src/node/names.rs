@@ -173,10 +173,8 @@ impl Node {
         let holder = self.holder_of(name);
         let its = |id: &PeerId| self.membership.is_online(*id).then(|| self.name_of_peer(*id));
         if let Some(alike) = holder.as_ref().and_then(its).filter(|its| its.suffix == 0 && is_like(&its.nick, name)) {
-            return format!(
-                "nobody here is called {name}: {alike} is, and names that look alike are one",
-                alike = alike.label()
-            );
+            let label = alike.label();
+            return format!("nobody here is called {name}: {label} is, and names that look alike are one");
         }
         let peers = self.membership.peers().filter(|(id, _)| holder.is_none() || self.membership.is_online(*id));
         let bearers = peers.map(|(id, peer)| (id, &peer.nick)).chain(others);

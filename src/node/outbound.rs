@@ -7,7 +7,7 @@ use super::{Node, Output};
 use crate::address::{Cast, Segment, SegmentId};
 use crate::config::DATAGRAM_MAX;
 use crate::event::Event;
-use crate::id::{PeerId, PublicKey};
+use crate::id::PeerId;
 use crate::protocol::membership::{Path, Peer};
 use crate::protocol::reach::{Listener, Plan, plan};
 use crate::protocol::{Post, To};
@@ -160,12 +160,12 @@ impl Node {
         if !goes {
             return Vec::new();
         }
-        self.membership.peer(*id).map_or_else(Vec::new, |peer| self.cast_targets(peer.key))
+        self.cast_targets(*id)
     }
 
     /// Where one peer is reached by cast.
-    pub(super) fn cast_targets(&self, key: PublicKey) -> Vec<(SegmentId, Cast, SocketAddr)> {
-        self.group_targets(|_, peer| peer.is_some_and(|(_, peer)| peer.key == key))
+    pub(super) fn cast_targets(&self, id: PeerId) -> Vec<(SegmentId, Cast, SocketAddr)> {
+        self.group_targets(|_, peer| peer.is_some_and(|(other, _)| other == id))
     }
 
     /// Whether a peer heard for itself what was cast on these segments: it is on one of their links.

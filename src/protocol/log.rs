@@ -235,7 +235,7 @@ impl Logs {
             entry.note_author(log.author, head, ctx.now);
             if let (History::Unknown, Some(base)) = (entry.history, base) {
                 entry.history = History::Until(base);
-            } else if !joining && entry.next == 1 && matches!(entry.history, History::Unknown | History::Until(1..)) {
+            } else if !joining && entry.next == 1 && matches!(entry.history, History::Until(1..)) {
                 // Met after we joined: what it said since we woke was said while we were there.
                 entry.history = History::Before(head);
             }

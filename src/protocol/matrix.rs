@@ -160,7 +160,7 @@ impl Matrix {
     }
 
     fn hears(&self, listener: PeerId, whom: PeerId, now: Time) -> bool {
-        let mut places = self.listeners.get(&listener).into_iter().flatten().map(|(_, place)| place);
+        let mut places = self.listeners.get(&listener).into_iter().flat_map(BTreeMap::values);
         places.any(|place| place.until >= now && place.heard.get(whom).is_some_and(|kept| kept.is_recent(now)))
     }
 

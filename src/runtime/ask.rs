@@ -38,8 +38,6 @@ pub(crate) struct Which {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) group: Option<SocketAddr>,
     pub(crate) address: Option<Endpoint>,
-    /// Where several are meant: what a node is usually called here.
-    pub(crate) usual: Option<Nick>,
     /// Its group has a key.
     pub(crate) keyed: bool,
 }
@@ -79,15 +77,20 @@ impl fmt::Display for AskError {
 /// A node that took our connection.
 struct Running {
     name: Name,
-    label: String,
     answers: BufReader<io::Take<UnixStream>>,
 }
 
-/// Hands the job to the node that runs and is meant; `None` if there is no such node.
+/// Hands the job to the node that runs and is meant; `None` if there is no such node. Of several it is the one that is
+/// called as nodes `usual`ly are here.
 ///
 /// # Errors
 /// An [`AskError`].
-pub(crate) fn running(which: &Which, job: &Job, wait: Duration) -> Result<Option<Reply>, AskError> {
+pub(crate) fn running(
+    which: &Which,
+    usual: Option<&Nick>,
+    job: &Job,
+    wait: Duration,
+) -> Result<Option<Reply>, AskError> {
     let table = fs::read("/proc/net/unix").unwrap_or_default();
     let names = Name::all(&String::from_utf8_lossy(&table), geteuid().as_raw());
     // Names are anybody's: only who accepts us as a user counts.
@@ -98,7 +101,7 @@ pub(crate) fn running(which: &Which, job: &Job, wait: Duration) -> Result<Option
         let until = Instant::now() + PATIENCE;
         nodes.retain_mut(|node| node.next_line(until).is_ok_and(|(_, ready)| which.is(&ready)));
     }
-    let is_usual = |node: &Running| which.usual.as_ref().is_some_and(|nick| node.name.is_called(nick.as_str()));
+    let is_usual = |node: &Running| usual.is_some_and(|nick| node.name.is_called(nick.as_str()));
     if nodes.len() > 1 && nodes.iter().any(is_usual) {
         nodes.retain(is_usual);
     }
@@ -107,7 +110,7 @@ pub(crate) fn running(which: &Which, job: &Job, wait: Duration) -> Result<Option
         Some(mut node) if nodes.is_empty() => node.ask(job, Instant::now() + wait.max(PATIENCE)).map(Some),
         Some(node) => {
             let all = nodes.iter().chain([&node]);
-            Err(AskError::Several(all.map(|node| node.label.clone()).collect()))
+            Err(AskError::Several(all.map(|node| node.label()).collect()))
         }
     }
 }
@@ -140,7 +143,6 @@ impl Which {
 impl Running {
     /// `None` if nobody of ours listens there any more.
     fn connect(name: &Name) -> Option<Self> {
-        let label = format!("{} (process {})", Line::from_peer(&name.nick), name.pid);
         let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None).ok()?;
         // A backlog that is full is not waited for.
         socket.set_nonblocking(true).ok()?;
@@ -149,7 +151,12 @@ impl Running {
         let stream = UnixStream::from(std::os::fd::OwnedFd::from(socket));
         let peer = getsockopt(&stream, PeerCredentials).ok()?.uid();
         let ours = peer == 0 || peer == geteuid().as_raw();
-        ours.then(|| Self { name: name.clone(), label, answers: BufReader::new(stream.take(ANSWER_MAX)) })
+        ours.then(|| Self { name: name.clone(), answers: BufReader::new(stream.take(ANSWER_MAX)) })
+    }
+
+    /// What people are told that it is called.
+    fn label(&self) -> String {
+        format!("{} (process {})", Line::from_peer(&self.name.nick), self.name.pid)
     }
 
     fn stream(&self) -> &UnixStream {
@@ -157,7 +164,7 @@ impl Running {
     }
 
     fn ask(&mut self, job: &Job, until: Instant) -> Result<Reply, AskError> {
-        self.converse(job, until).unwrap_or_else(|why| Err(AskError::Silent(self.label.clone(), why)))
+        self.converse(job, until).unwrap_or_else(|why| Err(AskError::Silent(self.label(), why)))
     }
 
     fn converse(&mut self, job: &Job, until: Instant) -> io::Result<Result<Reply, AskError>> {
@@ -173,7 +180,7 @@ impl Running {
                     let status = event["status"].as_u64().and_then(|status| u8::try_from(status).ok()).unwrap_or(1);
                     let refused = event["text"].as_str().map(|why| Line::from_peer(why).to_string());
                     return Ok(match refused {
-                        Some(why) => Err(AskError::Refused(self.label.clone(), why)),
+                        Some(why) => Err(AskError::Refused(self.label(), why)),
                         None => Ok(Reply { text, status }),
                     });
                 }

@@ -305,7 +305,6 @@ fn asked(arguments: Arguments, job: Job) -> Result<Asked, UsageError> {
         state_dir: arguments.state_dir.clone(),
         group: arguments.group,
         address: arguments.address,
-        usual: None,
         keyed: arguments.key_file.is_some(),
     };
     if arguments.plain > 0 {

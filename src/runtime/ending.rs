@@ -61,19 +61,17 @@ impl Ending {
     /// Not SIGHUP, with which nobody is impatient: a terminal that is closed ends what is typed, and is told of by the
     /// shell and by the kernel as well.
     pub(crate) fn on_signal(&mut self, status: u8, now: Time) -> bool {
-        let mut news = self.leave(Some(status), now);
-        let Some(leaving) = &mut self.leaving else { return news };
-        // A signal decides over whatever else was decided, and the first one over the others.
-        if !leaving.signalled {
-            leaving.status = Some(status);
-        }
-        if is_impatient(status) || news {
-            news |= !leaving.signalled;
-            if std::mem::replace(&mut leaving.signalled, true) {
+        let news = self.leave(Some(status), now);
+        let Some(leaving) = self.leaving.as_mut().filter(|leaving| !leaving.signalled) else {
+            if is_impatient(status) {
                 self.abort(status);
             }
-        }
-        news
+            return false;
+        };
+        // A signal decides over whatever else was decided, and the first one over the others.
+        leaving.status = Some(status);
+        leaving.signalled = news || is_impatient(status);
+        leaving.signalled
     }
 
     /// Ends the run at once.

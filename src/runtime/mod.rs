@@ -168,8 +168,7 @@ fn fail(why: &Failure) -> u8 {
 fn ask(settings: Settings, which: &Which, job: Job) -> Result<u8, Failure> {
     let wait = settings.wait.unwrap_or(ask::PATIENCE).max(job.takes());
     let usual = environment().name.and_then(|name| Nick::new(&name).ok());
-    let which = &Which { usual, ..which.clone() };
-    match ask::running(which, &job, wait).map_err(Failure::Ask)? {
+    match ask::running(which, usual.as_ref(), &job, wait).map_err(Failure::Ask)? {
         Some(reply) if job.is_for_person() => print(&terminal::rows_for(reply.text, &io::stdout()), reply.status),
         Some(reply) => print(&reply.text, reply.status),
         None => run(settings, Some(job)),

@@ -63,12 +63,13 @@ struct Sink<T> {
 
 impl<T: AsFd + AsRawFd> Sink<T> {
     fn new(shared: T) -> Self {
-        let is_pipe = || {
-            fstat(&shared).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
-        };
-        let own = if isatty(&shared).unwrap_or(false) || is_pipe() { terminal::own(&shared) } else { None };
+        let own = if isatty(&shared).unwrap_or(false) || is_pipe(&shared) { terminal::own(&shared) } else { None };
         Self { own, shared }
     }
+}
+
+fn is_pipe(stream: impl AsFd) -> bool {
+    fstat(stream).is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits())
 }
 
 impl<T: AsFd> AsFd for Sink<T> {

@@ -63,9 +63,11 @@ impl Secret {
     /// # Errors
     /// [`WireError`]: another kind or length, a body that is not what it demands, or numbers that nobody counts to.
     pub fn parse(kind: u8, bytes: &[u8]) -> Result<Self, WireError> {
-        // What is answered is never shorter than its answer.
-        let bytes = Some(bytes).filter(|bytes| LENGTHS.contains(&bytes.len()));
-        let (&len, rest) = bytes.and_then(<[u8]>::split_first_chunk).ok_or(WireError::Malformed)?;
+        if !LENGTHS.contains(&bytes.len()) {
+            // What is answered is never shorter than its answer.
+            return Err(WireError::Malformed);
+        }
+        let (&len, rest) = bytes.split_first_chunk().ok_or(WireError::Malformed)?;
         let body = rest.get(..usize::from(u16::from_be_bytes(len))).ok_or(WireError::Malformed)?;
         let secret = match kind {
             kind::DIRECT => Self::Direct(body::decode(body)?),

@@ -44,8 +44,8 @@ pub(super) enum History {
     Unknown,
     /// The entries below this one.
     Until(u64),
-    /// Of the entries below this one what is older than our waking, by its author's clock: the author is
-    /// not here to say it better.
+    /// Of the entries below this one what is older than our waking, by its author's clock: the author was not
+    /// here to say it better when we joined.
     Before(u64),
 }
 
